@@ -1,0 +1,1 @@
+//! eks-bootstrap takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
