@@ -1,3 +1,5 @@
 //! eks-bootstrap takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
 
 pub mod policy;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;

@@ -1,0 +1,229 @@
+//! Everything that the apiserver would dial inside the cluster arrives here, over a Unix socket, as an HTTP CONNECT.
+//!
+//! Nothing runs in the simulated pods, so this answers in their place, by Service: the admission webhooks of the AWS Load
+//! Balancer Controller with the certificate of the chart's own Secret (so that the CA bundle of the webhook configuration
+//! is really checked), and the API of metrics-server. A Service without a ready pod is refused, as its real counterpart
+//! would be; so is everything else, with the reason in the status line, which the apiserver passes on to the user.
+
+use std::{io, path::Path, sync::Arc};
+
+use k8s_openapi::api::{
+    core::v1::{Secret, Service},
+    discovery::v1::EndpointSlice,
+};
+use kube::{Api, Client, api::ListParams};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream},
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::{
+    ControlPlaneError,
+    address::{self, Backend},
+    admission::LoadBalancerWebhooks,
+    certificates::{Authority, Pair},
+    metrics::Metrics,
+    serve::{self, Handler},
+};
+
+/// The Service of the load balancer controller's webhooks and the Secret with their certificate; the chart fixes both.
+const LBC_SERVICE: &str = "aws-load-balancer-webhook-service";
+const LBC_SECRET: &str = "aws-load-balancer-tls";
+const METRICS_SERVICE: &str = "metrics-server";
+
+/// A request line and a Host header: the apiserver sends no more.
+const LARGEST_HEAD: usize = 4096;
+
+/// Binds the socket and returns the server, which runs until it is dropped.
+pub(super) fn listen(
+    socket: &Path,
+    client: Client,
+) -> Result<impl Future<Output = ()> + Send + 'static, ControlPlaneError> {
+    let listener = UnixListener::bind(socket)
+        .map_err(|source| ControlPlaneError::Listen { what: "cluster egress".into(), source })?;
+    // metrics-server makes itself a certificate that nobody checks; ours is made once.
+    let pair = Authority::new("metrics-server")?.server(&["metrics-server.kube-system.svc"])?;
+    let egress = Arc::new(Egress { metrics_tls: serve::acceptor("metrics-server", &pair)?, client });
+    Ok(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                continue;
+            };
+            while connections.try_join_next().is_some() {}
+            let egress = Arc::clone(&egress);
+            connections.spawn(async move {
+                if let Err(error) = egress.connection(stream).await {
+                    tracing::debug!(%error, "a connection through the sandbox's egress broke");
+                }
+            });
+        }
+    })
+}
+
+struct Egress {
+    client: Client,
+    metrics_tls: TlsAcceptor,
+}
+
+impl Egress {
+    async fn connection(&self, mut stream: UnixStream) -> io::Result<()> {
+        let head = read_head(&mut stream).await?;
+        let Some((host, port)) = parse_connect(&head) else {
+            return refuse(&mut stream, 400, "only CONNECT HOST:PORT is answered").await;
+        };
+        match self.server(host, port).await {
+            Ok((acceptor, handler)) => {
+                stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+                serve::connection(stream, acceptor, handler).await;
+                Ok(())
+            }
+            Err(reason) => {
+                tracing::debug!(host, port, reason, "the sandbox's egress refuses a connection");
+                refuse(&mut stream, 503, &reason).await
+            }
+        }
+    }
+
+    /// Finds out who would answer at an address, or why nobody does.
+    async fn server(&self, host: &str, port: u16) -> Result<(TlsAcceptor, Arc<dyn Handler>), String> {
+        let everything = ListParams::default();
+        let services: Api<Service> = Api::all(self.client.clone());
+        let slices: Api<EndpointSlice> = Api::all(self.client.clone());
+        let (services, slices) = tokio::try_join!(services.list(&everything), slices.list(&everything))
+            .map_err(|error| format!("the sandbox cannot list Services: {error}"))?;
+        let backends = address::resolve(host, port, &services.items, &slices.items);
+        match choose(&backends, host, port)? {
+            (Role::LoadBalancerController, backend) => {
+                let pair = self.webhook_certificate(&backend.namespace).await?;
+                let acceptor = serve::acceptor("the webhooks of the load balancer controller", &pair)
+                    .map_err(|error| format!("Secret {}/{LBC_SECRET} is unusable: {error}", backend.namespace))?;
+                Ok((acceptor, Arc::new(LoadBalancerWebhooks)))
+            }
+            (Role::MetricsServer, _) => {
+                Ok((self.metrics_tls.clone(), Arc::new(Metrics { client: self.client.clone() })))
+            }
+        }
+    }
+
+    async fn webhook_certificate(&self, namespace: &str) -> Result<Pair, String> {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let secret = secrets.get(LBC_SECRET).await.map_err(|error| {
+            format!(
+                "pods of the load balancer controller have no certificate (Secret {namespace}/{LBC_SECRET}): {error}"
+            )
+        })?;
+        let data = secret.data.unwrap_or_default();
+        let part = |name: &str| {
+            data.get(name)
+                .and_then(|bytes| String::from_utf8(bytes.0.clone()).ok())
+                .ok_or_else(|| format!("Secret {namespace}/{LBC_SECRET} has no usable {name}"))
+        };
+        Ok(Pair { certificate: part("tls.crt")?, key: part("tls.key")? })
+    }
+}
+
+/// Whom we answer for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    LoadBalancerController,
+    MetricsServer,
+}
+
+/// Picks the Service that we can answer for, or says why none can be.
+fn choose<'a>(backends: &'a [Backend], host: &str, port: u16) -> Result<(Role, &'a Backend), String> {
+    let known = backends.iter().find_map(|backend| match backend.service.as_str() {
+        LBC_SERVICE => Some((Role::LoadBalancerController, backend)),
+        METRICS_SERVICE => Some((Role::MetricsServer, backend)),
+        _ => None,
+    });
+    match (known, backends.first()) {
+        (Some((_, backend)), _) if !backend.ready => {
+            Err(format!("no ready pod behind Service {}/{}", backend.namespace, backend.service))
+        }
+        (Some(found), _) => Ok(found),
+        (None, Some(backend)) => {
+            Err(format!("pods of Service {}/{} are simulated and answer nothing", backend.namespace, backend.service))
+        }
+        (None, None) => Err(format!("nothing is at {host}:{port} in the simulated cluster")),
+    }
+}
+
+async fn read_head(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(128);
+    // The client sends nothing more before it is answered, so that no byte of the tunnel is read here.
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() >= LARGEST_HEAD || stream.read_buf(&mut head).await? == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "not a complete CONNECT request"));
+        }
+    }
+    Ok(head)
+}
+
+fn parse_connect(head: &[u8]) -> Option<(&str, u16)> {
+    let line = std::str::from_utf8(head).ok()?.lines().next()?;
+    let target = line.strip_prefix("CONNECT ")?.split(' ').next()?;
+    let (host, port) = target.rsplit_once(':')?;
+    // IPv6 addresses come in brackets.
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    Some((host, port.parse().ok()?)).filter(|(host, _)| !host.is_empty())
+}
+
+async fn refuse(stream: &mut UnixStream, status: u16, reason: &str) -> io::Result<()> {
+    let reason: String = reason.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let answer = format!("HTTP/1.1 {status} {reason}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.write_all(answer.as_bytes()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_of_a_connect_is_read() {
+        let parse = |text: &'static str| parse_connect(text.as_bytes());
+        assert_eq!(parse("CONNECT 10.0.0.1:9443 HTTP/1.1\r\nHost: x\r\n\r\n"), Some(("10.0.0.1", 9443)));
+        assert_eq!(parse("CONNECT [fd00::1]:443 HTTP/1.1\r\n\r\n"), Some(("fd00::1", 443)));
+        for text in
+            ["GET / HTTP/1.1\r\n\r\n", "CONNECT 10.0.0.1 HTTP/1.1\r\n\r\n", "CONNECT :1 HTTP/1.1", "CONNECT a:99999 x"]
+        {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_known_service_is_answered_for_when_a_pod_is_ready() {
+        let backend =
+            |service: &str, ready| Backend { namespace: "kube-system".into(), service: service.into(), ready };
+        let chosen = |backends: &[Backend]| choose(backends, "10.0.0.1", 443).map(|(role, _)| role);
+        assert_eq!(chosen(&[backend(LBC_SERVICE, true)]), Ok(Role::LoadBalancerController));
+        assert_eq!(chosen(&[backend("a", true), backend(METRICS_SERVICE, true)]), Ok(Role::MetricsServer));
+        assert_eq!(
+            chosen(&[backend(LBC_SERVICE, false)]),
+            Err("no ready pod behind Service kube-system/aws-load-balancer-webhook-service".into())
+        );
+        assert!(chosen(&[backend("other", true)]).unwrap_err().contains("kube-system/other"));
+        assert_eq!(chosen(&[]), Err("nothing is at 10.0.0.1:443 in the simulated cluster".into()));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_why_in_one_line() {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        refuse(&mut ours, 503, "first\r\nsecond").await.unwrap();
+        drop(ours);
+        let mut answer = String::new();
+        theirs.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503 first  second\r\nContent-Length: 0\r\n"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn an_endless_head_is_given_up() {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(&[b'x'; 2 * LARGEST_HEAD]).await.unwrap();
+        assert!(read_head(&mut ours).await.is_err());
+        drop(theirs);
+    }
+}
