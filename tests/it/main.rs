@@ -3,5 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait")]
 
 #[cfg(feature = "sandbox")]
+mod contract;
+#[cfg(feature = "sandbox")]
 mod control_plane;
 mod policies;

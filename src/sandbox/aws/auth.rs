@@ -1,0 +1,165 @@
+//! Who calls: access keys, sessions, and what a caller may not do.
+//!
+//! Signatures are verified for real. Which actions are allowed is kept simple: seeded callers may do everything but what the seed denies;
+//! a session that STS handed out may do what its role's policies allow (see `permission`).
+
+use bytes::Bytes;
+use http::Request;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::error::{ApiError, Result};
+use super::permission;
+use super::seed::{Seed, SeedCredential};
+use super::sigv4::Signature;
+use super::trust::glob;
+use super::wire::{Operation, Service};
+use super::world::{CallContext, World};
+
+/// An authenticated principal of AWS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Principal {
+    /// Its ARN, as GetCallerIdentity gives it.
+    pub arn: String,
+    /// Its account.
+    pub account: String,
+    /// Its unique id.
+    pub user_id: String,
+}
+
+/// Access keys that can be handed to a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessKey {
+    /// Access key id.
+    pub access_key_id: String,
+    /// Secret access key.
+    pub secret_access_key: String,
+    /// Session token of temporary credentials.
+    pub session_token: Option<String>,
+}
+
+/// An access key that the simulator knows.
+#[derive(Debug, Clone)]
+pub(super) struct Credential {
+    pub(super) access_key_id: String,
+    pub(super) secret: String,
+    pub(super) session_token: Option<String>,
+    pub(super) expires: Option<Timestamp>,
+    pub(super) principal: Principal,
+    pub(super) deny: Vec<String>,
+    /// Name of the role, if STS handed the key out.
+    pub(super) role: Option<String>,
+}
+
+/// The caller of one call.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) principal: Principal,
+    pub(super) role: Option<String>,
+    deny: Vec<String>,
+}
+
+impl Credential {
+    /// Makes the credentials of a seed, or the built-in ones.
+    pub(super) fn planted(world: &mut World, seed: &Seed) -> Vec<Self> {
+        let builtin = SeedCredential {
+            access_key_id: "AKIASANDBOX000000001".to_owned(),
+            secret_access_key: "sandbox/not-a-secret/for-the-simulator-1".to_owned(),
+            session_token: None,
+            expires: None,
+            caller: None,
+            deny: Vec::new(),
+        };
+        let listed = if seed.credentials.is_empty() { vec![builtin] } else { seed.credentials.clone() };
+        listed
+            .into_iter()
+            .map(|credential| {
+                let arn = credential.caller.unwrap_or_else(|| {
+                    let prefix = format!("arn:{}:sts::{}", world.partition.name, world.account);
+                    format!("{prefix}:assumed-role/platform-admin/sandbox")
+                });
+                let user_id = match arn.split_once(":assumed-role/").and_then(|(_, rest)| rest.split_once('/')) {
+                    Some((role, session)) => {
+                        let role_id = world.roles.get(role).map(|role| role.id.clone());
+                        format!("{}:{session}", role_id.unwrap_or_else(|| world.unique_iam_id("AROA")))
+                    }
+                    None if arn.ends_with(":root") => world.account.clone(),
+                    None => world.unique_iam_id("AIDA"),
+                };
+                Self {
+                    access_key_id: credential.access_key_id,
+                    secret: credential.secret_access_key,
+                    session_token: credential.session_token,
+                    expires: credential.expires.and_then(|text| text.parse().ok()),
+                    principal: Principal { arn, account: world.account.clone(), user_id },
+                    deny: credential.deny,
+                    role: None,
+                }
+            })
+            .collect()
+    }
+}
+
+/// Checks the signature of a call and returns who made it.
+pub(super) fn authenticate(
+    world: &World,
+    now: Timestamp,
+    service: Service,
+    signature: &Signature,
+    request: &Request<Bytes>,
+) -> Result<Caller> {
+    let (unknown, expired, mismatch) = match service {
+        Service::Iam | Service::Sts => ("InvalidClientTokenId", "ExpiredToken", "SignatureDoesNotMatch"),
+        Service::Eks | Service::Tagging => {
+            ("UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException")
+        }
+    };
+    let invalid = || ApiError::new(unknown, 403, "The security token included in the request is invalid.");
+    let credential = world.credentials.get(&signature.access_key_id).ok_or_else(invalid)?;
+    if credential.session_token != signature.session_token {
+        return Err(invalid());
+    }
+    if credential.expires.is_some_and(|expires| expires <= now) {
+        return Err(ApiError::new(expired, 403, "The security token included in the request is expired"));
+    }
+    if !signature.matches(request, &credential.secret) {
+        let text = "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method. Consult the service documentation for details.";
+        return Err(ApiError::new(mismatch, 403, text));
+    }
+    Ok(Caller { principal: credential.principal.clone(), role: credential.role.clone(), deny: credential.deny.clone() })
+}
+
+/// Refuses what the caller may not do.
+pub(super) fn authorise(world: &World, cx: &CallContext, operation: &Operation) -> Result<()> {
+    let Some(caller) = &cx.caller else { return Ok(()) };
+    // AWS answers GetCallerIdentity even to callers that are denied it; who may assume a role is for the role's trust to say.
+    if operation.service == Service::Sts && operation.name == "GetCallerIdentity" {
+        return Ok(());
+    }
+    let action = format!("{}:{}", operation.service.action_prefix(), operation.name);
+    let resource = permission::resource_of(world, cx, operation);
+    let denied = caller
+        .deny
+        .iter()
+        .chain(&world.deny)
+        .any(|pattern| glob(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase()));
+    let allowed = !denied
+        && match &caller.role {
+            None => true,
+            Some(role) => permission::role_allows(world, role, &action, &resource, cx.now)?,
+        };
+    if allowed {
+        return Ok(());
+    }
+    let text = format!(
+        "User: {} is not authorized to perform: {action} on resource: {resource} because no identity-based policy allows the {action} action",
+        caller.principal.arn
+    );
+    Err(match operation.service {
+        Service::Iam | Service::Sts => ApiError::new("AccessDenied", 403, text),
+        Service::Eks => ApiError::new("AccessDeniedException", 403, text),
+        Service::Tagging => ApiError::new("AccessDeniedException", 400, text),
+    })
+}

@@ -1,0 +1,448 @@
+//! The seed: the AWS account that a sandbox starts with, as a YAML file.
+//!
+//! Read by the `sandbox` command (`--seed FILE`) and by tests. Unknown fields are refused; `seed_check` refuses values that AWS would not
+//! have. The built-in seed is `templates/sandbox/seed.yaml`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Tags of an object, sorted by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// The AWS account that a sandbox starts with.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Seed {
+    /// Twelve-digit account id.
+    pub account: String,
+    /// Partition, for example `aws` or `aws-cn`.
+    #[serde(default = "defaults::partition")]
+    pub partition: String,
+    /// Region of everything that names none.
+    pub region: String,
+    /// Who may call. Empty means one built-in access key.
+    #[serde(default)]
+    pub credentials: Vec<SeedCredential>,
+    /// IAM actions that nobody may use, for example `iam:Create*`.
+    #[serde(default)]
+    pub deny: Vec<String>,
+    /// Clusters.
+    #[serde(default)]
+    pub clusters: Vec<SeedCluster>,
+    /// IAM OIDC providers.
+    #[serde(default)]
+    pub oidc_providers: Vec<SeedProvider>,
+    /// Customer managed policies.
+    #[serde(default)]
+    pub policies: Vec<SeedPolicy>,
+    /// Roles.
+    #[serde(default)]
+    pub roles: Vec<SeedRole>,
+    /// Tagged things of services that are not simulated (subnets, load balancers, volumes).
+    #[serde(default)]
+    pub resources: Vec<SeedResource>,
+    /// AWS managed policies (path and name) that exist besides the known ones.
+    #[serde(default)]
+    pub managed_policies: Vec<String>,
+    /// AWS managed policies (path and name) that do not exist here although they do in AWS.
+    #[serde(default)]
+    pub absent_managed_policies: Vec<String>,
+    /// Seconds until a change in IAM is seen by STS and EKS.
+    #[serde(default)]
+    pub consistency_seconds: u64,
+    /// Seconds until a change of tags is seen by the tagging API.
+    #[serde(default)]
+    pub tagging_lag_seconds: u64,
+    /// Seconds that EKS needs to create, change or delete something.
+    #[serde(default = "defaults::settle_seconds")]
+    pub settle_seconds: u64,
+    /// Milliseconds that every call takes at least.
+    #[serde(default)]
+    pub latency_ms: u64,
+    /// Most items on a page of any list, to make paging show up in tests.
+    #[serde(default)]
+    pub page_size: Option<usize>,
+}
+
+/// An access key and who it belongs to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedCredential {
+    /// Access key id.
+    pub access_key_id: String,
+    /// Secret access key.
+    pub secret_access_key: String,
+    /// Session token of temporary credentials.
+    #[serde(default)]
+    pub session_token: Option<String>,
+    /// When the credentials end, as an RFC 3339 time.
+    #[serde(default)]
+    pub expires: Option<String>,
+    /// ARN of the caller; by default a session of `role/platform-admin`.
+    #[serde(default)]
+    pub caller: Option<String>,
+    /// IAM actions that this caller may not use, for example `iam:Create*`.
+    #[serde(default)]
+    pub deny: Vec<String>,
+}
+
+/// A cluster.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedCluster {
+    /// Its name.
+    pub name: String,
+    /// Its region; by default the seed's.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Kubernetes version.
+    #[serde(default = "defaults::version")]
+    pub version: String,
+    /// `ACTIVE`, `CREATING`, `UPDATING`, `DELETING` or `FAILED`.
+    #[serde(default = "defaults::active")]
+    pub status: String,
+    /// OIDC issuer; by default one that is derived from the name.
+    #[serde(default)]
+    pub issuer: Option<String>,
+    /// Address of the API server; the sandbox fills it in.
+    #[serde(default)]
+    pub endpoint: Option<String>,
+    /// Certificate authority in PEM; the sandbox fills it in.
+    #[serde(default)]
+    pub certificate_authority: Option<String>,
+    /// VPC id.
+    #[serde(default = "defaults::vpc")]
+    pub vpc_id: String,
+    /// Subnet ids.
+    #[serde(default)]
+    pub subnets: Vec<String>,
+    /// Additional security groups.
+    #[serde(default)]
+    pub security_groups: Vec<String>,
+    /// The security group that EKS made for the cluster.
+    #[serde(default = "defaults::cluster_security_group")]
+    pub cluster_security_group: String,
+    /// Whether the API server is reachable from the internet.
+    #[serde(default = "defaults::yes")]
+    pub endpoint_public_access: bool,
+    /// Whether the API server is reachable from the VPC.
+    #[serde(default)]
+    pub endpoint_private_access: bool,
+    /// `API`, `API_AND_CONFIG_MAP` or `CONFIG_MAP`.
+    #[serde(default = "defaults::authentication_mode")]
+    pub authentication_mode: String,
+    /// Whether EKS Auto Mode is on.
+    #[serde(default)]
+    pub auto_mode: bool,
+    /// Name of the cluster's own role.
+    #[serde(default = "defaults::cluster_role")]
+    pub role: String,
+    /// Tags.
+    #[serde(default)]
+    pub tags: Tags,
+    /// Managed node groups.
+    #[serde(default)]
+    pub nodegroups: Vec<SeedNodegroup>,
+    /// EKS add-ons.
+    #[serde(default)]
+    pub addons: Vec<SeedAddon>,
+    /// Pod Identity associations.
+    #[serde(default)]
+    pub pod_identity_associations: Vec<SeedAssociation>,
+    /// Access entries.
+    #[serde(default)]
+    pub access_entries: Vec<SeedAccessEntry>,
+    /// Kubernetes objects that exist already, as manifests; the sandbox creates them.
+    #[serde(default)]
+    pub objects: Vec<serde_json::Value>,
+}
+
+/// A managed node group.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedNodegroup {
+    /// Its name.
+    pub name: String,
+    /// Name of the nodes' role.
+    pub role: String,
+    /// `ACTIVE`, `CREATING`, `UPDATING`, `DEGRADED` or another of the API's words.
+    #[serde(default = "defaults::active")]
+    pub status: String,
+    /// Instance types.
+    #[serde(default = "defaults::instance_types")]
+    pub instance_types: Vec<String>,
+    /// AMI type.
+    #[serde(default = "defaults::ami_type")]
+    pub ami_type: String,
+    /// `ON_DEMAND` or `SPOT`.
+    #[serde(default = "defaults::capacity_type")]
+    pub capacity_type: String,
+    /// Number of nodes.
+    #[serde(default = "defaults::nodes")]
+    pub nodes: u32,
+    /// Subnet ids; by default the cluster's.
+    #[serde(default)]
+    pub subnets: Vec<String>,
+    /// Kubernetes labels of the nodes.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// Tags.
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// An EKS add-on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedAddon {
+    /// Its name.
+    pub name: String,
+    /// Its version; by default the cluster version's default.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// `ACTIVE`, `DEGRADED`, `CREATE_FAILED` or another of the API's words.
+    #[serde(default = "defaults::active")]
+    pub status: String,
+    /// Health issues.
+    #[serde(default)]
+    pub issues: Vec<SeedIssue>,
+    /// ARN of the role of its service account.
+    #[serde(default)]
+    pub service_account_role_arn: Option<String>,
+    /// Configuration values, as JSON or YAML text.
+    #[serde(default)]
+    pub configuration_values: Option<String>,
+    /// Tags.
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// A health issue of an add-on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedIssue {
+    /// The API's code, for example `InsufficientNumberOfReplicas`.
+    pub code: String,
+    /// Its text.
+    pub message: String,
+    /// What it is about.
+    #[serde(default)]
+    pub resource_ids: Vec<String>,
+}
+
+/// A Pod Identity association.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedAssociation {
+    /// Namespace of the service account.
+    pub namespace: String,
+    /// The service account.
+    pub service_account: String,
+    /// ARN of the role.
+    pub role_arn: String,
+    /// Tags.
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// An access entry.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedAccessEntry {
+    /// ARN of the IAM principal.
+    pub principal_arn: String,
+    /// Kubernetes user name; by default the ARN.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Kubernetes groups.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// `STANDARD`, `EC2_LINUX` or another of the API's words.
+    #[serde(rename = "type", default = "defaults::entry_type")]
+    pub kind: String,
+}
+
+/// An IAM OIDC provider.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedProvider {
+    /// The issuer.
+    pub url: String,
+    /// Client ids (audiences).
+    #[serde(default)]
+    pub client_ids: Vec<String>,
+    /// Thumbprints.
+    #[serde(default)]
+    pub thumbprints: Vec<String>,
+    /// Tags.
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// A customer managed policy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedPolicy {
+    /// Its name.
+    pub name: String,
+    /// Its path.
+    #[serde(default = "defaults::path")]
+    pub path: String,
+    /// Its description.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Its documents, oldest version first; the last one is the default.
+    pub documents: Vec<Value>,
+    /// Tags.
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// A role.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedRole {
+    /// Its name.
+    pub name: String,
+    /// Its path.
+    #[serde(default = "defaults::path")]
+    pub path: String,
+    /// Its description.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Its trust document.
+    pub trust: Value,
+    /// ARNs of the attached policies.
+    #[serde(default)]
+    pub attached: Vec<String>,
+    /// Inline policies by name.
+    #[serde(default)]
+    pub inline: BTreeMap<String, Value>,
+    /// ARN of the permissions boundary.
+    #[serde(default)]
+    pub boundary: Option<String>,
+    /// Longest session in seconds.
+    #[serde(default = "defaults::session_seconds")]
+    pub max_session_seconds: u64,
+    /// Instance profiles that hold the role.
+    #[serde(default)]
+    pub instance_profiles: Vec<String>,
+    /// Tags.
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// A tagged thing of a service that is not simulated.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedResource {
+    /// Its ARN.
+    pub arn: String,
+    /// Its tags.
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// Why a seed cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// The file cannot be read.
+    #[error("cannot read the seed `{path}`")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is no YAML of a seed.
+    #[error("the seed is not valid: {0}")]
+    Parse(String),
+    /// A field has a value that AWS would not have.
+    #[error("seed: `{field}` is `{value}`: {mend}")]
+    Field {
+        /// The field.
+        field: String,
+        /// Its value.
+        value: String,
+        /// What it should be.
+        mend: String,
+    },
+}
+
+impl Seed {
+    /// Returns the built-in seed: the cluster `demo` in `eu-west-1` with two node groups and six tagged subnets.
+    pub fn builtin() -> Self {
+        Self::from_yaml(include_str!("../../../templates/sandbox/seed.yaml"))
+            .expect("the built-in seed is valid; a unit test reads it")
+    }
+
+    /// Reads a seed from YAML text and checks it.
+    pub fn from_yaml(text: &str) -> Result<Self, SeedError> {
+        let seed: Self = serde_saphyr::from_str(text).map_err(|error| SeedError::Parse(error.to_string()))?;
+        seed.check()?;
+        Ok(seed)
+    }
+
+    /// Reads a seed from a YAML file and checks it.
+    pub fn from_file(path: &Path) -> Result<Self, SeedError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| SeedError::Read { path: path.display().to_string(), source })?;
+        Self::from_yaml(&text)
+    }
+}
+
+/// What a field that is left out means.
+mod defaults {
+    pub(super) fn partition() -> String {
+        "aws".into()
+    }
+    pub(super) fn settle_seconds() -> u64 {
+        2
+    }
+    pub(super) fn version() -> String {
+        "1.35".into()
+    }
+    pub(super) fn active() -> String {
+        "ACTIVE".into()
+    }
+    pub(super) fn vpc() -> String {
+        "vpc-0a1b2c3d4e5f60718".into()
+    }
+    pub(super) fn cluster_security_group() -> String {
+        "sg-0c1a5e7d9b3f24680".into()
+    }
+    pub(super) fn yes() -> bool {
+        true
+    }
+    pub(super) fn authentication_mode() -> String {
+        "API_AND_CONFIG_MAP".into()
+    }
+    pub(super) fn cluster_role() -> String {
+        "eks-cluster".into()
+    }
+    pub(super) fn instance_types() -> Vec<String> {
+        vec!["m6i.large".into()]
+    }
+    pub(super) fn ami_type() -> String {
+        "AL2023_x86_64_STANDARD".into()
+    }
+    pub(super) fn capacity_type() -> String {
+        "ON_DEMAND".into()
+    }
+    pub(super) fn nodes() -> u32 {
+        2
+    }
+    pub(super) fn entry_type() -> String {
+        "STANDARD".into()
+    }
+    pub(super) fn path() -> String {
+        "/".into()
+    }
+    pub(super) fn session_seconds() -> u64 {
+        3600
+    }
+}
