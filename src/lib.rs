@@ -1,5 +1,46 @@
 //! eks-bootstrap takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
+//!
+//! ```text
+//! args + file + env -> Config -> Context{facts, clients} -> every step: observe -> diff -> changes
+//!    -> Plan (shown, confirmed) -> engine: graph order, independent steps side by side, re-observe, run ops, settle
+//!    -> Events -> {bars | lines | json} -> Summary -> exit code
+//! ```
+//!
+//! Words, one meaning each: a *component* is what a user turns on; a *step* is one object that must be in a given state;
+//! *observe* reads the world; *diff* compares, purely; a *change* is one difference and holds one *op*, which is one
+//! write; the *plan* is all steps with their changes, and it is what runs; the *outcome* is how a step ended; *facts* are
+//! what EKS says of the cluster. The world is the state: there is no state file.
+//!
+//! The library exists for the program and its tests; its types are no stable interface.
 
+pub mod cli;
+pub mod commands;
+pub mod component;
+pub mod config;
+pub mod config_file;
+pub mod connect;
+pub mod context;
+pub mod engine;
+pub mod error;
+pub mod event;
+pub mod exit_code;
+pub mod graph;
+pub mod helm_process;
+pub mod hint;
+pub mod kube_client;
+pub mod kubeconfig;
+pub mod names;
+pub mod op;
+pub mod owner;
+pub mod plan;
 pub mod policy;
+pub mod read;
+pub mod render;
+pub mod report;
+pub mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod steps;
+pub mod summary;
+pub mod token;
+mod validate;

@@ -1,5 +1,306 @@
 //! The sandbox: a simulated AWS beside a real local Kubernetes control plane. Everything is real except AWS itself.
-#![expect(clippy::disallowed_methods, reason = "the sandbox starts children, waits for them and has variables of its own")]
+//!
+//! `commands/sandbox.rs` starts one for people, the integration tests and benchmarks for themselves. What the AWS simulator
+//! keeps of AWS' behaviour is written in `aws/`; what of Kubernetes is answered by us instead of by pods (admission
+//! webhooks, the metrics API, EKS' token and pod identity webhooks) in `control_plane/`. It is not a way to run workloads:
+//! nodes are kwok's, no container ever starts.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the sandbox starts children, waits for them and has variables of its own"
+)]
 
 pub mod aws;
 pub mod control_plane;
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use include_dir::{Dir, include_dir};
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::kube_client::{KubeApi, KubeTarget};
+use crate::kubeconfig;
+use crate::names;
+use crate::read::kube::{ObjectRef, Paths};
+use aws::{Front, Seed, Simulator};
+use control_plane::{ADMIN_GROUP, ControlPlane, HelmMajor, Progress, TokenUser};
+
+/// The stand-in charts.
+static CHARTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/sandbox/charts");
+
+/// How a sandbox is to start.
+pub struct Options {
+    /// The starting world.
+    pub seed: Seed,
+    /// Simulated latency of every AWS call.
+    pub latency: Duration,
+    /// This program, for tokens and for the process that cleans up.
+    pub program: PathBuf,
+    /// The helm binary; none means one of PATH, else one that is built.
+    pub helm: Option<PathBuf>,
+    /// Whether the stand-in charts are used.
+    pub stand_in_charts: bool,
+    /// A context of a kubeconfig (the usual files where none is named) whose cluster takes the control plane's place.
+    pub existing: Option<(Option<PathBuf>, String)>,
+    /// Told what takes long.
+    pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
+}
+
+/// A running sandbox; it ends with [`Sandbox::stop`], on drop, and when this process dies.
+pub struct Sandbox {
+    /// The simulated AWS.
+    pub simulator: Simulator,
+    /// The real control plane.
+    pub plane: ControlPlane,
+    front: Front,
+    cluster: String,
+    region: String,
+    helm: PathBuf,
+    charts: Option<PathBuf>,
+    kubeconfig: PathBuf,
+    existing: bool,
+}
+
+/// What the control plane has to know of the seed's first cluster.
+struct Cluster {
+    name: String,
+    region: String,
+    partition: String,
+    account: String,
+    kubernetes_version: String,
+    node_role_arn: String,
+    objects: Vec<Value>,
+}
+
+impl Cluster {
+    fn first(seed: &Seed) -> Result<Cluster> {
+        let Some(cluster) = seed.clusters.first() else {
+            return Err(failed("the seed cannot be used", "it has no cluster: give `clusters` at least one"));
+        };
+        let node_role = cluster.nodegroups.first().map_or("nodes", |group| group.role.as_str());
+        Ok(Cluster {
+            name: cluster.name.clone(),
+            region: cluster.region.clone().unwrap_or_else(|| seed.region.clone()),
+            partition: seed.partition.clone(),
+            account: seed.account.clone(),
+            kubernetes_version: cluster.version.clone(),
+            node_role_arn: names::iam_arn(&seed.partition, &seed.account, "role", "/", node_role),
+            objects: cluster.objects.clone(),
+        })
+    }
+}
+
+fn failed(what: &str, source: impl Into<crate::error::Cause>) -> Error {
+    Error::Sandbox { what: what.to_owned(), source: source.into() }
+}
+
+impl Sandbox {
+    /// Starts AWS and the control plane and puts the seed's objects into both.
+    ///
+    /// # Errors
+    /// What is missing on this machine, or what failed.
+    pub async fn start(options: Options) -> Result<Sandbox> {
+        let Options { mut seed, latency, program, helm, stand_in_charts, existing, progress } = options;
+        let cluster = Cluster::first(&seed)?;
+        let plane = match &existing {
+            Some((kubeconfig, context)) => {
+                let plane = ControlPlane::existing(kubeconfig.as_deref(), context)
+                    .await
+                    .map_err(|source| failed("the cluster of the context cannot be used", source))?;
+                // Tokens of that cluster carry its own issuer.
+                if let Some(first) = seed.clusters.first_mut() {
+                    first.issuer = Some(plane.issuer().to_owned());
+                }
+                Some(plane)
+            }
+            None => None,
+        };
+        let simulator = Simulator::new(seed).map_err(|source| failed("the seed cannot be used", source))?;
+        simulator.set_latency(latency);
+        let issuer = simulator.cluster_issuer(&cluster.name).unwrap_or_default();
+        let helm = if let Some(helm) = helm {
+            helm
+        } else {
+            let progress = progress.clone();
+            let build = move || control_plane::ensure_helm(HelmMajor::Four, None, progress.as_ref());
+            tokio::task::spawn_blocking(build)
+                .await
+                .map_err(|source| failed("helm could not be built", source))?
+                .map_err(|source| failed("helm could not be built", source))?
+        };
+        let plane = match plane {
+            Some(plane) => plane,
+            None => start_plane(&simulator, &cluster, &issuer, &program, progress).await?,
+        };
+        simulator.set_cluster_endpoint(&cluster.name, plane.endpoint(), plane.ca_pem());
+        simulator.set_issuer_keys(&issuer, plane.issuer_jwks());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .map_err(|source| failed("no loopback port is free", source))?;
+        let front = simulator.serve(listener).await;
+        let charts = if stand_in_charts { Some(unpack_charts(plane.directory())?) } else { None };
+        // A cluster that exists does not know the simulated AWS's tokens, so there its own credentials are used.
+        let kubeconfig = if existing.is_some() {
+            plane.admin_kubeconfig().to_path_buf()
+        } else {
+            write_kubeconfig(&plane, &program, &cluster.name, &cluster.region)?
+        };
+        put(&plane, &cluster.objects).await?;
+        Ok(Sandbox {
+            simulator,
+            plane,
+            front,
+            cluster: cluster.name,
+            region: cluster.region,
+            helm,
+            charts,
+            kubeconfig,
+            existing: existing.is_some(),
+        })
+    }
+
+    /// The address of the simulated AWS.
+    pub fn aws_url(&self) -> String {
+        self.front.url()
+    }
+
+    /// The cluster's name.
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// The variables by which the aws CLI, kubectl, helm and this program find the sandbox.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let text = |path: &Path| path.display().to_string();
+        let key = self.simulator.access_key();
+        let mut variables = vec![
+            ("AWS_ENDPOINT_URL", self.front.url()),
+            ("AWS_ACCESS_KEY_ID", key.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", key.secret_access_key),
+            ("AWS_REGION", self.region.clone()),
+            ("AWS_DEFAULT_REGION", self.region.clone()),
+            // Nothing of the user's own AWS configuration is to leak in.
+            ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("EKS_BOOTSTRAP_CLUSTER", self.cluster.clone()),
+            ("EKS_BOOTSTRAP_HELM", text(&self.helm)),
+            ("HELM_BIN", text(&self.helm)),
+            ("KUBECONFIG", text(&self.kubeconfig)),
+        ];
+        if self.existing {
+            variables.push(("EKS_BOOTSTRAP_KUBECONFIG", text(&self.kubeconfig)));
+        }
+        if let Some(charts) = &self.charts {
+            variables.push(("EKS_BOOTSTRAP_CHARTS", text(charts)));
+        }
+        variables
+    }
+
+    /// Variables that would lead elsewhere and are taken away from commands run inside.
+    pub const FOREIGN_VARIABLES: [&'static str; 6] = [
+        "AWS_PROFILE",
+        "AWS_SESSION_TOKEN",
+        "AWS_ROLE_ARN",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    ];
+
+    /// Ends everything and removes the files.
+    pub async fn stop(self) {
+        self.plane.stop().await;
+    }
+}
+
+/// Creates the seed's Kubernetes objects, as another tool would have: under another field manager.
+async fn put(plane: &ControlPlane, objects: &[Value]) -> Result<()> {
+    let target = KubeTarget::Kubeconfig { path: plane.admin_kubeconfig().to_path_buf(), context: None };
+    let api = KubeApi::connect(&target).await?;
+    let paths = Paths::new(api.clone());
+    for object in objects {
+        let reference = ObjectRef::of(object);
+        let what = format!("the seed's {reference} cannot be created");
+        let namespace = reference.namespace.as_deref().unwrap_or("default");
+        let Some(path) = paths.collection(&reference.api_version, &reference.kind, namespace).await? else {
+            return Err(failed(&what, "the API server does not know its kind"));
+        };
+        let path = format!("{path}?fieldManager=seed");
+        let created = api.request(&what, Method::POST, &path, "application/json", object).await;
+        if created.map_err(|source| failed(&what, source))?.is_none() {
+            return Err(failed(&what, "its namespace does not exist"));
+        }
+    }
+    Ok(())
+}
+
+/// Starts a control plane that knows the callers of the simulated AWS.
+async fn start_plane(
+    simulator: &Simulator,
+    cluster: &Cluster,
+    issuer: &str,
+    program: &Path,
+    progress: Arc<dyn Fn(Progress) + Send + Sync>,
+) -> Result<ControlPlane> {
+    let judge = simulator.clone();
+    let name = cluster.name.clone();
+    ControlPlane::start(control_plane::Options {
+        cluster: cluster.name.clone(),
+        issuer: issuer.to_owned(),
+        region: cluster.region.clone(),
+        partition: cluster.partition.clone(),
+        account: cluster.account.clone(),
+        node_role_arn: cluster.node_role_arn.clone(),
+        kubernetes_version: Some(cluster.kubernetes_version.clone()),
+        cache: None,
+        reaper: Some(program.to_path_buf()),
+        authenticate: Arc::new(move |token| {
+            let principal = judge.authenticate_eks_token(token, &name)?;
+            Ok(TokenUser {
+                username: principal.arn,
+                uid: principal.user_id,
+                // Everyone whom the simulated AWS knows is an administrator, as by an EKS access entry.
+                groups: vec![ADMIN_GROUP.to_owned()],
+            })
+        }),
+        progress,
+    })
+    .await
+    .map_err(|source| failed("the control plane does not start", source))
+}
+
+fn unpack_charts(directory: &Path) -> Result<PathBuf> {
+    let charts = directory.join("charts");
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&charts)
+        .and_then(|()| CHARTS.extract(&charts))
+        .map_err(|source| failed("the charts cannot be unpacked", source))?;
+    Ok(charts)
+}
+
+/// A kubeconfig for people: kubectl and helm get their tokens from this program, as they would on EKS.
+fn write_kubeconfig(plane: &ControlPlane, program: &Path, cluster: &str, region: &str) -> Result<PathBuf> {
+    let arguments = ["token", "--cluster", cluster, "--region", region];
+    let document = kubeconfig::with_our_token(cluster, plane.endpoint(), plane.ca_pem(), program, &arguments);
+    let path = plane.directory().join("kubeconfig");
+    let write = || -> std::io::Result<()> {
+        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        serde_json::to_writer_pretty(file, &document).map_err(std::io::Error::other)
+    };
+    write().map_err(|source| failed("the kubeconfig cannot be written", source))?;
+    Ok(path)
+}
+
+/// Asks a child to end (SIGTERM).
+pub(crate) fn terminate(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+        // A child that has ended meanwhile is what was wanted.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+}

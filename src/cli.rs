@@ -1,0 +1,218 @@
+//! The command line: clap types only. What they mean together with files and defaults is `config.rs`' business.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
+#[derive(Debug, Parser)]
+#[command(name = "eks-bootstrap", version, propagate_version = true, max_term_width = 100)]
+#[cfg_attr(
+    feature = "sandbox",
+    command(after_help = "Try it without an AWS account:  eks-bootstrap sandbox -- apply --yes")
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what differs from the wanted state; writes nothing
+    Plan(PlanArgs),
+    /// Make the wanted state; a second run changes nothing
+    Apply(ApplyArgs),
+    /// Print the cluster's bearer token as an exec credential for kubectl and helm
+    Token(TokenArgs),
+    /// Start a simulated AWS and a real local control plane, alone or around one command
+    #[cfg(feature = "sandbox")]
+    Sandbox(SandboxArgs),
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// Ends the sandbox's processes when the sandbox is gone
+    #[cfg(feature = "sandbox")]
+    #[command(hide = true)]
+    SandboxReaper,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Name of the EKS cluster
+    #[arg(short, long, global = true, env = "EKS_BOOTSTRAP_CLUSTER", value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// AWS region [default: the profile's]
+    #[arg(short, long, global = true, env = "EKS_BOOTSTRAP_REGION")]
+    pub region: Option<String>,
+    /// AWS profile
+    #[arg(short, long, global = true, env = "EKS_BOOTSTRAP_PROFILE", value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Role to assume for every AWS call
+    #[arg(long, global = true, env = "EKS_BOOTSTRAP_ASSUME_ROLE", value_name = "ARN")]
+    pub assume_role: Option<String>,
+    /// Configuration file, `-` for standard input; later ones win
+    #[arg(short, long, global = true, env = "EKS_BOOTSTRAP_FILE", value_delimiter = ',')]
+    pub file: Vec<PathBuf>,
+    /// Form of the result
+    #[arg(short, long, global = true, env = "EKS_BOOTSTRAP_OUTPUT", value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// Say less
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more (twice: every Kubernetes request)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Colour
+    #[arg(long, global = true, env = "EKS_BOOTSTRAP_COLOR", value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+    /// Kubeconfig to use instead of the endpoint and token of EKS
+    #[arg(long, global = true, env = "EKS_BOOTSTRAP_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context in the kubeconfig
+    #[arg(long, global = true, env = "EKS_BOOTSTRAP_CONTEXT", value_name = "NAME")]
+    pub context: Option<String>,
+    /// Helm binary [default: $HELM_BIN, then helm of PATH]
+    #[arg(long, global = true, env = "EKS_BOOTSTRAP_HELM", value_name = "FILE")]
+    pub helm: Option<PathBuf>,
+    /// Folder with one folder or .tgz per chart, instead of the chart repositories
+    #[arg(long, global = true, env = "EKS_BOOTSTRAP_CHARTS", value_name = "DIR")]
+    pub charts: Option<PathBuf>,
+    /// One endpoint for every AWS service
+    #[arg(long, global = true, env = "EKS_BOOTSTRAP_ENDPOINT_URL", value_name = "URL")]
+    pub endpoint_url: Option<String>,
+    /// How long one step may wait, such as 90s or 10m [default: 10m]
+    #[arg(long, global = true, env = "EKS_BOOTSTRAP_TIMEOUT", value_name = "DURATION")]
+    pub timeout: Option<String>,
+}
+
+/// What the wanted state is; shared by the commands that plan.
+#[derive(Debug, Default, Args)]
+pub struct Wanted {
+    /// Refuse to work in any other account
+    #[arg(long, env = "EKS_BOOTSTRAP_ACCOUNT", value_name = "ID", help_heading = "Guards")]
+    pub account: Option<String>,
+    /// Take over the object of this step from its owner; repeatable
+    #[arg(long, value_name = "STEP", help_heading = "Guards")]
+    pub adopt: Vec<String>,
+    /// Only these steps; repeatable
+    #[arg(long, value_name = "STEP", help_heading = "Steps")]
+    pub only: Vec<String>,
+    /// All but these steps; repeatable
+    #[arg(long, value_name = "STEP", help_heading = "Steps")]
+    pub skip: Vec<String>,
+    /// Turn a component on where it would be off (on EKS Auto Mode); repeatable
+    #[arg(long, value_name = "COMPONENT", help_heading = "Components")]
+    pub enable: Vec<String>,
+    /// Turn a component off; repeatable
+    #[arg(long, value_name = "COMPONENT", help_heading = "Components")]
+    pub disable: Vec<String>,
+    /// Chart version of the AWS Load Balancer Controller
+    #[arg(long, env = "EKS_BOOTSTRAP_LBC_VERSION", value_name = "VERSION", help_heading = "Components")]
+    pub lbc_version: Option<String>,
+    /// Chart version of the EBS CSI driver
+    #[arg(long, env = "EKS_BOOTSTRAP_EBS_VERSION", value_name = "VERSION", help_heading = "Components")]
+    pub ebs_version: Option<String>,
+    /// Use this role for the AWS Load Balancer Controller instead of one of ours
+    #[arg(long, env = "EKS_BOOTSTRAP_LBC_ROLE_ARN", value_name = "ARN", help_heading = "Components")]
+    pub lbc_role_arn: Option<String>,
+    /// Use this role for the EBS CSI driver instead of one of ours
+    #[arg(long, env = "EKS_BOOTSTRAP_EBS_ROLE_ARN", value_name = "ARN", help_heading = "Components")]
+    pub ebs_role_arn: Option<String>,
+    /// IAM path of roles and policies [default: /]
+    #[arg(long, env = "EKS_BOOTSTRAP_IAM_PATH", value_name = "PATH", help_heading = "IAM")]
+    pub iam_path: Option<String>,
+    /// Put before every role and policy name
+    #[arg(long, env = "EKS_BOOTSTRAP_NAME_PREFIX", value_name = "TEXT", help_heading = "IAM")]
+    pub name_prefix: Option<String>,
+    /// Policy that bounds every role
+    #[arg(long, env = "EKS_BOOTSTRAP_PERMISSIONS_BOUNDARY", value_name = "ARN", help_heading = "IAM")]
+    pub permissions_boundary: Option<String>,
+    /// Tag on every IAM object; repeatable
+    #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = "IAM")]
+    pub tags: Vec<String>,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// Exit with 2 if there are changes
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    /// Save the plan for `apply FILE`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// The wanted state.
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// A plan saved by `plan --out`; refused if the cluster has changed since
+    #[arg(value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Do not ask
+    #[arg(short, long, env = "EKS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new())]
+    pub yes: bool,
+    /// The wanted state.
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// `token`.
+#[derive(Debug, Args)]
+pub struct TokenArgs {}
+
+/// `sandbox`.
+#[cfg(feature = "sandbox")]
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  eks-bootstrap sandbox -- apply --yes\n  eks-bootstrap sandbox --latency 80 -- plan"
+)]
+pub struct SandboxArgs {
+    /// Starting world: the cluster and what exists already (YAML) [default: built in]
+    #[arg(long, value_name = "FILE")]
+    pub seed: Option<PathBuf>,
+    /// Simulated latency of every AWS call, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub latency: u64,
+    /// Use the official chart repositories instead of the built-in stand-in charts
+    #[arg(long)]
+    pub official_charts: bool,
+    /// One eks-bootstrap command (or another program) to run inside; without it the sandbox stays up
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// Forms of the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// `plan` only: the same as a shell script of aws, kubectl and helm
+    Commands,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}

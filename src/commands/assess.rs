@@ -1,0 +1,134 @@
+//! Observes every step at once and joins what they found into a plan. Writes nothing: it has no writers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures::future::join_all;
+
+use crate::component;
+use crate::context::ReadContext;
+use crate::error::{Error, Result};
+use crate::graph;
+use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan, PlannedStep, StepId, Target};
+use crate::read::sts::short_caller;
+use crate::steps::{self, Step};
+
+/// A plan with the steps that run it.
+pub struct Assessed {
+    /// The plan.
+    pub plan: Plan,
+    /// Its steps.
+    pub steps: BTreeMap<StepId, Arc<dyn Step>>,
+    /// Why steps are unknown.
+    pub errors: Vec<Error>,
+}
+
+/// Observes all steps of the configuration.
+///
+/// # Errors
+/// Only when the steps themselves are defective; failed reads are in [`Assessed::errors`].
+pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
+    let all = steps::all(&cx.config, &cx.facts);
+    let edges: Vec<_> =
+        all.iter().map(|step| (step.id(), step.needs().into_iter().chain(step.after()).collect::<Vec<_>>())).collect();
+    let order = graph::sort(&edges)
+        .map_err(|source| Error::Io { what: "order the steps".to_owned(), source: std::io::Error::other(source) })?;
+    let chosen: Vec<_> = order.into_iter().map(|place| all[place].clone()).filter(|step| chosen(cx, step)).collect();
+    let ids: BTreeSet<_> = chosen.iter().map(|step| step.id()).collect();
+    let found = join_all(chosen.iter().map(|step| step.plan(cx, goal))).await;
+
+    let mut errors = Vec::new();
+    let mut planned = Vec::new();
+    for (step, found) in chosen.iter().zip(found) {
+        let assessment = found.unwrap_or_else(|error| {
+            let assessment = Assessment::unknown(format!("not readable: {error}"));
+            errors.push(error);
+            assessment
+        });
+        let here = |needs: Vec<StepId>| needs.into_iter().filter(|need| ids.contains(need)).collect();
+        planned.push(PlannedStep {
+            id: step.id(),
+            needs: here(step.needs()),
+            after: here(step.after()),
+            resource: step.resource(),
+            assessment,
+        });
+    }
+    spare_proofs(&mut planned);
+    let facts = &cx.facts;
+    let target = Target {
+        cluster: facts.cluster.clone(),
+        arn: facts.arn.clone(),
+        account: facts.account.clone(),
+        region: facts.region.clone(),
+        kubernetes_version: facts.kubernetes_version.clone(),
+        caller: short_caller(&facts.caller_arn),
+    };
+    let plan = Plan { goal, target, steps: planned, diagnostics: diagnostics(cx) };
+    Ok(Assessed { plan, steps: chosen.into_iter().map(|step| (step.id(), step)).collect(), errors })
+}
+
+fn chosen(cx: &ReadContext, step: &Arc<dyn Step>) -> bool {
+    let id = step.id();
+    (cx.config.only.is_empty() || cx.config.only.contains(id.as_str())) && !cx.config.skip.contains(id.as_str())
+}
+
+/// What nothing before it changes needs no proof: a second run is to do nothing.
+fn spare_proofs(steps: &mut [PlannedStep]) {
+    let mut changing: BTreeSet<StepId> = BTreeSet::new();
+    for step in steps.iter_mut() {
+        let before = step.needs.iter().any(|need| changing.contains(need));
+        if step.assessment.action.writes() || (before && step.assessment.action != Action::Unknown) {
+            changing.insert(step.id.clone());
+        }
+        if step.assessment.action == Action::Prove && !before {
+            step.assessment.action = Action::Keep;
+            "nothing before it changes, so nothing has to be proved".clone_into(&mut step.assessment.reason);
+        }
+    }
+}
+
+fn diagnostics(cx: &ReadContext) -> Vec<Diagnostic> {
+    let mut diagnostics = Vec::new();
+    for component in component::ALL {
+        let enabled = component.configured(&cx.config).enabled;
+        if component.wanted(&cx.config, &cx.facts) || enabled == Some(false) {
+            continue;
+        }
+        diagnostics.push(Diagnostic {
+            severity: "note",
+            message: format!(
+                "{} is not needed: EKS Auto Mode brings its own; --enable {} installs it all the same",
+                component.title, component.name
+            ),
+        });
+    }
+    diagnostics
+}
+
+/// Why a plan with unread or blocked steps cannot be applied.
+///
+/// # Errors
+/// The error of the read, or the guard's refusal.
+pub fn applicable(assessed: &mut Assessed) -> Result<()> {
+    if !assessed.errors.is_empty() {
+        return Err(worst(&mut assessed.errors));
+    }
+    let blocked: Vec<_> = assessed.plan.steps.iter().filter(|step| step.assessment.action == Action::Blocked).collect();
+    if blocked.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = blocked.iter().map(|step| step.id.as_str()).collect();
+    let mends: BTreeSet<_> = blocked.iter().filter_map(|step| step.assessment.mend.as_deref()).collect();
+    let mends: Vec<_> = mends.into_iter().collect();
+    Err(Error::Refused {
+        what: format!("blocked: {}; nothing was changed", names.join(", ")),
+        mend: format!("look at the plan, then run the same command with {}", mends.join(" ")),
+    })
+}
+
+/// The error that explains most: no way to the API server before a single denied read.
+pub fn worst(errors: &mut Vec<Error>) -> Error {
+    let place = errors.iter().position(|error| matches!(error, Error::ApiServerUnreachable { .. })).unwrap_or(0);
+    errors.swap_remove(place)
+}

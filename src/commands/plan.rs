@@ -1,0 +1,63 @@
+//! `plan`: a read-only audit of every step.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cli::{Global, Output, PlanArgs};
+use crate::commands::assess::{self, Assessed};
+use crate::config::Config;
+use crate::connect::{self, Connection};
+use crate::error::{Error, Result};
+use crate::exit_code;
+use crate::plan::{Goal, Plan};
+use crate::render::terminal::Terminal;
+use crate::render::{plan_commands, plan_json, plan_text};
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever kept the plan from being complete; what could be read is shown all the same.
+pub async fn run(global: &Global, args: &PlanArgs, terminal: Terminal) -> Result<u8> {
+    let config = Config::resolve(global, &args.wanted)?;
+    let Connection { read, .. } = connect::connect(config, None).await?;
+    let mut assessed = assess::assess(&read, Goal::Present).await?;
+    show(&assessed.plan, global.output, terminal);
+    if !assessed.errors.is_empty() {
+        return Err(assess::worst(&mut assessed.errors));
+    }
+    if let Some(file) = &args.out {
+        save(file, &plan_json::saved(&assessed.plan, &read.config))?;
+        terminal.note(&format!("saved; run it with `eks-bootstrap apply {}`\n", file.display()));
+    }
+    Ok(code(&assessed, args.detailed_exitcode))
+}
+
+fn code(assessed: &Assessed, detailed: bool) -> u8 {
+    let counts = assessed.plan.counts();
+    if counts.blocked > 0 && detailed {
+        exit_code::REFUSED
+    } else if assessed.plan.has_changes() && detailed {
+        exit_code::CHANGES_PENDING
+    } else {
+        exit_code::DONE
+    }
+}
+
+/// Prints a plan in the wanted form.
+pub fn show(plan: &Plan, output: Output, terminal: Terminal) {
+    terminal.result(&match output {
+        Output::Text => plan_text::of(plan, terminal.out),
+        Output::Json => pretty(&plan_json::of(plan)),
+        Output::Commands => plan_commands::of(plan),
+    });
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+fn save(file: &Path, document: &Value) -> Result<()> {
+    std::fs::write(file, pretty(document))
+        .map_err(|source| Error::io(format!("write the plan to `{}`", file.display()), source))
+}

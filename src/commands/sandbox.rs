@@ -1,0 +1,133 @@
+//! `sandbox`: alone it stays up and prints how to reach it; with a command it runs that inside and ends with its exit code.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::CommandFactory as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::{Cli, Global, Output, SandboxArgs};
+use crate::error::{Error, Result};
+use crate::exit_code;
+use crate::helm_process::Helm;
+use crate::op::shell::quote;
+use crate::render::starting::Starting;
+use crate::render::terminal::Terminal;
+use crate::sandbox::aws::Seed;
+use crate::sandbox::{Options, Sandbox};
+
+/// Runs the command.
+///
+/// # Errors
+/// The sandbox does not start, or its command cannot be run.
+pub async fn run(global: &Global, args: SandboxArgs, terminal: Terminal) -> Result<u8> {
+    if global.output == Output::Commands {
+        return Err(Error::Usage {
+            message: "sandbox has no output form `commands`".to_owned(),
+            mend: "put the flag behind `--`: `eks-bootstrap sandbox -- plan -o commands`".to_owned(),
+        });
+    }
+    let seed = seed(&args)?;
+    let program = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
+    let starting = Arc::new(Starting::new(terminal));
+    let told = starting.clone();
+    let start = Sandbox::start(Options {
+        seed,
+        latency: Duration::from_millis(args.latency),
+        program: program.clone(),
+        helm: Helm::locate(global.helm.as_deref()),
+        stand_in_charts: !args.official_charts && global.charts.is_none(),
+        existing: global.context.clone().map(|context| (global.kubeconfig.clone(), context)),
+        progress: Arc::new(move |progress| told.progress(&progress.to_string())),
+    });
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    // Dropping a start that is under way ends what it has begun.
+    let sandbox = tokio::select! {
+        started = Box::pin(start) => started?,
+        _ = interrupt.recv() => return Ok(exit_code::INTERRUPTED),
+        _ = terminate.recv() => return Ok(exit_code::TERMINATED),
+    };
+    starting.ready(&format!("sandbox ready: cluster {}, simulated AWS at {}", sandbox.cluster(), sandbox.aws_url()));
+    let outcome = if args.command.is_empty() {
+        announce(&sandbox, global.output, terminal);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        terminal.note("\nstopping the sandbox\n");
+        Ok(exit_code::DONE)
+    } else {
+        inside(&sandbox, &program, &args.command, &mut terminate).await
+    };
+    sandbox.stop().await;
+    terminal.note(if global.context.is_some() {
+        "sandbox ended; what was made in the cluster of the context stays there\n"
+    } else {
+        "sandbox ended, nothing of it is left\n"
+    });
+    outcome
+}
+
+fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
+    signal(kind).map_err(|source| Error::io("listen for signals", source))
+}
+
+fn seed(args: &SandboxArgs) -> Result<Seed> {
+    match &args.seed {
+        None => Ok(Seed::builtin()),
+        Some(file) => Seed::from_file(file)
+            .map_err(|source| Error::ConfigFile { path: file.display().to_string(), source: source.into() }),
+    }
+}
+
+/// Prints how to reach the sandbox.
+fn announce(sandbox: &Sandbox, output: Output, terminal: Terminal) {
+    let variables = sandbox.environment();
+    if output == Output::Json {
+        let object: serde_json::Map<_, _> =
+            variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        terminal.result(&format!("{:#}\n", serde_json::Value::Object(object)));
+        return;
+    }
+    let lines: Vec<_> = variables.iter().map(|(name, value)| format!("export {name}={}\n", quote(value))).collect();
+    terminal.result(&lines.concat());
+    terminal.note(
+        "\nPaste these lines into another terminal; eks-bootstrap, aws, kubectl and helm then work on the sandbox.\n\
+         AWS is simulated, Kubernetes is real, nodes are not. Ctrl-C ends it.\n",
+    );
+}
+
+/// Runs one command inside: one of this program's, else another program.
+#[expect(clippy::disallowed_methods, reason = "the sandbox starts children")]
+async fn inside(
+    sandbox: &Sandbox,
+    program: &Path,
+    words: &[String],
+    terminate: &mut tokio::signal::unix::Signal,
+) -> Result<u8> {
+    let ours = Cli::command().get_subcommands().any(|known| known.get_name() == words[0]) || words[0].starts_with('-');
+    let (executable, arguments) =
+        if ours { (program.to_path_buf(), words) } else { (PathBuf::from(&words[0]), &words[1..]) };
+    let mut command = tokio::process::Command::new(&executable);
+    command.args(arguments).envs(sandbox.environment());
+    for name in Sandbox::FOREIGN_VARIABLES {
+        command.env_remove(name);
+    }
+    let what = || format!("run `{}` inside the sandbox", executable.display());
+    let mut child = command.kill_on_drop(true).spawn().map_err(|source| Error::io(what(), source))?;
+    // Ctrl-C reaches the child by itself, since it is in the terminal's foreground group; we outlive it to clean up.
+    let status = loop {
+        tokio::select! {
+            status = child.wait() => break status.map_err(|source| Error::io(what(), source))?,
+            _ = terminate.recv() => {
+                if let Some(pid) = child.id() {
+                    crate::sandbox::terminate(pid);
+                }
+            }
+        }
+    };
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
+    Ok(u8::try_from(status.code().unwrap_or(128 + signal)).unwrap_or(exit_code::FAILED))
+}

@@ -1,0 +1,234 @@
+//! The catalogue of components, as data. Steps are made from these entries; none has a code path of its own.
+
+use serde_json::Value;
+
+use crate::config::{ChartComponent, Config};
+use crate::context::Facts;
+use crate::names;
+use crate::policy::Document;
+
+/// Who makes a component's service account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceAccountMaker {
+    /// We do, by server-side apply; the chart is told not to.
+    Us,
+    /// The chart does, with the role annotation in its values.
+    Chart,
+}
+
+/// Where a component's permissions come from.
+#[derive(Debug, Clone, Copy)]
+pub enum Permissions {
+    /// A document of ours becomes a customer managed policy.
+    Document(fn(partition: &str) -> Option<Document>),
+    /// An AWS managed policy: the first of these paths that exists in the partition.
+    AwsManaged(&'static [&'static str]),
+}
+
+/// One component.
+#[derive(Debug, Clone, Copy)]
+pub struct Component {
+    /// What a user turns on; also the chart's and the release's name.
+    pub name: &'static str,
+    /// The last part of its step ids.
+    pub short: &'static str,
+    /// What people call it.
+    pub title: &'static str,
+    /// The chart repository.
+    pub repository: &'static str,
+    /// The chart's version.
+    pub version: &'static str,
+    /// Where it is installed.
+    pub namespace: &'static str,
+    /// The service account of its controller.
+    pub service_account: &'static str,
+    /// Who makes that.
+    pub service_account_maker: ServiceAccountMaker,
+    /// What its role may do.
+    pub permissions: Permissions,
+    /// Values that are always set, a YAML document with `${...}` places.
+    pub values: &'static str,
+    /// Whether its chart has CRDs.
+    pub has_crds: bool,
+    /// The Service behind its admission webhooks; such a component is installed after all others.
+    pub webhook_service: Option<&'static str>,
+    /// Names by which its objects are recognised when someone else installed it: API version, kind, name.
+    pub objects: &'static [(&'static str, &'static str, &'static str)],
+    /// The EKS add-on that installs the same.
+    pub addon: Option<&'static str>,
+    /// Role name that AWS's documentation uses.
+    pub documented_role: &'static str,
+}
+
+/// The AWS Load Balancer Controller.
+pub const LOAD_BALANCER_CONTROLLER: Component = Component {
+    name: "aws-load-balancer-controller",
+    short: "lbc",
+    title: "AWS Load Balancer Controller",
+    repository: "https://aws.github.io/eks-charts",
+    version: "3.5.0",
+    namespace: "kube-system",
+    service_account: "aws-load-balancer-controller",
+    service_account_maker: ServiceAccountMaker::Us,
+    permissions: Permissions::Document(crate::policy::load_balancer_controller_policy),
+    values: include_str!("../templates/values/aws-load-balancer-controller.yaml"),
+    has_crds: true,
+    webhook_service: Some("aws-load-balancer-webhook-service"),
+    objects: &[
+        ("apps/v1", "Deployment", "aws-load-balancer-controller"),
+        ("v1", "Service", "aws-load-balancer-webhook-service"),
+        ("networking.k8s.io/v1", "IngressClass", "alb"),
+    ],
+    addon: None,
+    documented_role: "AmazonEKSLoadBalancerControllerRole",
+};
+
+/// The EBS CSI driver.
+pub const EBS_CSI_DRIVER: Component = Component {
+    name: "aws-ebs-csi-driver",
+    short: "ebs",
+    title: "Amazon EBS CSI driver",
+    repository: "https://kubernetes-sigs.github.io/aws-ebs-csi-driver",
+    version: "2.64.0",
+    namespace: "kube-system",
+    service_account: "ebs-csi-controller-sa",
+    service_account_maker: ServiceAccountMaker::Chart,
+    // V2 has no `service-role/` in its ARN (AWS managed policy reference), whatever the driver's own page says.
+    permissions: Permissions::AwsManaged(&["AmazonEBSCSIDriverPolicyV2", "service-role/AmazonEBSCSIDriverPolicy"]),
+    values: include_str!("../templates/values/aws-ebs-csi-driver.yaml"),
+    has_crds: false,
+    webhook_service: None,
+    objects: &[
+        ("v1", "ServiceAccount", "ebs-csi-controller-sa"),
+        ("apps/v1", "Deployment", "ebs-csi-controller"),
+        ("apps/v1", "DaemonSet", "ebs-csi-node"),
+        ("storage.k8s.io/v1", "CSIDriver", "ebs.csi.aws.com"),
+    ],
+    addon: Some("aws-ebs-csi-driver"),
+    documented_role: "AmazonEKS_EBS_CSI_DriverRole",
+};
+
+/// All components, in the order in which they are shown.
+pub const ALL: [Component; 2] = [LOAD_BALANCER_CONTROLLER, EBS_CSI_DRIVER];
+
+impl Component {
+    /// What the configuration says about this component.
+    pub fn configured<'a>(&self, config: &'a Config) -> &'a ChartComponent {
+        if self.short == LOAD_BALANCER_CONTROLLER.short {
+            &config.load_balancer_controller
+        } else {
+            &config.ebs_csi_driver
+        }
+    }
+
+    /// Whether it is wanted: what the user says, else not on Auto Mode, which brings load balancing and block storage.
+    pub fn wanted(&self, config: &Config, facts: &Facts) -> bool {
+        self.configured(config).enabled.unwrap_or(!facts.auto_mode)
+    }
+
+    /// The name of its role (and policy).
+    pub fn iam_name(&self, config: &Config, facts: &Facts) -> String {
+        names::iam_name(&config.iam.name_prefix, &facts.cluster, self.name, &facts.arn)
+    }
+
+    /// The role's ARN: the one the user names, else ours.
+    pub fn role_arn(&self, config: &Config, facts: &Facts) -> String {
+        self.configured(config).role_arn.clone().unwrap_or_else(|| {
+            let name = self.iam_name(config, facts);
+            names::iam_arn(&facts.partition, &facts.account, "role", &config.iam.path, &name)
+        })
+    }
+
+    /// The ARN of its customer managed policy.
+    pub fn policy_arn(&self, config: &Config, facts: &Facts) -> String {
+        let name = self.iam_name(config, facts);
+        names::iam_arn(&facts.partition, &facts.account, "policy", &config.iam.path, &name)
+    }
+
+    /// The subject of its service account's tokens.
+    pub fn subject(&self) -> String {
+        format!("system:serviceaccount:{}:{}", self.namespace, self.service_account)
+    }
+
+    /// The chart's values: what is always set, with the user's on top.
+    pub fn chart_values(&self, config: &Config, facts: &Facts) -> Value {
+        let configured = self.configured(config);
+        let mut values: Value = serde_saphyr::from_str(self.values).expect("value templates are part of the program");
+        let role_arn = self.role_arn(config, facts);
+        fill(&mut values, &|place| match place {
+            "cluster" => Some(&facts.cluster),
+            "region" => Some(&facts.region),
+            "vpc" => Some(&facts.vpc),
+            "role_arn" => Some(&role_arn),
+            _ => None,
+        });
+        if let Some(replicas) = configured.replicas {
+            merge(&mut values, &replica_values(self, replicas));
+        }
+        merge(&mut values, &configured.values);
+        values
+    }
+}
+
+fn replica_values(component: &Component, replicas: u32) -> Value {
+    match component.service_account_maker {
+        ServiceAccountMaker::Us => serde_json::json!({ "replicaCount": replicas }),
+        ServiceAccountMaker::Chart => serde_json::json!({ "controller": { "replicaCount": replicas } }),
+    }
+}
+
+/// Replaces `${place}` texts in `value`.
+fn fill<'a>(value: &mut Value, known: &impl Fn(&str) -> Option<&'a String>) {
+    match value {
+        Value::String(text) => {
+            let place = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+            if let Some(filled) = place.and_then(known) {
+                text.clone_from(filled);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, known)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| fill(field, known)),
+        _ => {}
+    }
+}
+
+/// Lays `over` on `value` as helm lays values: objects are merged, everything else is replaced. A null stays, since to
+/// helm it means "not even the chart's default".
+pub fn merge(value: &mut Value, over: &Value) {
+    match (value, over) {
+        (Value::Object(fields), Value::Object(overs)) => {
+            for (name, over) in overs {
+                merge(fields.entry(name.clone()).or_insert(Value::Null), over);
+            }
+        }
+        (value, over) => *value = over.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_merged_as_helm_merges_them() {
+        let mut value = json!({"a": {"b": 1, "c": 2}, "d": [1]});
+        merge(&mut value, &json!({"a": {"b": 3, "c": null}, "d": [2, 3], "e": true}));
+        assert_eq!(value, json!({"a": {"b": 3, "c": null}, "d": [2, 3], "e": true}));
+    }
+
+    #[test]
+    fn places_are_filled() {
+        let mut value = json!({"a": "${cluster}", "b": ["${other}", "x"]});
+        let demo = "demo".to_owned();
+        fill(&mut value, &|place| (place == "cluster").then_some(&demo));
+        assert_eq!(value, json!({"a": "demo", "b": ["${other}", "x"]}));
+    }
+
+    #[test]
+    fn ids_and_names_are_unique() {
+        for (place, component) in ALL.iter().enumerate() {
+            assert!(ALL[..place].iter().all(|other| other.short != component.short && other.name != component.name));
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What the user wants, merged from flags and `EKS_BOOTSTRAP_*` variables (which clap reads), the configuration file and
+//! defaults, in this order. The only reader of the environment. Nothing here asks AWS or Kubernetes: wrong values are
+//! refused before the first call.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::cli::{Global, Wanted};
+use crate::component::{self, Component};
+use crate::config_file::{self, ChartSpec, ClusterBootstrap};
+use crate::error::{Error, Result};
+use crate::validate;
+
+/// How long one step may wait by default: the time that `helm --wait` needs for image pulls on fresh nodes, twice.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// The merged configuration of one cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The region; none leaves it to the AWS profile.
+    pub region: Option<String>,
+    /// The AWS profile.
+    pub profile: Option<String>,
+    /// A role to assume for every AWS call.
+    pub assume_role: Option<String>,
+    /// A guard: any other account is refused.
+    pub account: Option<String>,
+    /// One endpoint for every AWS service.
+    pub endpoint_url: Option<String>,
+    /// A kubeconfig to use instead of the endpoint and token of EKS.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context in that kubeconfig.
+    pub context: Option<String>,
+    /// The helm binary.
+    pub helm: Option<PathBuf>,
+    /// A folder with one folder or `.tgz` per chart.
+    pub charts: Option<PathBuf>,
+    /// How long one step may wait, in seconds.
+    pub timeout_seconds: u64,
+    /// What every IAM object gets.
+    pub iam: IamConfig,
+    /// The AWS Load Balancer Controller.
+    pub load_balancer_controller: ChartComponent,
+    /// The EBS CSI driver.
+    pub ebs_csi_driver: ChartComponent,
+    /// Steps whose objects may be taken over from their owner.
+    pub adopt: BTreeSet<String>,
+    /// Only these steps; empty means all.
+    pub only: BTreeSet<String>,
+    /// Not these steps.
+    pub skip: BTreeSet<String>,
+}
+
+/// What every IAM object gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IamConfig {
+    /// Put before every role and policy name.
+    pub name_prefix: String,
+    /// IAM path; begins and ends with `/`.
+    pub path: String,
+    /// ARN of the policy that bounds every role.
+    pub permissions_boundary: Option<String>,
+    /// Tags beside our own.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What can be said about a component that is installed from a chart.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChartComponent {
+    /// On, off, or (none) on unless the cluster brings it itself, as Auto Mode does.
+    pub enabled: Option<bool>,
+    /// The chart's version.
+    pub version: String,
+    /// Replicas of the controller; none leaves it to the chart.
+    pub replicas: Option<u32>,
+    /// A role that exists and is to be used instead of one of ours.
+    pub role_arn: Option<String>,
+    /// Values beside the ones that we set; they win.
+    pub values: Value,
+}
+
+impl Config {
+    /// Merges flags, variables, files and defaults, and checks every value.
+    ///
+    /// # Errors
+    /// The first value that cannot be used, with the flag or field and the mend.
+    pub fn resolve(global: &Global, wanted: &Wanted) -> Result<Config> {
+        let file = config_file::read(&global.file, global.cluster.as_deref())?.unwrap_or_default();
+        let config = merged(global, wanted, &file)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        validate::cluster_name(&self.cluster)?;
+        check(self.region.as_deref(), validate::region)?;
+        check(self.account.as_deref(), validate::account)?;
+        check(self.endpoint_url.as_deref(), validate::endpoint_url)?;
+        check(self.assume_role.as_deref(), |arn| validate::iam_arn("--assume-role", arn, "role"))?;
+        check(self.iam.permissions_boundary.as_deref(), |arn| {
+            validate::iam_arn("--permissions-boundary", arn, "policy")
+        })?;
+        validate::iam_path(&self.iam.path)?;
+        validate::name_prefix(&self.iam.name_prefix)?;
+        validate::tags(&self.iam.tags)?;
+        for component in component::ALL {
+            let configured = component.configured(self);
+            let short = component.short;
+            validate::version(&format!("--{short}-version"), &configured.version)?;
+            check(configured.role_arn.as_deref(), |arn| {
+                validate::iam_arn(&format!("--{short}-role-arn"), arn, "role")
+            })?;
+            validate::replicas(component.name, configured.replicas)?;
+            if !configured.values.is_object() {
+                let field = format!("values of {}", component.name);
+                return Err(Error::config(
+                    field,
+                    configured.values.to_string(),
+                    "not a mapping",
+                    "give `key: value` pairs",
+                ));
+            }
+        }
+        check(self.charts.as_deref(), |folder| validate::folder("--charts", folder))?;
+        check(self.helm.as_deref(), |file| validate::file("--helm", file))?;
+        check(self.kubeconfig.as_deref(), |file| validate::file("--kubeconfig", file))?;
+        if self.context.is_some() && self.kubeconfig.is_none() {
+            return Err(Error::Usage {
+                message: "--context needs a kubeconfig".to_owned(),
+                mend: "pass --kubeconfig FILE, or leave --context out".to_owned(),
+            });
+        }
+        let known = crate::steps::ids();
+        for (flag, ids) in [("--adopt", &self.adopt), ("--only", &self.only), ("--skip", &self.skip)] {
+            for id in ids {
+                validate::one_of(flag, id, known.iter().map(String::as_str))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How long one step may wait.
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds)
+    }
+}
+
+fn check<T: ?Sized>(value: Option<&T>, rule: impl FnOnce(&T) -> Result<()>) -> Result<()> {
+    value.map_or(Ok(()), rule)
+}
+
+fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) -> Result<Config> {
+    let spec = &file.spec;
+    let or = |flag: &Option<String>, field: &Option<String>| flag.clone().or_else(|| field.clone());
+    let Some(cluster) = or(&global.cluster, &spec.cluster.name) else {
+        return Err(Error::Usage {
+            message: "no cluster is named".to_owned(),
+            mend: "pass --cluster NAME, set EKS_BOOTSTRAP_CLUSTER, or name it in the configuration file".to_owned(),
+        });
+    };
+    let mut tags = spec.iam.tags.clone();
+    for tag in &wanted.tags {
+        let Some((key, value)) = tag.split_once('=') else {
+            return Err(Error::config("--tag", tag, "no `=` in it", "write --tag KEY=VALUE"));
+        };
+        tags.insert(key.to_owned(), value.to_owned());
+    }
+    let parts = &spec.components;
+    Ok(Config {
+        cluster,
+        region: or(&global.region, &spec.cluster.region),
+        profile: global.profile.clone(),
+        assume_role: global.assume_role.clone(),
+        account: or(&wanted.account, &spec.cluster.account),
+        endpoint_url: global.endpoint_url.clone(),
+        kubeconfig: global.kubeconfig.clone(),
+        context: global.context.clone(),
+        helm: global.helm.clone().or_else(helm_bin),
+        charts: global.charts.as_deref().map(absolute).transpose()?,
+        timeout_seconds: match &global.timeout {
+            Some(text) => validate::duration("--timeout", text)?.as_secs(),
+            None => DEFAULT_TIMEOUT.as_secs(),
+        },
+        iam: IamConfig {
+            name_prefix: or(&wanted.name_prefix, &spec.iam.name_prefix).unwrap_or_default(),
+            path: or(&wanted.iam_path, &spec.iam.path).unwrap_or_else(|| "/".to_owned()),
+            permissions_boundary: or(&wanted.permissions_boundary, &spec.iam.permissions_boundary),
+            tags,
+        },
+        load_balancer_controller: chart_component(
+            &component::LOAD_BALANCER_CONTROLLER,
+            &parts.aws_load_balancer_controller,
+            wanted,
+            wanted.lbc_version.as_ref(),
+            wanted.lbc_role_arn.as_ref(),
+        )?,
+        ebs_csi_driver: chart_component(
+            &component::EBS_CSI_DRIVER,
+            &parts.aws_ebs_csi_driver,
+            wanted,
+            wanted.ebs_version.as_ref(),
+            wanted.ebs_role_arn.as_ref(),
+        )?,
+        adopt: wanted.adopt.iter().cloned().collect(),
+        only: wanted.only.iter().cloned().collect(),
+        skip: wanted.skip.iter().cloned().collect(),
+    })
+}
+
+fn chart_component(
+    component: &Component,
+    spec: &ChartSpec,
+    wanted: &Wanted,
+    version: Option<&String>,
+    role_arn: Option<&String>,
+) -> Result<ChartComponent> {
+    for (flag, names) in [("--enable", &wanted.enable), ("--disable", &wanted.disable)] {
+        for name in names {
+            validate::one_of(flag, name, component::ALL.iter().map(|component| component.name))?;
+        }
+    }
+    let named = |names: &[String]| names.iter().any(|name| name == component.name);
+    let enabled = match (named(&wanted.enable), named(&wanted.disable)) {
+        (true, true) => {
+            let mend = "leave one of them out";
+            return Err(Error::config("--enable and --disable", component.name, "both name it", mend));
+        }
+        (true, false) => Some(true),
+        (false, true) => Some(false),
+        (false, false) => spec.enabled,
+    };
+    Ok(ChartComponent {
+        enabled,
+        version: version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
+        replicas: spec.replicas,
+        role_arn: role_arn.or(spec.role_arn.as_ref()).cloned(),
+        values: spec.values.clone().unwrap_or_else(|| json!({})),
+    })
+}
+
+/// Chart folders are handed to helm, which runs in another folder.
+fn absolute(folder: &Path) -> Result<PathBuf> {
+    std::path::absolute(folder).map_err(|source| Error::io(format!("find `{}`", folder.display()), source))
+}
+
+/// `HELM_BIN`, which helm sets for its own plugins and people set for tools around helm.
+#[expect(clippy::disallowed_methods, reason = "this is the reader of the environment")]
+fn helm_bin() -> Option<PathBuf> {
+    std::env::var_os("HELM_BIN").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Whether the environment asks for no colour (<https://no-color.org>) or the terminal cannot show any.
+#[expect(clippy::disallowed_methods, reason = "this is the reader of the environment")]
+pub fn environment_forbids_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// The folders of `PATH`.
+#[expect(clippy::disallowed_methods, reason = "this is the reader of the environment")]
+pub fn search_path() -> Vec<PathBuf> {
+    std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default()
+}
+
+/// The names of all variables of the environment that are text.
+pub fn variable_names() -> Vec<String> {
+    std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
+}

@@ -1,0 +1,156 @@
+//! The configuration file: its form, and reading one or several of them. What the values mean is `config.rs`' business.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::component::merge;
+use crate::error::{Cause, Error, Result};
+
+/// The form's name and version.
+pub const API_VERSION: &str = "eks-bootstrap.dev/v1alpha1";
+
+/// One document of the file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClusterBootstrap {
+    /// `eks-bootstrap.dev/v1alpha1`.
+    pub api_version: String,
+    /// `ClusterBootstrap`.
+    pub kind: String,
+    /// A name for the document.
+    #[serde(default)]
+    pub metadata: Metadata,
+    /// What is wanted.
+    #[serde(default)]
+    pub spec: Spec,
+}
+
+/// A name for the document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Metadata {
+    /// The name.
+    pub name: Option<String>,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Spec {
+    /// Which cluster.
+    pub cluster: ClusterSpec,
+    /// What every IAM object gets.
+    pub iam: IamSpec,
+    /// What is installed.
+    pub components: ComponentsSpec,
+}
+
+/// Which cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ClusterSpec {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its region.
+    pub region: Option<String>,
+    /// A guard: any other account is refused.
+    pub account: Option<String>,
+}
+
+/// What every IAM object gets.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct IamSpec {
+    /// Put before every name.
+    pub name_prefix: Option<String>,
+    /// IAM path.
+    pub path: Option<String>,
+    /// ARN of the policy that bounds every role.
+    pub permissions_boundary: Option<String>,
+    /// Tags beside our own.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// What is installed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ComponentsSpec {
+    /// The AWS Load Balancer Controller.
+    pub aws_load_balancer_controller: ChartSpec,
+    /// The EBS CSI driver.
+    pub aws_ebs_csi_driver: ChartSpec,
+}
+
+/// A component that is installed from a chart.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ChartSpec {
+    /// On or off.
+    pub enabled: Option<bool>,
+    /// The chart's version.
+    pub version: Option<String>,
+    /// Replicas of the controller.
+    pub replicas: Option<u32>,
+    /// A role that exists and is to be used.
+    pub role_arn: Option<String>,
+    /// Chart values; they win over ours.
+    pub values: Option<Value>,
+}
+
+/// Reads the files, lays the later on the earlier and chooses the document of `cluster` where there are several.
+///
+/// # Errors
+/// A file that cannot be read or is not of this form.
+pub fn read(files: &[PathBuf], cluster: Option<&str>) -> Result<Option<ClusterBootstrap>> {
+    let mut merged: Option<Value> = None;
+    for file in files {
+        let chosen = choose(documents(file)?, cluster).map_err(|source| unusable(file, source))?;
+        match &mut merged {
+            Some(merged) => merge(merged, &chosen),
+            None => merged = Some(chosen),
+        }
+    }
+    let (Some(merged), Some(last)) = (merged, files.last()) else { return Ok(None) };
+    let document: ClusterBootstrap = serde_json::from_value(merged).map_err(|source| unusable(last, source.into()))?;
+    if document.api_version != API_VERSION || document.kind != "ClusterBootstrap" {
+        let found = format!("it is {} {}, not {API_VERSION} ClusterBootstrap", document.api_version, document.kind);
+        return Err(unusable(last, found.into()));
+    }
+    Ok(Some(document))
+}
+
+fn unusable(file: &Path, source: Cause) -> Error {
+    Error::ConfigFile { path: file.display().to_string(), source }
+}
+
+fn documents(file: &Path) -> Result<Vec<Value>> {
+    let text =
+        if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
+    let text = text.map_err(|source| unusable(file, source.into()))?;
+    let values: Vec<Value> =
+        serde_saphyr::from_multiple(&text).map_err(|source| unusable(file, source.to_string().into()))?;
+    // Each document is checked for its own sake before they are merged, so that the error is about this file.
+    for value in &values {
+        serde_json::from_value::<ClusterBootstrap>(value.clone()).map_err(|source| unusable(file, source.into()))?;
+    }
+    Ok(values)
+}
+
+fn choose(mut documents: Vec<Value>, cluster: Option<&str>) -> Result<Value, Cause> {
+    if documents.len() <= 1 {
+        return documents.pop().ok_or_else(|| "it is empty".into());
+    }
+    let name = |document: &Value| document.pointer("/spec/cluster/name").and_then(Value::as_str).map(ToOwned::to_owned);
+    let names: Vec<_> = documents.iter().filter_map(&name).collect();
+    let known = names.join(", ");
+    let Some(cluster) = cluster else {
+        return Err(format!("it describes several clusters: choose one with --cluster ({known})").into());
+    };
+    documents
+        .into_iter()
+        .find(|document| name(document).as_deref() == Some(cluster))
+        .ok_or_else(|| format!("it does not describe cluster `{cluster}`, only {known}").into())
+}

@@ -1,0 +1,87 @@
+//! What a run knows and whom it may ask: facts and clients.
+//!
+//! [`ReadContext`] holds clients that can only read: their types have no write methods, so a plan that writes does not
+//! compile. [`WriteContext`] holds the writers and is made only by the commands that write.
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::op::helm::HelmWrite;
+use crate::op::iam::IamWrite;
+use crate::op::kube::KubeWrite;
+use crate::read::chart::ChartRead;
+use crate::read::eks::EksRead;
+use crate::read::iam::IamRead;
+use crate::read::kube::KubeRead;
+use crate::read::sts::StsRead;
+
+/// What `DescribeCluster` says, and who asks.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The cluster's ARN.
+    pub arn: String,
+    /// `aws`, `aws-cn`, ...; from the cluster's ARN.
+    pub partition: String,
+    /// The account that holds the cluster.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// Kubernetes, as `1.35`.
+    pub kubernetes_version: String,
+    /// The OIDC issuer with its scheme.
+    pub issuer: String,
+    /// The address of the API server.
+    pub endpoint: String,
+    /// Its certificate authority, PEM.
+    pub ca_pem: String,
+    /// The VPC.
+    pub vpc: String,
+    /// The subnets that the cluster was made with.
+    pub subnets: Vec<String>,
+    /// The API server can be reached from outside the VPC.
+    pub endpoint_public: bool,
+    /// EKS Auto Mode brings load balancing and block storage of its own.
+    pub auto_mode: bool,
+    /// The caller's ARN as STS gives it.
+    pub caller_arn: String,
+}
+
+impl Facts {
+    /// The ARN of the cluster's OIDC provider, whether it exists or not.
+    pub fn provider_arn(&self) -> String {
+        let host = crate::names::issuer_host(&self.issuer);
+        format!("arn:{}:iam::{}:oidc-provider/{host}", self.partition, self.account)
+    }
+}
+
+/// Facts and clients that can only read.
+#[derive(Clone)]
+pub struct ReadContext {
+    /// What is known of the cluster.
+    pub facts: Arc<Facts>,
+    /// What the user wants.
+    pub config: Arc<Config>,
+    /// IAM.
+    pub iam: IamRead,
+    /// EKS.
+    pub eks: EksRead,
+    /// STS.
+    pub sts: StsRead,
+    /// Kubernetes.
+    pub kube: KubeRead,
+    /// Charts, from a folder or a repository.
+    pub charts: ChartRead,
+}
+
+/// The writers.
+#[derive(Clone)]
+pub struct WriteContext {
+    /// IAM.
+    pub iam: IamWrite,
+    /// Kubernetes.
+    pub kube: KubeWrite,
+    /// Helm.
+    pub helm: HelmWrite,
+}

@@ -1,0 +1,326 @@
+//! Runs a plan: graph order, independent steps side by side, each observed again before its ops run and observed until it
+//! is right after them.
+//!
+//! The engine decides nothing about objects and draws nothing: steps know the former, renderers do the latter from its
+//! events. A failed step stops what depends on it and nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, watch};
+
+use crate::context::{ReadContext, WriteContext};
+use crate::error::{Error, Result, chain_of};
+use crate::event::{self, Announced, Event, Failure, Outcome, Remains};
+use crate::hint;
+use crate::plan::{Action, Change, Goal, Plan, PlannedStep, StepId};
+use crate::retry::{self, BackOff};
+use crate::steps::Step;
+use crate::summary::Summary;
+
+/// A signal that asks to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGINT.
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+}
+
+/// How often a step whose write ended in doubt is observed and tried again within one run.
+const ATTEMPTS: usize = 4;
+
+/// Everything a run needs.
+pub struct Engine {
+    /// The steps of the plan.
+    pub steps: BTreeMap<StepId, Arc<dyn Step>>,
+    /// Facts and readers.
+    pub read: ReadContext,
+    /// Writers.
+    pub write: WriteContext,
+    /// Where events go.
+    pub events: mpsc::UnboundedSender<Event>,
+    /// Set by the first signal.
+    pub stop: watch::Receiver<Option<Stop>>,
+    /// How long a step may take to settle.
+    pub patience: Duration,
+}
+
+/// What has happened so far, shared by the steps that run side by side.
+#[derive(Default)]
+struct Progress {
+    stale: AtomicBool,
+    writes: AtomicUsize,
+}
+
+impl Engine {
+    /// Runs `plan` and returns the totals; failures are in them, since the rest goes on.
+    pub async fn run(&self, plan: &Plan) -> Summary {
+        let began = Instant::now();
+        let mut summary = Summary::default();
+        let steps = plan
+            .steps
+            .iter()
+            .map(|step| Announced {
+                id: step.id.clone(),
+                action: step.assessment.action,
+                resource: step.resource.clone(),
+            })
+            .collect();
+        let mut emit = |event: Event| {
+            summary.add(&event);
+            // A renderer that is gone must not stop the run.
+            let _ = self.events.send(event);
+        };
+        emit(Event::RunStarted { version: event::VERSION, target: plan.target.clone(), steps });
+
+        let progress = Progress::default();
+        let mut ended: BTreeMap<&StepId, Outcome> = BTreeMap::new();
+        let mut waiting: Vec<&PlannedStep> = plan.steps.iter().collect();
+        let mut running = FuturesUnordered::new();
+        loop {
+            let (ready, rest): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|step| step.waits_for().all(|need| ended.contains_key(need)));
+            waiting = rest;
+            for step in ready {
+                let before: Vec<_> = step.needs.iter().filter_map(|need| Some((need, ended.get(need)?))).collect();
+                if let Some(outcome) = self.outcome_without_running(step, &before, &progress) {
+                    emit(Event::StepFinished { step: step.id.clone(), outcome: outcome.clone(), seconds: 0.0 });
+                    ended.insert(&step.id, outcome);
+                } else {
+                    emit(Event::StepStarted { step: step.id.clone() });
+                    running.push(Box::pin(self.run_step(step, plan.goal, &progress)));
+                }
+            }
+            // A step that ended without running may have made others ready.
+            if waiting.iter().any(|step| step.waits_for().all(|need| ended.contains_key(need))) {
+                continue;
+            }
+            let Some((id, outcome, seconds)) = running.next().await else { break };
+            if let Outcome::Failed(failure) = &outcome
+                && failure.stale
+            {
+                progress.stale.store(true, Ordering::SeqCst);
+            }
+            emit(Event::StepFinished { step: id.clone(), outcome: outcome.clone(), seconds });
+            ended.insert(id, outcome);
+        }
+        drop(running);
+        // Ops report themselves from inside the steps, past `emit`.
+        summary.writes = progress.writes.load(Ordering::SeqCst);
+        summary.seconds = began.elapsed().as_secs_f64();
+        summary.exit_code = match *self.stop.borrow() {
+            Some(Stop::Interrupted) if !summary.cancelled.is_empty() => crate::exit_code::INTERRUPTED,
+            Some(Stop::Terminated) if !summary.cancelled.is_empty() => crate::exit_code::TERMINATED,
+            _ => summary.code(),
+        };
+        let _ = self.events.send(Event::RunFinished { summary: summary.clone() });
+        summary
+    }
+
+    /// The outcome of a step that has nothing to run, or may not run.
+    fn outcome_without_running(
+        &self,
+        step: &PlannedStep,
+        before: &[(&StepId, &Outcome)],
+        progress: &Progress,
+    ) -> Option<Outcome> {
+        for (id, outcome) in before {
+            match outcome {
+                Outcome::Failed(_) => return Some(Outcome::Blocked { by: (*id).clone() }),
+                Outcome::Blocked { by } => return Some(Outcome::Blocked { by: by.clone() }),
+                _ => {}
+            }
+        }
+        let reason = step.assessment.reason.clone();
+        match step.assessment.action {
+            Action::Keep => return Some(Outcome::Unchanged { reason }),
+            // Blocked and unknown ones are refused before the run; one that gets here all the same must not run.
+            Action::Skip | Action::Blocked | Action::Unknown => return Some(Outcome::Skipped { reason }),
+            Action::Prove | Action::Create | Action::Update | Action::Delete => {}
+        }
+        let stopped = self.stop.borrow().is_some() || progress.stale.load(Ordering::SeqCst);
+        stopped.then(|| Outcome::Cancelled { remains: calls(&step.assessment.changes) })
+    }
+
+    async fn run_step<'a>(
+        &self,
+        planned: &'a PlannedStep,
+        goal: Goal,
+        progress: &Progress,
+    ) -> (&'a StepId, Outcome, f64) {
+        let began = Instant::now();
+        let outcome = match self.steps.get(&planned.id) {
+            None => Outcome::Skipped { reason: "not part of this run".to_owned() },
+            Some(step) => {
+                let work = async {
+                    if planned.assessment.action == Action::Prove {
+                        self.prove(step.as_ref(), &planned.assessment.reason).await
+                    } else {
+                        self.change(step.as_ref(), planned, goal, progress).await
+                    }
+                };
+                match self.watched(step.as_ref(), began, work).await {
+                    Ok(outcome) => outcome,
+                    Err(error) => self.failed(step.as_ref(), goal, &error).await,
+                }
+            }
+        };
+        (&planned.id, outcome, began.elapsed().as_secs_f64())
+    }
+
+    /// Runs `work` and says every second what is to be seen meanwhile.
+    async fn watched<T>(&self, step: &dyn Step, began: Instant, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let mut ticks = tokio::time::interval_at(
+            (began + Duration::from_secs(1)).into(),
+            // One look a second is what a person can follow.
+            Duration::from_secs(1),
+        );
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = ticks.tick() => {
+                    let message = step.progress(&self.read).await.unwrap_or_default();
+                    let seconds = began.elapsed().as_secs_f64();
+                    let _ = self.events.send(Event::StepProgress { step: step.id(), message, seconds });
+                }
+            }
+        }
+    }
+
+    /// Observes again, runs the ops, and observes until nothing is left to do.
+    async fn change(&self, step: &dyn Step, planned: &PlannedStep, goal: Goal, progress: &Progress) -> Result<Outcome> {
+        let mut now = step.plan(&self.read, goal).await?;
+        if now.changes != planned.assessment.changes {
+            return Err(Error::Stale { what: format!("{}: {}", step.id(), now.reason) });
+        }
+        let mut writes = 0;
+        for attempt in 1.. {
+            let mut doubt = None;
+            for (place, change) in now.changes.iter().enumerate() {
+                if self.stop.borrow().is_some() {
+                    return Ok(Outcome::Cancelled { remains: calls(&now.changes[place..]) });
+                }
+                match self.run_op(change).await {
+                    Ok(()) => {
+                        writes += 1;
+                        progress.writes.fetch_add(1, Ordering::SeqCst);
+                        let _ = self.events.send(Event::OpFinished {
+                            step: step.id(),
+                            call: change.op.call(),
+                            resource: change.resource.clone(),
+                        });
+                    }
+                    Err(error) if attempt < ATTEMPTS && in_doubt(&error) => {
+                        doubt = Some(error);
+                        break;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            let Some(error) = doubt else { break };
+            // The write may have been done although its answer was lost: what is there now decides.
+            now = step.plan(&self.read, goal).await?;
+            if now.action == Action::Blocked {
+                return Err(error);
+            }
+        }
+        self.settle(step, goal).await?;
+        Ok(Outcome::Changed { action: planned.assessment.action, writes })
+    }
+
+    /// Runs one op, again where the table of transient errors says so.
+    async fn run_op(&self, change: &Change) -> Result<()> {
+        let mut back_off =
+            BackOff::new(Duration::from_millis(250), Duration::from_secs(4), self.patience.min(retry::IAM_PROPAGATION));
+        loop {
+            match change.op.run(&self.write).await {
+                Err(error) if retry::transient(&error).is_some() => {
+                    tracing::debug!(%error, call = change.op.call(), "not yet");
+                    if !back_off.wait().await {
+                        return Err(error);
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Observes until nothing is left to do: IAM and the API server show writes late.
+    async fn settle(&self, step: &dyn Step, goal: Goal) -> Result<()> {
+        let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(2), self.patience);
+        loop {
+            let last = match step.plan(&self.read, goal).await {
+                Ok(now) if now.changes.is_empty() && now.action != Action::Unknown => return Ok(()),
+                Ok(now) => now.reason,
+                Err(error) if error.denied() => return Err(error),
+                Err(error) => error.to_string(),
+            };
+            if !back_off.wait().await {
+                return Err(not_settled(&step.id(), self.patience, last));
+            }
+        }
+    }
+
+    /// Asks for the proof until it succeeds.
+    async fn prove(&self, step: &dyn Step, reason: &str) -> Result<Outcome> {
+        let limit = self.patience.min(retry::IAM_PROPAGATION);
+        let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(2), limit);
+        loop {
+            match step.prove(&self.read).await {
+                Ok(()) => return Ok(Outcome::Proved { reason: reason.to_owned() }),
+                Err(error) if self.stop.borrow().is_some() => {
+                    tracing::debug!(%error, "stopped while proving");
+                    return Ok(Outcome::Cancelled { remains: Vec::new() });
+                }
+                Err(error) => {
+                    if !back_off.wait().await {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn failed(&self, step: &dyn Step, goal: Goal, error: &Error) -> Outcome {
+        let remains = match step.plan(&self.read, goal).await {
+            Ok(now) => Remains::Calls(calls(&now.changes)),
+            Err(_) => Remains::Unknown,
+        };
+        let mut chain = chain_of(error).into_iter();
+        Outcome::Failed(Failure {
+            message: chain.next().unwrap_or_default(),
+            causes: chain.collect(),
+            hint: hint::of(error),
+            stale: matches!(error, Error::Stale { .. }),
+            remains,
+        })
+    }
+}
+
+fn calls(changes: &[Change]) -> Vec<String> {
+    changes.iter().map(|change| format!("{} {}", change.op.call(), change.resource)).collect()
+}
+
+fn not_settled(id: &StepId, limit: Duration, last: String) -> Error {
+    Error::NotSettled { what: id.to_string(), seconds: limit.as_secs(), last }
+}
+
+/// Whether a failed write may have been done all the same, or by someone else at the same moment.
+fn in_doubt(error: &Error) -> bool {
+    match error {
+        Error::Aws(error) => {
+            error.code.is_none() && !error.no_credentials
+                || error.is("EntityAlreadyExists")
+                || error.is("ResourceInUseException")
+                || error.status.is_some_and(|status| status >= 500)
+        }
+        Error::Kube(error) => error.status.is_none_or(|status| status == 409 || status >= 500),
+        Error::ApiServerUnreachable { .. } => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,266 @@
+//! The one error type of the program, and what the user is told about it.
+//!
+//! `Display` is a lowercase fragment that names the fact and never repeats its source's text; the chain is printed by
+//! `report.rs`. Every variant knows its exit code and, where there is one, the mend. Errors of the AWS SDK become
+//! [`AwsError`] at the boundary, since `SdkError` prints only "service error".
+
+mod service;
+
+use std::path::PathBuf;
+
+use crate::exit_code;
+
+pub use service::{AwsError, KubeError, RawStatus};
+
+/// A result whose error is [`Error`] unless said otherwise.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Any other error as a source.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why the program could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A flag, variable or field has a value that cannot be used.
+    #[error("invalid value `{value}` for {field}: {reason}")]
+    Config {
+        /// Flag or path in the configuration file.
+        field: String,
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        reason: String,
+        /// What to do.
+        mend: String,
+    },
+    /// Something that must be given is missing, or flags contradict each other.
+    #[error("{message}")]
+    Usage {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        mend: String,
+    },
+    /// The configuration file cannot be read or understood.
+    #[error("cannot use configuration file `{path}`")]
+    ConfigFile {
+        /// The file, `-` for standard input.
+        path: String,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+    /// No credentials were found, or they could not be loaded.
+    #[error("no usable AWS credentials")]
+    Credentials {
+        /// What the provider chain said.
+        #[source]
+        source: Cause,
+    },
+    /// The cluster does not exist in that region for this account.
+    #[error("cluster `{name}` not found in {region} (account {account})")]
+    ClusterNotFound {
+        /// The name asked for.
+        name: String,
+        /// Where it was looked for.
+        region: String,
+        /// The caller's account, or `unknown`.
+        account: String,
+        /// Clusters that exist there, nearest name first.
+        near: Vec<String>,
+    },
+    /// The cluster exists but cannot be worked on now.
+    #[error("cluster `{name}` is {status}, not ACTIVE")]
+    ClusterNotActive {
+        /// The cluster.
+        name: String,
+        /// Its status.
+        status: String,
+    },
+    /// The caller's or the cluster's account is not the one that the configuration names.
+    #[error("this is account {actual}, the configuration says {expected}")]
+    WrongAccount {
+        /// The account of the credentials.
+        actual: String,
+        /// The account of the configuration.
+        expected: String,
+    },
+    /// AWS refused or failed.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The Kubernetes API server refused or failed.
+    #[error(transparent)]
+    Kube(#[from] KubeError),
+    /// The Kubernetes API server does not answer.
+    #[error("the Kubernetes API server {endpoint} does not answer")]
+    ApiServerUnreachable {
+        /// Its address.
+        endpoint: String,
+        /// Whether the cluster's endpoint is private only.
+        private_only: bool,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+    /// There is no helm.
+    #[error("helm not found (looked at {looked})")]
+    HelmNotFound {
+        /// Where it was looked for.
+        looked: String,
+    },
+    /// Helm is older than what this run needs.
+    #[error("helm {version} at `{path}` is too old, {needed} is needed")]
+    HelmTooOld {
+        /// The binary.
+        path: PathBuf,
+        /// Its version.
+        version: String,
+        /// The oldest version that will do.
+        needed: String,
+    },
+    /// Helm ran and failed.
+    #[error("helm {command} failed: {message}")]
+    HelmFailed {
+        /// The sub-command and release, such as `upgrade aws-load-balancer-controller`.
+        command: String,
+        /// Its last words, without secrets.
+        message: String,
+        /// What was seen in the cluster while it ran, if that explains it.
+        #[source]
+        seen: Option<Seen>,
+    },
+    /// The chart is not where it was looked for.
+    #[error("chart `{chart}` {version} not found in {place}")]
+    ChartNotFound {
+        /// The chart's name.
+        chart: String,
+        /// The wanted version.
+        version: String,
+        /// The folder or repository.
+        place: String,
+        /// Why, as far as known.
+        reason: String,
+    },
+    /// An IAM document cannot be understood.
+    #[error("cannot understand the IAM document of {owner}")]
+    Document {
+        /// The object that carries it.
+        owner: String,
+        /// Why.
+        #[source]
+        source: crate::policy::PolicyError,
+    },
+    /// A guard refused; nothing was changed.
+    #[error("{what}")]
+    Refused {
+        /// What was refused and why.
+        what: String,
+        /// What to do.
+        mend: String,
+    },
+    /// The world is no longer what the plan showed.
+    #[error("the cluster changed since the plan: {what}")]
+    Stale {
+        /// Which step differs.
+        what: String,
+    },
+    /// Something should have become true within its time and did not.
+    #[error("{what} did not become true within {seconds} s: {last}")]
+    NotSettled {
+        /// The predicate.
+        what: String,
+        /// How long it was waited for.
+        seconds: u64,
+        /// What was seen last.
+        last: String,
+    },
+    /// Steps failed; the summary has said which.
+    #[error("{failed} of {total} steps failed")]
+    StepsFailed {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        total: usize,
+    },
+    /// The user or the system asked to stop.
+    #[error("{}", if *terminated { "terminated" } else { "interrupted" })]
+    Interrupted {
+        /// SIGTERM instead of SIGINT.
+        terminated: bool,
+    },
+    /// The operating system refused something.
+    #[error("{what}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The sandbox could not be started or kept.
+    #[error("sandbox: {what}")]
+    Sandbox {
+        /// What failed.
+        what: String,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+}
+
+/// What was seen in the cluster, such as a pod that cannot be scheduled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Seen(pub String);
+
+/// An error and its sources, outermost first.
+fn causes<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// The texts of an error and its sources, outermost first.
+pub fn chain_of(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
+    causes(error).map(ToString::to_string).collect()
+}
+
+impl Error {
+    /// A value that cannot be used, with its mend.
+    pub fn config(
+        field: impl Into<String>,
+        value: impl Into<String>,
+        reason: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Error {
+        Error::Config { field: field.into(), value: value.into(), reason: reason.into(), mend: mend.into() }
+    }
+
+    /// Something that the operating system refused.
+    pub fn io(what: impl Into<String>, source: std::io::Error) -> Error {
+        Error::Io { what: what.into(), source }
+    }
+
+    /// The exit code of the program for this error; the table stands in the README.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Config { .. } | Error::Usage { .. } | Error::ConfigFile { .. } => exit_code::USAGE,
+            Error::Credentials { .. } => exit_code::NO_PERMISSION,
+            Error::Aws(error) if error.denied() || error.bad_credentials() => exit_code::NO_PERMISSION,
+            Error::Kube(error) if error.denied() => exit_code::NO_PERMISSION,
+            Error::Refused { .. } | Error::Stale { .. } | Error::WrongAccount { .. } => exit_code::REFUSED,
+            Error::Interrupted { terminated: false } => exit_code::INTERRUPTED,
+            Error::Interrupted { terminated: true } => exit_code::TERMINATED,
+            _ => exit_code::FAILED,
+        }
+    }
+
+    /// Whether a read was denied, so that its object is unknown rather than absent.
+    pub fn denied(&self) -> bool {
+        match self {
+            Error::Aws(error) => error.denied(),
+            Error::Kube(error) => error.denied(),
+            _ => false,
+        }
+    }
+}

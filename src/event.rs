@@ -1,0 +1,141 @@
+//! What the engine says while it runs. Events are data; renderers draw them and nothing else prints.
+//!
+//! The first event carries the whole list of steps, every step ends exactly once, and the run ends exactly once, also
+//! after an error or an interruption. Nothing follows `RunFinished`.
+
+use serde::Serialize;
+
+use crate::plan::{Action, ResourceId, StepId, Target};
+use crate::summary::Summary;
+
+/// The version of the event stream's form.
+pub const VERSION: &str = "1.0";
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Event {
+    /// The run begins; nothing came before.
+    RunStarted {
+        /// The version of this form.
+        version: &'static str,
+        /// What the run is about.
+        target: Target,
+        /// All steps, in order.
+        steps: Vec<Announced>,
+    },
+    /// A step begins to work.
+    StepStarted {
+        /// The step.
+        step: StepId,
+    },
+    /// A step that waits says what it sees; may be dropped without loss.
+    StepProgress {
+        /// The step.
+        step: StepId,
+        /// What is to be seen.
+        message: String,
+        /// Since the step began.
+        seconds: f64,
+    },
+    /// A write was done.
+    OpFinished {
+        /// The step.
+        step: StepId,
+        /// The call, such as `iam:CreateRole`.
+        call: String,
+        /// The object.
+        resource: ResourceId,
+    },
+    /// A step ended.
+    StepFinished {
+        /// The step.
+        step: StepId,
+        /// How.
+        #[serde(flatten)]
+        outcome: Outcome,
+        /// Since the step began.
+        seconds: f64,
+    },
+    /// The run ended; nothing follows.
+    RunFinished {
+        /// Totals and exit code.
+        summary: Summary,
+    },
+}
+
+/// A step as the first event lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Announced {
+    /// The step.
+    pub id: StepId,
+    /// What it is going to do.
+    pub action: Action,
+    /// Its object.
+    pub resource: ResourceId,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Nothing was to be done.
+    Unchanged {
+        /// What was seen.
+        reason: String,
+    },
+    /// The object was made, changed or deleted, and observed to be right.
+    Changed {
+        /// What was done.
+        action: Action,
+        /// How many writes it took.
+        writes: usize,
+    },
+    /// What the steps before it made was proved to work.
+    Proved {
+        /// What was proved.
+        reason: String,
+    },
+    /// The step did not apply.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// The step failed.
+    Failed(Failure),
+    /// A step before it failed.
+    Blocked {
+        /// Which.
+        by: StepId,
+    },
+    /// The run was interrupted before or while the step ran.
+    Cancelled {
+        /// The calls that were not made.
+        remains: Vec<String>,
+    },
+}
+
+/// Why a step failed and what remains of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// The outermost message.
+    pub message: String,
+    /// Its causes, outermost first.
+    pub causes: Vec<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Whether the world had changed since the plan, so that nothing was written.
+    pub stale: bool,
+    /// What is left to do, as far as it could be observed.
+    pub remains: Remains,
+}
+
+/// What a failed step left undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", content = "what", rename_all = "kebab-case")]
+pub enum Remains {
+    /// These calls; a re-run makes them.
+    Calls(Vec<String>),
+    /// It could not be observed.
+    Unknown,
+}

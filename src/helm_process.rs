@@ -1,0 +1,215 @@
+//! Runs helm: finding the binary, its version, and one run with an environment of its own. The only `Command::new` of helm.
+//!
+//! Used by `read/chart.rs` (charts, no cluster) and `op/helm.rs` (releases). Helm gets empty cache, configuration and data
+//! folders, so that the user's repositories and plugins are neither needed nor touched.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use semver::Version;
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::error::{Error, Result};
+
+/// The oldest helm that is known to work: 3.14 brought `--labels` and fixes to `--wait`.
+pub static OLDEST: Version = Version::new(3, 14, 0);
+/// The first helm that takes over objects of others when told to (`--take-ownership`).
+pub static OLDEST_THAT_ADOPTS: Version = Version::new(3, 17, 0);
+
+/// How much of helm's last words is shown.
+const LAST_WORDS: usize = 2000;
+
+/// The helm binary, found and asked for its version when it is first needed.
+#[derive(Clone, Debug)]
+pub struct Helm {
+    named: Option<PathBuf>,
+    found: Arc<OnceCell<(PathBuf, Version)>>,
+}
+
+impl Helm {
+    /// The binary that the user named, else one of PATH.
+    pub fn new(named: Option<PathBuf>) -> Helm {
+        Helm { named, found: Arc::default() }
+    }
+
+    /// Where the binary is, if there is one.
+    pub fn locate(named: Option<&Path>) -> Option<PathBuf> {
+        if let Some(path) = named {
+            return Some(path.to_path_buf());
+        }
+        crate::config::search_path().into_iter().map(|folder| folder.join("helm")).find(|path| executable(path))
+    }
+
+    /// Path and version.
+    ///
+    /// # Errors
+    /// No helm, or one that does not tell its version.
+    pub async fn found(&self) -> Result<&(PathBuf, Version)> {
+        self.found
+            .get_or_try_init(|| async {
+                let looked = || match &self.named {
+                    Some(path) => path.display().to_string(),
+                    None => "every folder of PATH".to_owned(),
+                };
+                let path =
+                    Helm::locate(self.named.as_deref()).ok_or_else(|| Error::HelmNotFound { looked: looked() })?;
+                let version = version(&path).await?;
+                Ok((path, version))
+            })
+            .await
+    }
+
+    /// Makes sure that there is a helm that is new enough.
+    ///
+    /// # Errors
+    /// No helm, or one that is older than `needed`.
+    pub async fn at_least(&self, needed: &Version) -> Result<()> {
+        let (path, version) = self.found().await?;
+        if version >= needed {
+            return Ok(());
+        }
+        let (version, needed) = (version.to_string(), needed.to_string());
+        Err(Error::HelmTooOld { path: path.clone(), version, needed })
+    }
+
+    /// Runs helm and returns what it wrote to stdout.
+    ///
+    /// # Errors
+    /// No helm, or helm's own last words.
+    pub async fn run(&self, command: &str, arguments: &[OsString], home: &Home) -> Result<String> {
+        self.at_least(&OLDEST).await?;
+        let (path, _) = self.found().await?;
+        run(path, command, arguments, home).await
+    }
+}
+
+fn executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+/// Folders of helm's own for one run or a series of runs; they go with it.
+#[derive(Debug)]
+pub struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    /// A new, empty home that only we can read.
+    ///
+    /// # Errors
+    /// No temporary folder.
+    pub fn new() -> Result<Home> {
+        let folder = tempfile::Builder::new()
+            .prefix("eks-bootstrap-helm-")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir()
+            .map_err(|source| Error::io("make a temporary folder for helm", source))?;
+        Ok(Home { folder })
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file that only we can read.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> Result<PathBuf> {
+        use std::io::Write as _;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let path = self.folder.path().join(name);
+        let write = || -> std::io::Result<()> {
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+            file.write_all(text.as_bytes())
+        };
+        write().map_err(|source| Error::io(format!("write {name} for helm"), source))?;
+        Ok(path)
+    }
+}
+
+async fn version(path: &Path) -> Result<Version> {
+    let home = Home::new()?;
+    let text = run(path, "version", &["version".into(), "--template".into(), "{{.Version}}".into()], &home).await?;
+    let number = text.trim().trim_start_matches('v');
+    Version::parse(number).map_err(|_| Error::HelmFailed {
+        command: "version".to_owned(),
+        message: format!("`{}` is not a version", text.trim()),
+        seen: None,
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the place that starts helm")]
+async fn run(path: &Path, command: &str, arguments: &[OsString], home: &Home) -> Result<String> {
+    let mut child = tokio::process::Command::new(path);
+    // Variables of helm's own would change what the flags say; proxies and registry logins stay.
+    for name in crate::config::variable_names().into_iter().filter(|name| name.starts_with("HELM_")) {
+        child.env_remove(name);
+    }
+    child
+        .args(arguments)
+        .env("HELM_CACHE_HOME", home.path().join("cache"))
+        .env("HELM_CONFIG_HOME", home.path().join("config"))
+        .env("HELM_DATA_HOME", home.path().join("data"))
+        .stdin(Stdio::null())
+        // Ctrl-C at the terminal is ours to handle: helm interrupted halfway leaves a release that is pending for ever
+        // (helm/helm#10599).
+        .process_group(0);
+    tracing::debug!(?arguments, "helm");
+    let output = child.output().await.map_err(|source| Error::io(format!("run `{}`", path.display()), source))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    Err(Error::HelmFailed { command: command.to_owned(), message: last_words(&text), seen: None })
+}
+
+/// The end of what helm wrote, without its log lines.
+fn last_words(text: &str) -> String {
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| {
+            !line.is_empty() && !line.starts_with("level=") && !line.contains(" level=") && !line.starts_with("WARNING")
+        })
+        .collect();
+    let joined = lines.join(" ");
+    let joined = joined.trim_start_matches("Error: ");
+    let start = joined.len().saturating_sub(LAST_WORDS);
+    let start = (start..joined.len()).find(|place| joined.is_char_boundary(*place)).unwrap_or(0);
+    joined[start..].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_the_error() {
+        let text = "level=WARN msg=\"x\"\nError: UPGRADE FAILED: context deadline exceeded\n";
+        assert_eq!(last_words(text), "UPGRADE FAILED: context deadline exceeded");
+    }
+
+    #[test]
+    fn files_for_helm_are_ours_alone() {
+        let home = Home::new().unwrap();
+        let path = home.write("values.json", "{}").unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(home.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        let folder = home.path().to_path_buf();
+        drop(home);
+        assert!(!folder.exists());
+    }
+
+    #[tokio::test]
+    async fn a_missing_helm_says_where_it_was_looked_for() {
+        let helm = Helm::new(Some(PathBuf::from("/nowhere/helm")));
+        assert!(matches!(helm.found().await, Err(Error::Io { .. })));
+    }
+}

@@ -1,0 +1,131 @@
+//! What to do about an error: one line each, or nothing where nothing sensible can be said. Pure and exhaustive, so that
+//! a new error has to think of its mend.
+
+use crate::error::{AwsError, Error, KubeError};
+#[cfg(feature = "sandbox")]
+use crate::sandbox::control_plane::ControlPlaneError;
+
+/// The mend of `error`.
+pub fn of(error: &Error) -> Option<String> {
+    let hint = match error {
+        Error::Config { mend, .. } | Error::Usage { mend, .. } | Error::Refused { mend, .. } => mend.clone(),
+        Error::ConfigFile { .. } => {
+            "the README shows an example; every field has a flag too (`eks-bootstrap plan --help`)".to_owned()
+        }
+        Error::Credentials { .. } => no_credentials(),
+        Error::ClusterNotFound { near, region, .. } if near.is_empty() => {
+            format!("there is no EKS cluster in {region} for these credentials; check --region and --profile")
+        }
+        Error::ClusterNotFound { near, .. } => format!("did you mean {}? Check --region too", near.join(", ")),
+        Error::ClusterNotActive { status, .. } => match status.as_str() {
+            "CREATING" | "UPDATING" | "PENDING" => {
+                "wait until the cluster is ACTIVE, then run the same command".to_owned()
+            }
+            _ => "mend the cluster first: `aws eks describe-cluster` shows its health".to_owned(),
+        },
+        Error::WrongAccount { .. } => {
+            "choose the account's profile with --profile or its role with --assume-role, or correct the account"
+                .to_owned()
+        }
+        Error::Aws(error) => return of_aws(error),
+        Error::Kube(error) => return of_kube(error),
+        Error::ApiServerUnreachable { private_only: true, .. } => {
+            "the cluster's endpoint is private: run this inside the VPC (or over its VPN), or pass --kubeconfig \
+             with a proxy or tunnel"
+                .to_owned()
+        }
+        Error::ApiServerUnreachable { private_only: false, .. } => {
+            "check the network, HTTPS_PROXY and the cluster's publicAccessCidrs".to_owned()
+        }
+        Error::HelmNotFound { .. } => {
+            "install Helm 3.14 or newer (https://helm.sh/docs/intro/install), or name the binary with --helm".to_owned()
+        }
+        Error::HelmTooOld { needed, .. } => {
+            format!("install Helm {needed} or newer, or name another binary with --helm")
+        }
+        Error::HelmFailed { seen: Some(seen), .. } => of_seen(&seen.0),
+        Error::ChartNotFound { .. } => {
+            "without a way to the chart repository, put the chart into a folder and pass it with --charts".to_owned()
+        }
+        Error::Document { .. } => "correct the document in IAM, or adopt the object with --adopt".to_owned(),
+        Error::Stale { .. } => "look at the new plan, then apply that".to_owned(),
+        Error::NotSettled { .. } => {
+            "AWS or the cluster is slow: run the same command again, or raise --timeout".to_owned()
+        }
+        Error::HelmFailed { seen: None, .. } | Error::StepsFailed { .. } | Error::Interrupted { .. } => {
+            "run the same command again: what is done stays done".to_owned()
+        }
+        #[cfg(feature = "sandbox")]
+        Error::Sandbox { source, .. } => {
+            let error = source.downcast_ref::<ControlPlaneError>();
+            return error.and_then(ControlPlaneError::hint).map(ToOwned::to_owned);
+        }
+        #[cfg(not(feature = "sandbox"))]
+        Error::Sandbox { .. } => return None,
+        Error::Io { .. } => return None,
+    };
+    Some(hint)
+}
+
+fn no_credentials() -> String {
+    "set AWS_PROFILE or pass --profile, log in with `aws sso login`, or export AWS_ACCESS_KEY_ID and \
+     AWS_SECRET_ACCESS_KEY"
+        .to_owned()
+}
+
+fn of_aws(error: &AwsError) -> Option<String> {
+    if error.no_credentials {
+        return Some(no_credentials());
+    }
+    match error.code.as_deref() {
+        Some("ExpiredToken" | "ExpiredTokenException") => {
+            return Some("the credentials have expired: log in again (for SSO: `aws sso login`)".to_owned());
+        }
+        Some("InvalidClientTokenId" | "UnrecognizedClientException") => {
+            return Some("AWS does not know these credentials: check --profile and the environment".to_owned());
+        }
+        Some("SignatureDoesNotMatch" | "InvalidSignatureException") => {
+            return Some("check the secret key and this machine's clock".to_owned());
+        }
+        Some("LimitExceeded" | "LimitExceededException") => {
+            return Some("an IAM quota is used up: delete what is not needed or ask AWS to raise it".to_owned());
+        }
+        Some("EntityAlreadyExists") => {
+            return Some(
+                "an object of that name exists under another path: give another --name-prefix or --iam-path".to_owned(),
+            );
+        }
+        _ => {}
+    }
+    if error.denied() {
+        return Some(format!("allow {} for the caller, or use another --profile or --assume-role", error.operation));
+    }
+    if error.code.is_none() {
+        return Some("AWS did not answer: check the network, the proxy, --region and --endpoint-url".to_owned());
+    }
+    None
+}
+
+fn of_kube(error: &KubeError) -> Option<String> {
+    match error.status {
+        Some(401) => Some(
+            "the API server does not know the caller: give its role an access entry (`aws eks create-access-entry`)"
+                .to_owned(),
+        ),
+        Some(403) => Some(format!("RBAC or an admission rule denies it: allow the caller to {}", error.operation)),
+        _ => None,
+    }
+}
+
+/// The mend for what was seen in the cluster while helm waited.
+fn of_seen(seen: &str) -> String {
+    if seen.contains("ImagePull") || seen.contains("ErrImage") {
+        "nodes cannot pull the image: mirror it and set the chart's image values, or give the nodes a way to the \
+         registry; then run the same command again"
+    } else if seen.contains("nschedulable") || seen.contains("0/") {
+        "add or free nodes (or tolerate their taints in the chart's values), then run the same command again"
+    } else {
+        "mend that, then run the same command again: what is done stays done"
+    }
+    .to_owned()
+}

@@ -1,0 +1,310 @@
+//! Writes that helm makes: install or upgrade, uninstall, rollback. One op is one run of helm.
+//!
+//! Helm reaches the cluster with a kubeconfig of ours that calls our own `token` command, or with the user's. It is never
+//! killed: a signal stops the run after it, and its own `--timeout` ends it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+use crate::config::Config;
+use crate::context::Facts;
+use crate::error::{Error, Result, Seen};
+use crate::helm_process::{Helm, Home, OLDEST, OLDEST_THAT_ADOPTS};
+use crate::kube_client::KubeTarget;
+use crate::kubeconfig;
+use crate::op::shell::quote;
+use crate::owner::OUR_NAME;
+use crate::read::chart::{ChartRead, ChartRef, ChartSource};
+use crate::read::kube::KubeRead;
+use crate::read::release::OUR_LABEL;
+use crate::read::{release, rollout};
+
+/// What a release is to be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseSpec {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its chart.
+    pub chart: ChartRef,
+    /// The values that are given.
+    pub values: Value,
+    /// How long helm waits, in seconds.
+    pub timeout_seconds: u64,
+    /// The cluster for which we install it.
+    pub cluster_arn: String,
+    /// Whether objects of others in the chart are taken over.
+    pub take_ownership: bool,
+}
+
+/// One run of helm that writes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "call", rename_all = "kebab-case")]
+pub enum HelmOp {
+    /// `helm upgrade --install`, waiting until the workloads are ready.
+    Upgrade {
+        /// The release.
+        release: Box<ReleaseSpec>,
+    },
+    /// `helm uninstall`, to clear away a first installation that never finished.
+    Uninstall {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// How long helm waits, in seconds.
+        timeout_seconds: u64,
+    },
+    /// `helm rollback`, to get out of an upgrade that never finished.
+    Rollback {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// The revision that was deployed last.
+        revision: u64,
+        /// How long helm waits, in seconds.
+        timeout_seconds: u64,
+    },
+}
+
+/// The label value that marks a release as installed by us for a cluster.
+pub fn cluster_label(cluster_arn: &str) -> String {
+    hex::encode(Sha256::digest(cluster_arn.as_bytes()))[..16].to_owned()
+}
+
+/// Helm, for writing.
+#[derive(Clone)]
+pub struct HelmWrite {
+    helm: Helm,
+    charts: ChartRead,
+    kube: KubeRead,
+    access: Arc<Access>,
+}
+
+/// How helm reaches the cluster.
+enum Access {
+    /// The user's kubeconfig and context.
+    User { path: PathBuf, context: Option<String> },
+    /// One of ours, as text.
+    Ours { kubeconfig: String },
+}
+
+impl HelmWrite {
+    /// A writer for the cluster of `facts`. Helm itself is looked for when it is needed.
+    ///
+    /// # Errors
+    /// This program's own path cannot be found.
+    pub fn new(
+        config: &Config,
+        facts: &Facts,
+        target: &KubeTarget,
+        helm: Helm,
+        charts: ChartRead,
+        kube: KubeRead,
+    ) -> Result<HelmWrite> {
+        let access = match target {
+            KubeTarget::Kubeconfig { path, context } => {
+                let path = std::path::absolute(path).map_err(|source| Error::io("find the kubeconfig", source))?;
+                Access::User { path, context: context.clone() }
+            }
+            KubeTarget::Endpoint { url, ca_pem, .. } => {
+                let program = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
+                Access::Ours { kubeconfig: our_kubeconfig(config, facts, url, ca_pem, &program) }
+            }
+        };
+        Ok(HelmWrite { helm, charts, kube, access: Arc::new(access) })
+    }
+
+    /// Makes sure that there is a helm that is new enough for `ops`, before anything is written.
+    ///
+    /// # Errors
+    /// There is none, or it is too old.
+    pub async fn check(&self, ops: impl Iterator<Item = &HelmOp>) -> Result<()> {
+        for op in ops {
+            let adopts = matches!(op, HelmOp::Upgrade { release } if release.take_ownership);
+            self.helm.at_least(if adopts { &OLDEST_THAT_ADOPTS } else { &OLDEST }).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A kubeconfig whose tokens come from our `token` command, with the same profile and role as this run.
+fn our_kubeconfig(config: &Config, facts: &Facts, url: &str, ca_pem: &str, program: &Path) -> String {
+    let mut arguments = vec!["token", "--cluster", &facts.cluster, "--region", &facts.region];
+    for (flag, value) in [
+        ("--profile", &config.profile),
+        ("--assume-role", &config.assume_role),
+        ("--endpoint-url", &config.endpoint_url),
+    ] {
+        if let Some(value) = value {
+            arguments.extend([flag, value]);
+        }
+    }
+    kubeconfig::with_our_token(&facts.cluster, url, ca_pem, program, &arguments).to_string()
+}
+
+impl HelmOp {
+    /// The run as the plan names it.
+    pub fn call(&self) -> String {
+        match self {
+            HelmOp::Upgrade { .. } => "helm:upgrade",
+            HelmOp::Uninstall { .. } => "helm:uninstall",
+            HelmOp::Rollback { .. } => "helm:rollback",
+        }
+        .to_owned()
+    }
+
+    /// The equivalent command.
+    pub fn command(&self) -> String {
+        match self {
+            HelmOp::Upgrade { release } => {
+                let chart = match &release.chart.source {
+                    ChartSource::Folder(folder) => quote(&folder.join(&release.chart.name).display().to_string()),
+                    ChartSource::Repository(url) => {
+                        format!("{} --repo {} --version {}", release.chart.name, quote(url), release.chart.version)
+                    }
+                };
+                format!(
+                    "printf %s {} | helm upgrade --install {} {chart} --namespace {} --skip-crds --wait --timeout {}s \
+                     --labels {} --values -",
+                    quote(&release.values.to_string()),
+                    release.name,
+                    release.namespace,
+                    release.timeout_seconds,
+                    labels(release)
+                )
+            }
+            HelmOp::Uninstall { namespace, name, timeout_seconds } => {
+                format!("helm uninstall {name} --namespace {namespace} --wait --timeout {timeout_seconds}s")
+            }
+            HelmOp::Rollback { namespace, name, revision, timeout_seconds } => {
+                format!("helm rollback {name} {revision} --namespace {namespace} --wait --timeout {timeout_seconds}s")
+            }
+        }
+    }
+
+    /// Runs helm.
+    pub async fn run(&self, helm: &HelmWrite) -> Result<()> {
+        let home = Home::new()?;
+        let mut arguments: Vec<OsString> = match self {
+            HelmOp::Upgrade { release } => upgrade(release, helm, &home).await?,
+            HelmOp::Uninstall { namespace, name, timeout_seconds } => words(&[
+                "uninstall",
+                name,
+                "--namespace",
+                namespace,
+                "--wait",
+                "--timeout",
+                &format!("{timeout_seconds}s"),
+            ]),
+            HelmOp::Rollback { namespace, name, revision, timeout_seconds } => {
+                let (revision, timeout) = (revision.to_string(), format!("{timeout_seconds}s"));
+                words(&["rollback", name, &revision, "--namespace", namespace, "--wait", "--timeout", &timeout])
+            }
+        };
+        match helm.access.as_ref() {
+            Access::User { path, context } => {
+                arguments.extend(["--kubeconfig".into(), path.into()]);
+                if let Some(context) = context {
+                    arguments.extend(["--kube-context".into(), context.into()]);
+                }
+            }
+            Access::Ours { kubeconfig } => {
+                arguments.extend(["--kubeconfig".into(), home.write("kubeconfig", kubeconfig)?.into()]);
+            }
+        }
+        let (namespace, name) = self.release();
+        match helm.helm.run(&format!("{} {name}", self.call().trim_start_matches("helm:")), &arguments, &home).await {
+            Ok(_) => Ok(()),
+            Err(Error::HelmFailed { command, message, .. }) => {
+                // Helm says that it waited too long; the pods say why.
+                let seen = match release::history(&helm.kube, namespace, name).await {
+                    Ok(history) => match history.first() {
+                        Some(release) => {
+                            rollout::of(&helm.kube, &release.objects).await.ok().and_then(|state| state.cause)
+                        }
+                        None => None,
+                    },
+                    Err(_) => None,
+                };
+                Err(Error::HelmFailed { command, message, seen: seen.map(Seen) })
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    fn release(&self) -> (&str, &str) {
+        match self {
+            HelmOp::Upgrade { release } => (&release.namespace, &release.name),
+            HelmOp::Uninstall { namespace, name, .. } | HelmOp::Rollback { namespace, name, .. } => (namespace, name),
+        }
+    }
+}
+
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
+fn labels(release: &ReleaseSpec) -> String {
+    format!("{OUR_LABEL}={},eks-bootstrap.dev/managed-by={OUR_NAME}", cluster_label(&release.cluster_arn))
+}
+
+async fn upgrade(release: &ReleaseSpec, helm: &HelmWrite, home: &Home) -> Result<Vec<OsString>> {
+    let chart = helm.charts.local(&release.chart).await?;
+    let values = home.write("values.json", &release.values.to_string())?;
+    let timeout = format!("{}s", release.timeout_seconds);
+    let mut arguments = words(&["upgrade", "--install", &release.name]);
+    arguments.push(chart.path.into());
+    // CRDs are applied by a step of their own, since helm never upgrades them.
+    arguments.extend(words(&["--namespace", &release.namespace, "--skip-crds", "--wait", "--timeout", &timeout]));
+    // Values are exactly the given ones, whatever an earlier revision had.
+    arguments.extend(words(&["--reset-values", "--history-max", "10", "--labels", &labels(release), "--values"]));
+    arguments.push(values.into());
+    if release.take_ownership {
+        arguments.push("--take-ownership".into());
+    }
+    Ok(arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_run_can_be_typed() {
+        let release = ReleaseSpec {
+            name: "x".to_owned(),
+            namespace: "kube-system".to_owned(),
+            chart: ChartRef {
+                name: "x".to_owned(),
+                version: "1.0.0".to_owned(),
+                source: ChartSource::Repository("https://example.com/charts".to_owned()),
+            },
+            values: json!({"clusterName": "demo"}),
+            timeout_seconds: 600,
+            cluster_arn: "arn".to_owned(),
+            take_ownership: false,
+        };
+        let command = HelmOp::Upgrade { release: Box::new(release) }.command();
+        assert!(
+            command.contains("helm upgrade --install x x --repo https://example.com/charts --version 1.0.0"),
+            "{command}"
+        );
+        assert!(command.starts_with(r#"printf %s '{"clusterName":"demo"}' |"#), "{command}");
+    }
+
+    #[test]
+    fn labels_fit_kubernetes() {
+        let label = cluster_label("arn:aws:eks:eu-west-1:111122223333:cluster/demo");
+        assert!(label.len() <= 63 && label.chars().all(|c| c.is_ascii_alphanumeric()));
+    }
+}

@@ -1,0 +1,257 @@
+//! Writes to IAM. One variant is one call of the IAM API.
+//!
+//! Deletes and detaches take "there is no such thing" for success: absent means done.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_iam::Client;
+use aws_sdk_iam::error::BuildError;
+use aws_sdk_iam::types::Tag;
+use serde::Serialize;
+
+use crate::error::{AwsError, Error, Result};
+use crate::op::shell::quote;
+
+/// Tags, sorted.
+pub type Tags = BTreeMap<String, String>;
+
+/// One call of the IAM API that writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "call")]
+#[expect(missing_docs, reason = "the fields are the parameters of the calls, under IAM's names")]
+pub enum IamOp {
+    /// Makes an OIDC provider; the thumbprint is left out, IAM checks issuers against its own trusted roots.
+    CreateOpenIdConnectProvider { url: String, audience: String, tags: Tags },
+    /// Adds an audience to an OIDC provider; idempotent.
+    AddClientIdToOpenIdConnectProvider { arn: String, audience: String },
+    /// Sets tags of an OIDC provider.
+    TagOpenIdConnectProvider { arn: String, tags: Tags },
+    /// Makes a managed policy.
+    CreatePolicy { name: String, path: String, description: String, document: String, tags: Tags },
+    /// Makes a new version of a managed policy and puts it in force.
+    CreatePolicyVersion { arn: String, document: String },
+    /// Puts an existing version of a managed policy in force.
+    SetDefaultPolicyVersion { arn: String, version: String },
+    /// Deletes a version that is not in force.
+    DeletePolicyVersion { arn: String, version: String },
+    /// Sets tags of a managed policy.
+    TagPolicy { arn: String, tags: Tags },
+    /// Makes a role.
+    CreateRole {
+        name: String,
+        path: String,
+        description: String,
+        trust: String,
+        permissions_boundary: Option<String>,
+        tags: Tags,
+    },
+    /// Replaces a role's trust policy.
+    UpdateAssumeRolePolicy { role: String, trust: String },
+    /// Replaces a role's description.
+    UpdateRole { role: String, description: String },
+    /// Bounds a role.
+    PutRolePermissionsBoundary { role: String, permissions_boundary: String },
+    /// Sets tags of a role.
+    TagRole { role: String, tags: Tags },
+    /// Attaches a managed policy to a role; idempotent.
+    AttachRolePolicy { role: String, policy: String },
+}
+
+/// IAM, for writing.
+#[derive(Clone, Debug)]
+pub struct IamWrite {
+    client: Client,
+}
+
+impl IamWrite {
+    /// A writer over `config`.
+    pub fn new(config: &aws_config::SdkConfig) -> IamWrite {
+        IamWrite { client: Client::new(config) }
+    }
+}
+
+fn sdk_tags(tags: &Tags) -> Result<Vec<Tag>> {
+    tags.iter()
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect::<Result<_, BuildError>>()
+        .map_err(|error| Error::config("tag", "", error.to_string(), "give every tag a key and a value"))
+}
+
+fn cli_tags(tags: &Tags) -> String {
+    tags.iter().map(|(key, value)| quote(&format!("Key={key},Value={value}"))).collect::<Vec<_>>().join(" ")
+}
+
+impl IamOp {
+    /// The call as IAM policies name it.
+    pub fn call(&self) -> &'static str {
+        match self {
+            IamOp::CreateOpenIdConnectProvider { .. } => "iam:CreateOpenIDConnectProvider",
+            IamOp::AddClientIdToOpenIdConnectProvider { .. } => "iam:AddClientIDToOpenIDConnectProvider",
+            IamOp::TagOpenIdConnectProvider { .. } => "iam:TagOpenIDConnectProvider",
+            IamOp::CreatePolicy { .. } => "iam:CreatePolicy",
+            IamOp::CreatePolicyVersion { .. } => "iam:CreatePolicyVersion",
+            IamOp::SetDefaultPolicyVersion { .. } => "iam:SetDefaultPolicyVersion",
+            IamOp::DeletePolicyVersion { .. } => "iam:DeletePolicyVersion",
+            IamOp::TagPolicy { .. } => "iam:TagPolicy",
+            IamOp::CreateRole { .. } => "iam:CreateRole",
+            IamOp::UpdateAssumeRolePolicy { .. } => "iam:UpdateAssumeRolePolicy",
+            IamOp::UpdateRole { .. } => "iam:UpdateRole",
+            IamOp::PutRolePermissionsBoundary { .. } => "iam:PutRolePermissionsBoundary",
+            IamOp::TagRole { .. } => "iam:TagRole",
+            IamOp::AttachRolePolicy { .. } => "iam:AttachRolePolicy",
+        }
+    }
+
+    /// The equivalent command of the aws CLI.
+    pub fn command(&self) -> String {
+        let words = match self {
+            IamOp::CreateOpenIdConnectProvider { url, audience, tags } => format!(
+                "create-open-id-connect-provider --url {} --client-id-list {} --tags {}",
+                quote(url),
+                quote(audience),
+                cli_tags(tags)
+            ),
+            IamOp::AddClientIdToOpenIdConnectProvider { arn, audience } => format!(
+                "add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn {} --client-id {}",
+                quote(arn),
+                quote(audience)
+            ),
+            IamOp::TagOpenIdConnectProvider { arn, tags } => format!(
+                "tag-open-id-connect-provider --open-id-connect-provider-arn {} --tags {}",
+                quote(arn),
+                cli_tags(tags)
+            ),
+            IamOp::CreatePolicy { name, path, description, document, tags } => format!(
+                "create-policy --policy-name {} --path {} --description {} --policy-document {} --tags {}",
+                quote(name),
+                quote(path),
+                quote(description),
+                quote(document),
+                cli_tags(tags)
+            ),
+            IamOp::CreatePolicyVersion { arn, document } => format!(
+                "create-policy-version --policy-arn {} --set-as-default --policy-document {}",
+                quote(arn),
+                quote(document)
+            ),
+            IamOp::SetDefaultPolicyVersion { arn, version } => {
+                format!("set-default-policy-version --policy-arn {} --version-id {version}", quote(arn))
+            }
+            IamOp::DeletePolicyVersion { arn, version } => {
+                format!("delete-policy-version --policy-arn {} --version-id {version}", quote(arn))
+            }
+            IamOp::TagPolicy { arn, tags } => {
+                format!("tag-policy --policy-arn {} --tags {}", quote(arn), cli_tags(tags))
+            }
+            IamOp::CreateRole { name, path, description, trust, permissions_boundary, tags } => format!(
+                "create-role --role-name {} --path {} --description {} --assume-role-policy-document {}{} --tags {}",
+                quote(name),
+                quote(path),
+                quote(description),
+                quote(trust),
+                permissions_boundary
+                    .as_ref()
+                    .map(|arn| format!(" --permissions-boundary {}", quote(arn)))
+                    .unwrap_or_default(),
+                cli_tags(tags)
+            ),
+            IamOp::UpdateAssumeRolePolicy { role, trust } => {
+                format!("update-assume-role-policy --role-name {} --policy-document {}", quote(role), quote(trust))
+            }
+            IamOp::UpdateRole { role, description } => {
+                format!("update-role --role-name {} --description {}", quote(role), quote(description))
+            }
+            IamOp::PutRolePermissionsBoundary { role, permissions_boundary } => format!(
+                "put-role-permissions-boundary --role-name {} --permissions-boundary {}",
+                quote(role),
+                quote(permissions_boundary)
+            ),
+            IamOp::TagRole { role, tags } => format!("tag-role --role-name {} --tags {}", quote(role), cli_tags(tags)),
+            IamOp::AttachRolePolicy { role, policy } => {
+                format!("attach-role-policy --role-name {} --policy-arn {}", quote(role), quote(policy))
+            }
+        };
+        format!("aws iam {words}")
+    }
+
+    /// Performs the call.
+    pub async fn run(&self, iam: &IamWrite) -> Result<()> {
+        let client = &iam.client;
+        // Every call has an answer type of its own; what is wanted of all is only whether it worked.
+        macro_rules! send {
+            ($request:expr) => {
+                $request.send().await.map(drop).map_err(|error| AwsError::new(self.call(), &error))
+            };
+        }
+        let outcome = match self {
+            IamOp::CreateOpenIdConnectProvider { url, audience, tags } => send!(
+                client
+                    .create_open_id_connect_provider()
+                    .url(url)
+                    .client_id_list(audience)
+                    .set_tags(Some(sdk_tags(tags)?))
+            ),
+            IamOp::AddClientIdToOpenIdConnectProvider { arn, audience } => send!(
+                client
+                    .add_client_id_to_open_id_connect_provider()
+                    .open_id_connect_provider_arn(arn)
+                    .client_id(audience)
+            ),
+            IamOp::TagOpenIdConnectProvider { arn, tags } => send!(
+                client.tag_open_id_connect_provider().open_id_connect_provider_arn(arn).set_tags(Some(sdk_tags(tags)?))
+            ),
+            IamOp::CreatePolicy { name, path, description, document, tags } => send!(
+                client
+                    .create_policy()
+                    .policy_name(name)
+                    .path(path)
+                    .description(description)
+                    .policy_document(document)
+                    .set_tags(Some(sdk_tags(tags)?))
+            ),
+            IamOp::CreatePolicyVersion { arn, document } => {
+                send!(client.create_policy_version().policy_arn(arn).policy_document(document).set_as_default(true))
+            }
+            IamOp::SetDefaultPolicyVersion { arn, version } => {
+                send!(client.set_default_policy_version().policy_arn(arn).version_id(version))
+            }
+            IamOp::DeletePolicyVersion { arn, version } => {
+                absent_is_done(send!(client.delete_policy_version().policy_arn(arn).version_id(version)))
+            }
+            IamOp::TagPolicy { arn, tags } => {
+                send!(client.tag_policy().policy_arn(arn).set_tags(Some(sdk_tags(tags)?)))
+            }
+            IamOp::CreateRole { name, path, description, trust, permissions_boundary, tags } => send!(
+                client
+                    .create_role()
+                    .role_name(name)
+                    .path(path)
+                    .description(description)
+                    .assume_role_policy_document(trust)
+                    .set_permissions_boundary(permissions_boundary.clone())
+                    .set_tags(Some(sdk_tags(tags)?))
+            ),
+            IamOp::UpdateAssumeRolePolicy { role, trust } => {
+                send!(client.update_assume_role_policy().role_name(role).policy_document(trust))
+            }
+            IamOp::UpdateRole { role, description } => {
+                send!(client.update_role().role_name(role).description(description))
+            }
+            IamOp::PutRolePermissionsBoundary { role, permissions_boundary } => {
+                send!(client.put_role_permissions_boundary().role_name(role).permissions_boundary(permissions_boundary))
+            }
+            IamOp::TagRole { role, tags } => send!(client.tag_role().role_name(role).set_tags(Some(sdk_tags(tags)?))),
+            IamOp::AttachRolePolicy { role, policy } => {
+                send!(client.attach_role_policy().role_name(role).policy_arn(policy))
+            }
+        };
+        outcome.map_err(Error::from)
+    }
+}
+
+fn absent_is_done(outcome: Result<(), AwsError>) -> Result<(), AwsError> {
+    match outcome {
+        Err(error) if error.not_found() => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,122 @@
+//! Writes to the Kubernetes API server. Objects are applied server-side under one field manager, so that fields we stop
+//! setting go away and fields of others stay (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>).
+
+use http::Method;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::error::{Error, KubeError, Result};
+use crate::kube_client::{KubeApi, KubeTarget};
+use crate::op::shell::quote;
+use crate::owner::OUR_NAME;
+use crate::read::kube::{ObjectRef, Paths};
+
+/// One call of the Kubernetes API that writes.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "call", rename_all = "kebab-case")]
+pub enum KubeOp {
+    /// Server-side apply; with `force`, fields that another manager set are taken over.
+    Apply {
+        /// The object as it is to be.
+        object: Value,
+        /// Whether conflicts are overridden.
+        force: bool,
+    },
+}
+
+/// Kubernetes, for writing.
+#[derive(Clone)]
+pub struct KubeWrite {
+    api: KubeApi,
+    paths: Paths,
+}
+
+impl KubeWrite {
+    /// A writer to `target`; nothing is asked yet.
+    ///
+    /// # Errors
+    /// An address, certificate authority or kubeconfig that cannot be used.
+    pub async fn connect(target: &KubeTarget) -> Result<KubeWrite> {
+        let api = KubeApi::connect(target).await?;
+        Ok(KubeWrite { paths: Paths::new(api.clone()), api })
+    }
+}
+
+impl KubeOp {
+    /// The call as RBAC names it.
+    pub fn call(&self) -> String {
+        match self {
+            KubeOp::Apply { object, .. } => format!("k8s:patch {}", ObjectRef::of(object).kind),
+        }
+    }
+
+    /// The equivalent command of kubectl.
+    pub fn command(&self) -> String {
+        match self {
+            KubeOp::Apply { object, force } => {
+                let force = if *force { " --force-conflicts" } else { "" };
+                format!(
+                    "printf %s {} | kubectl apply --server-side --field-manager {OUR_NAME}{force} -f -",
+                    quote(&object.to_string())
+                )
+            }
+        }
+    }
+
+    /// Performs the call.
+    pub async fn run(&self, kube: &KubeWrite) -> Result<()> {
+        match self {
+            KubeOp::Apply { object, force } => {
+                let reference = ObjectRef::of(object);
+                let operation = format!("apply {reference}");
+                let unknown = || {
+                    Error::Kube(KubeError {
+                        operation: operation.clone(),
+                        status: Some(404),
+                        reason: "NotFound".to_owned(),
+                        message: "the API server does not know this kind or namespace".to_owned(),
+                    })
+                };
+                let path = kube.paths.object(&reference).await?.ok_or_else(unknown)?;
+                let path = format!("{path}?fieldManager={OUR_NAME}&force={force}");
+                let body = without_nulls(object);
+                let kind = "application/apply-patch+yaml";
+                kube.api.request(&operation, Method::PATCH, &path, kind, &body).await?.ok_or_else(unknown)?;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Charts leave `creationTimestamp: null` and empty `status` behind, which are not ours to set.
+fn without_nulls(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Value::Object(fields) = &mut object {
+        fields.remove("status");
+        if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
+            metadata.retain(|_, value| !value.is_null());
+        }
+    }
+    if object.is_null() { json!({}) } else { object }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_apply_can_be_typed() {
+        let object = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "x", "namespace": "n"}});
+        let op = KubeOp::Apply { object, force: true };
+        assert_eq!(op.call(), "k8s:patch ServiceAccount");
+        assert!(
+            op.command().ends_with("kubectl apply --server-side --field-manager eks-bootstrap --force-conflicts -f -")
+        );
+    }
+
+    #[test]
+    fn what_is_not_ours_to_set_is_left_out() {
+        let object = json!({"metadata": {"name": "x", "creationTimestamp": null}, "status": {}});
+        assert_eq!(without_nulls(&object), json!({"metadata": {"name": "x"}}));
+    }
+}

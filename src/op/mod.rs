@@ -1,0 +1,59 @@
+//! Ops: the only writes of the program. One op is one API call or one helm run.
+//!
+//! An op is data. Its text, the IAM actions that it needs, the equivalent shell command and its execution all come from
+//! the same value, so that what is shown cannot drift from what is done. Only the engine runs ops, with a
+//! [`WriteContext`] that no read path can get hold of.
+
+pub mod helm;
+pub mod iam;
+pub mod kube;
+pub mod shell;
+
+use serde::Serialize;
+
+use crate::context::WriteContext;
+use crate::error::Result;
+
+/// One write.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "service", rename_all = "kebab-case")]
+pub enum Op {
+    /// A call to IAM.
+    Iam(iam::IamOp),
+    /// A call to the Kubernetes API server.
+    Kube(kube::KubeOp),
+    /// A run of helm.
+    Helm(helm::HelmOp),
+}
+
+impl Op {
+    /// The call as IAM (`iam:CreateRole`), RBAC (`k8s:patch serviceaccounts`) or helm (`helm:upgrade`) name it.
+    pub fn call(&self) -> String {
+        match self {
+            Op::Iam(op) => op.call().to_owned(),
+            Op::Kube(op) => op.call(),
+            Op::Helm(op) => op.call(),
+        }
+    }
+
+    /// The equivalent command of the aws CLI, kubectl or helm.
+    pub fn command(&self) -> String {
+        match self {
+            Op::Iam(op) => op.command(),
+            Op::Kube(op) => op.command(),
+            Op::Helm(op) => op.command(),
+        }
+    }
+
+    /// Performs the write.
+    ///
+    /// # Errors
+    /// What the service said; whether the write took place is then unknown, and a new observation tells.
+    pub async fn run(&self, cx: &WriteContext) -> Result<()> {
+        match self {
+            Op::Iam(op) => op.run(&cx.iam).await,
+            Op::Kube(op) => op.run(&cx.kube).await,
+            Op::Helm(op) => op.run(&cx.helm).await,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! IAM, read only. Absent things are `None`; documents are decoded from the URL encoding in which IAM returns them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_iam::Client;
+use aws_sdk_iam::types::Tag;
+
+use crate::error::{AwsError, Error, Result};
+use crate::policy::Document;
+
+/// An OIDC provider of the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OidcProvider {
+    /// Audiences (client ids) that it accepts.
+    pub audiences: BTreeSet<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A role.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// Its path.
+    pub path: String,
+    /// Its trust policy.
+    pub trust: Document,
+    /// Its description, empty where there is none.
+    pub description: String,
+    /// ARN of the policy that bounds it.
+    pub permissions_boundary: Option<String>,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// A managed policy without its document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManagedPolicy {
+    /// Its default version, such as `v3`.
+    pub default_version: String,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// One version of a managed policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyVersion {
+    /// Such as `v3`.
+    pub id: String,
+    /// Whether it is in force.
+    pub default: bool,
+}
+
+/// IAM, read only.
+#[derive(Clone, Debug)]
+pub struct IamRead {
+    client: Client,
+}
+
+fn tag_map(tags: &[Tag]) -> BTreeMap<String, String> {
+    tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
+}
+
+/// Turns "there is no such thing" into `None`.
+fn absent<T>(result: Result<T, AwsError>) -> Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.not_found() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl IamRead {
+    /// A reader over `config`.
+    pub fn new(config: &aws_config::SdkConfig) -> IamRead {
+        IamRead { client: Client::new(config) }
+    }
+
+    /// The OIDC provider with this ARN.
+    pub async fn oidc_provider(&self, arn: &str) -> Result<Option<OidcProvider>> {
+        let answer = self.client.get_open_id_connect_provider().open_id_connect_provider_arn(arn).send().await;
+        let found = absent(answer.map_err(|error| AwsError::new("iam:GetOpenIDConnectProvider", &error)))?;
+        Ok(found.map(|provider| OidcProvider {
+            audiences: provider.client_id_list().iter().cloned().collect(),
+            tags: tag_map(provider.tags()),
+        }))
+    }
+
+    /// The role with this name.
+    pub async fn role(&self, name: &str) -> Result<Option<Role>> {
+        let answer = self.client.get_role().role_name(name).send().await;
+        let found = absent(answer.map_err(|error| AwsError::new("iam:GetRole", &error)))?;
+        let Some(role) = found.and_then(|answer| answer.role) else { return Ok(None) };
+        let trust = Document::from_url_encoded(role.assume_role_policy_document().unwrap_or_default())
+            .map_err(|source| Error::Document { owner: format!("role {name}"), source })?;
+        Ok(Some(Role {
+            arn: role.arn().to_owned(),
+            path: role.path().to_owned(),
+            trust,
+            description: role.description().unwrap_or_default().to_owned(),
+            permissions_boundary: role
+                .permissions_boundary()
+                .and_then(|boundary| boundary.permissions_boundary_arn())
+                .map(ToOwned::to_owned),
+            tags: tag_map(role.tags()),
+        }))
+    }
+
+    /// ARNs of the managed policies attached to a role; `None` where the role does not exist.
+    pub async fn attached_policies(&self, role: &str) -> Result<Option<BTreeSet<String>>> {
+        let mut arns = BTreeSet::new();
+        let mut marker = None;
+        loop {
+            let answer = self.client.list_attached_role_policies().role_name(role).set_marker(marker).send().await;
+            let page = absent(answer.map_err(|error| AwsError::new("iam:ListAttachedRolePolicies", &error)))?;
+            let Some(page) = page else { return Ok(None) };
+            arns.extend(
+                page.attached_policies().iter().filter_map(|policy| policy.policy_arn().map(ToOwned::to_owned)),
+            );
+            if !page.is_truncated() {
+                return Ok(Some(arns));
+            }
+            marker = page.marker;
+        }
+    }
+
+    /// The managed policy with this ARN.
+    pub async fn policy(&self, arn: &str) -> Result<Option<ManagedPolicy>> {
+        let answer = self.client.get_policy().policy_arn(arn).send().await;
+        let found = absent(answer.map_err(|error| AwsError::new("iam:GetPolicy", &error)))?;
+        Ok(found.and_then(|answer| answer.policy).map(|policy| ManagedPolicy {
+            default_version: policy.default_version_id().unwrap_or("v1").to_owned(),
+            tags: tag_map(policy.tags()),
+        }))
+    }
+
+    /// The document of one version of a managed policy.
+    pub async fn policy_document(&self, arn: &str, version: &str) -> Result<Option<Document>> {
+        let answer = self.client.get_policy_version().policy_arn(arn).version_id(version).send().await;
+        let found = absent(answer.map_err(|error| AwsError::new("iam:GetPolicyVersion", &error)))?;
+        let Some(version) = found.and_then(|answer| answer.policy_version) else { return Ok(None) };
+        Document::from_url_encoded(version.document().unwrap_or_default())
+            .map(Some)
+            .map_err(|source| Error::Document { owner: format!("policy {arn}"), source })
+    }
+
+    /// All versions of a managed policy, newest first.
+    pub async fn policy_versions(&self, arn: &str) -> Result<Vec<PolicyVersion>> {
+        let mut versions = Vec::new();
+        let mut marker = None;
+        loop {
+            let answer = self.client.list_policy_versions().policy_arn(arn).set_marker(marker).send().await;
+            let page = answer.map_err(|error| AwsError::new("iam:ListPolicyVersions", &error))?;
+            versions.extend(page.versions().iter().filter_map(|version| {
+                Some(PolicyVersion { id: version.version_id()?.to_owned(), default: version.is_default_version() })
+            }));
+            if !page.is_truncated() {
+                break;
+            }
+            marker = page.marker;
+        }
+        // IAM promises no order; the number in the id is the age.
+        versions.sort_by_key(|version| std::cmp::Reverse(version_number(&version.id)));
+        Ok(versions)
+    }
+}
+
+fn version_number(id: &str) -> u64 {
+    id.trim_start_matches('v').parse().unwrap_or(0)
+}

@@ -1,0 +1,10 @@
+//! Clients that can only read. Their inner SDK, kube and helm handles are private, and no type here has a method that
+//! writes: a dry run that writes does not compile.
+
+pub mod chart;
+pub mod eks;
+pub mod iam;
+pub mod kube;
+pub mod release;
+pub mod rollout;
+pub mod sts;

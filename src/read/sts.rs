@@ -1,0 +1,75 @@
+//! STS: who asks, and whether a service account's token really is exchanged for a role.
+//!
+//! `AssumeRoleWithWebIdentity` gives credentials but changes nothing, so it belongs to the readers.
+
+use aws_sdk_sts::Client;
+
+use crate::error::{AwsError, Result};
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The account of the credentials.
+    pub account: String,
+    /// The caller's ARN; an assumed role has no path in it.
+    pub arn: String,
+}
+
+/// STS.
+#[derive(Clone, Debug)]
+pub struct StsRead {
+    client: Client,
+}
+
+impl StsRead {
+    /// A reader over `config`.
+    pub fn new(config: &aws_config::SdkConfig) -> StsRead {
+        StsRead { client: Client::new(config) }
+    }
+
+    /// Who asks.
+    pub async fn caller(&self) -> Result<Caller> {
+        let answer = self.client.get_caller_identity().send().await;
+        let answer = answer.map_err(|error| AwsError::new("sts:GetCallerIdentity", &error))?;
+        Ok(Caller {
+            account: answer.account().unwrap_or_default().to_owned(),
+            arn: answer.arn().unwrap_or_default().to_owned(),
+        })
+    }
+
+    /// Exchanges a service account's token for the role, as a pod would, and throws the credentials away.
+    pub async fn assume_with_token(&self, role_arn: &str, token: &str) -> Result<()> {
+        let answer = self
+            .client
+            .assume_role_with_web_identity()
+            .role_arn(role_arn)
+            .role_session_name("eks-bootstrap-proof")
+            .web_identity_token(token)
+            // The shortest session that STS grants.
+            .duration_seconds(900)
+            .send()
+            .await;
+        answer.map(drop).map_err(|error| AwsError::new("sts:AssumeRoleWithWebIdentity", &error).into())
+    }
+}
+
+/// Shortens a caller's ARN to `role/NAME` or `user/NAME`, as the plan's head line shows it.
+pub fn short_caller(arn: &str) -> String {
+    let resource = arn.splitn(6, ':').nth(5).unwrap_or(arn);
+    match resource.strip_prefix("assumed-role/") {
+        Some(role) => format!("role/{}", role.split('/').next().unwrap_or(role)),
+        None => resource.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short_caller;
+
+    #[test]
+    fn callers_are_shortened() {
+        assert_eq!(short_caller("arn:aws:sts::111122223333:assumed-role/platform-admin/me"), "role/platform-admin");
+        assert_eq!(short_caller("arn:aws:iam::111122223333:user/ops/me"), "user/ops/me");
+        assert_eq!(short_caller("arn:aws:iam::111122223333:root"), "root");
+    }
+}

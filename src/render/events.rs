@@ -1,0 +1,122 @@
+//! Texts of single events, shared by bars and lines, and the JSON form: one object per line. Pure.
+
+use std::fmt::Write as _;
+
+use crate::event::{Event, Failure, Outcome, Remains};
+use crate::plan::StepId;
+use crate::render::plan_text::done;
+use crate::render::style::Styles;
+use crate::summary::Summary;
+
+/// `-o json`: one object on one line.
+pub fn json(event: &Event) -> String {
+    let mut line = serde_json::to_string(event).expect("events are plain data");
+    line.push('\n');
+    line
+}
+
+/// Seconds as people read them: `0.4 s`, `52 s`, `01:41`.
+pub fn seconds(seconds: f64) -> String {
+    if seconds < 10.0 {
+        format!("{seconds:.1} s")
+    } else if seconds < 60.0 {
+        format!("{seconds:.0} s")
+    } else {
+        clock(seconds)
+    }
+}
+
+/// `00:41`.
+pub fn clock(seconds: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole seconds of a run")]
+    let whole = seconds.max(0.0) as u64;
+    format!("{:02}:{:02}", whole / 60, whole % 60)
+}
+
+/// One word for an outcome.
+pub fn word(outcome: &Outcome, styles: Styles) -> String {
+    match outcome {
+        Outcome::Unchanged { .. } => styles.dim("unchanged"),
+        Outcome::Changed { action, .. } => styles.good(done(*action)),
+        Outcome::Proved { .. } => styles.good("proved"),
+        Outcome::Skipped { .. } => styles.dim("skipped"),
+        Outcome::Failed(_) => styles.bad("failed"),
+        Outcome::Blocked { .. } => styles.warn("not run"),
+        Outcome::Cancelled { .. } => styles.warn("cancelled"),
+    }
+}
+
+/// What is worth saying beside the word.
+pub fn detail(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Unchanged { reason } | Outcome::Skipped { reason } | Outcome::Proved { reason } => reason.clone(),
+        Outcome::Changed { .. } => String::new(),
+        Outcome::Failed(failure) => failure.message.clone(),
+        Outcome::Blocked { by } => format!("waited for {by}, which failed"),
+        Outcome::Cancelled { remains } if remains.is_empty() => "not begun".to_owned(),
+        Outcome::Cancelled { remains } => format!("remains: {}", remains.join(", ")),
+    }
+}
+
+/// The block that a failed step gets.
+pub fn failure(step: &StepId, failure: &Failure, took: f64, styles: Styles) -> String {
+    let mut text = format!("{}  {step}  after {}\n  {}\n", styles.bad("failed"), seconds(took), failure.message);
+    let mut last = failure.message.as_str();
+    for cause in &failure.causes {
+        if !last.contains(cause.as_str()) {
+            let _ = writeln!(text, "  caused by: {cause}");
+            last = cause;
+        }
+    }
+    match &failure.remains {
+        Remains::Calls(calls) if calls.is_empty() => text.push_str("  remains: nothing\n"),
+        Remains::Calls(calls) => {
+            let _ = writeln!(text, "  remains: {}", calls.join(", "));
+        }
+        Remains::Unknown => text.push_str("  remains: unknown, it could not be observed\n"),
+    }
+    if let Some(hint) = &failure.hint {
+        let _ = writeln!(text, "{} {hint}", styles.hint("hint:"));
+    }
+    text
+}
+
+/// The last lines of a run.
+pub fn summary(summary: &Summary, styles: Styles) -> String {
+    let parts = [
+        (summary.created, "created"),
+        (summary.updated, "updated"),
+        (summary.deleted, "deleted"),
+        (summary.proved, "proved"),
+        (summary.unchanged, "unchanged"),
+        (summary.skipped, "skipped"),
+        (summary.failed.len(), "failed"),
+        (summary.blocked.len(), "not run"),
+        (summary.cancelled.len(), "cancelled"),
+    ];
+    let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
+    let parts = parts.join(", ");
+    let took = seconds(summary.seconds);
+    if summary.failed.is_empty() && summary.cancelled.is_empty() {
+        return format!("{}: {parts} in {took}\n", styles.good("done"));
+    }
+    let state = if summary.failed.is_empty() { "interrupted" } else { "failed" };
+    format!(
+        "{}: {parts} in {took}\ndone {} of {} steps, nothing rolled back; run the same command again to go on\n",
+        styles.bad(state),
+        summary.done(),
+        summary.total
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_readable() {
+        assert_eq!(seconds(0.44), "0.4 s");
+        assert_eq!(seconds(52.3), "52 s");
+        assert_eq!(seconds(101.0), "01:41");
+    }
+}

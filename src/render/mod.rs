@@ -1,0 +1,13 @@
+//! Drawing: plans and events become text, bars or JSON. The only place besides `main.rs` that prints.
+//!
+//! stdout carries the result, stderr progress, prompts and messages.
+
+pub mod bars;
+pub mod events;
+pub mod lines;
+pub mod plan_commands;
+pub mod plan_json;
+pub mod plan_text;
+pub mod starting;
+pub mod style;
+pub mod terminal;

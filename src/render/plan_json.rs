@@ -1,0 +1,50 @@
+//! The plan for programs: one document, `eks-bootstrap/plan/v1`. Pure.
+
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::plan::Plan;
+
+/// Name and version of the form.
+pub const SCHEMA: &str = "eks-bootstrap/plan/v1";
+
+/// The document.
+pub fn of(plan: &Plan) -> Value {
+    let steps: Vec<_> = plan
+        .steps
+        .iter()
+        .map(|step| {
+            let assessment = &step.assessment;
+            let calls: Vec<_> = assessment.changes.iter().map(|change| change.op.call()).collect();
+            let fields: Vec<_> = assessment.changes.iter().flat_map(|change| &change.fields).collect();
+            json!({
+                "id": step.id,
+                "needs": step.needs,
+                "after": step.after,
+                "action": assessment.action,
+                "reason": assessment.reason,
+                "owner": assessment.owner.as_ref().map(ToString::to_string),
+                "mend": assessment.mend,
+                "resource": step.resource,
+                "fields": fields,
+                "calls": calls,
+            })
+        })
+        .collect();
+    json!({
+        "schema": SCHEMA,
+        "goal": plan.goal,
+        "target": plan.target,
+        "fingerprint": plan.fingerprint(),
+        "summary": plan.counts(),
+        "steps": steps,
+        "diagnostics": plan.diagnostics,
+    })
+}
+
+/// The document that `plan --out` saves: with the configuration, so that `apply FILE` needs no flags.
+pub fn saved(plan: &Plan, config: &Config) -> Value {
+    let mut document = of(plan);
+    document["config"] = json!(config);
+    document
+}

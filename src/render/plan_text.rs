@@ -1,0 +1,111 @@
+//! The plan for people: head line, one line per step, differences, totals. Pure.
+
+use std::fmt::Write as _;
+
+use crate::plan::{Action, Counts, FieldDiff, Plan, PlannedStep, Target};
+use crate::render::style::Styles;
+
+/// Values longer than this are cut; `-o json` has them whole.
+const VALUE_WIDTH: usize = 110;
+
+/// The whole text.
+pub fn of(plan: &Plan, styles: Styles) -> String {
+    let mut text = head(&plan.target, styles);
+    text.push('\n');
+    let width = plan.steps.iter().map(|step| step.id.as_str().len()).max().unwrap_or(0) + 4;
+    for step in &plan.steps {
+        let action = step.assessment.action;
+        let sign = styles.action(action, &action.sign().to_string());
+        let _ = writeln!(text, "  {sign}  {:width$}{}", step.id, reason(step));
+    }
+    for diagnostic in &plan.diagnostics {
+        let _ = write!(text, "\n{}: {}", styles.warn(diagnostic.severity), diagnostic.message);
+    }
+    if !plan.diagnostics.is_empty() {
+        text.push('\n');
+    }
+    for step in plan.steps.iter().filter(|step| !step.assessment.changes.is_empty()) {
+        details(step, styles, &mut text);
+    }
+    let _ = writeln!(text, "\n{}", totals(&plan.counts()));
+    text
+}
+
+/// `Plan for NAME  (ACCOUNT, REGION, Kubernetes VERSION)  as CALLER`
+fn head(target: &Target, styles: Styles) -> String {
+    format!(
+        "Plan for {}  ({}, {}, Kubernetes {})  as {}\n",
+        styles.bold(&target.cluster),
+        target.account,
+        target.region,
+        target.kubernetes_version,
+        target.caller
+    )
+}
+
+fn reason(step: &PlannedStep) -> String {
+    match &step.assessment.mend {
+        Some(mend) => format!("{}: {mend}", step.assessment.reason),
+        None => step.assessment.reason.clone(),
+    }
+}
+
+fn details(step: &PlannedStep, styles: Styles, text: &mut String) {
+    let _ = writeln!(text, "\n  {}", styles.bold(step.id.as_str()));
+    for change in &step.assessment.changes {
+        let _ = writeln!(text, "    {}  {}", change.op.call(), styles.dim(&change.resource.to_string()));
+        let width = change.fields.iter().map(|field| field.path.len()).max().unwrap_or(0);
+        for field in &change.fields {
+            let _ = writeln!(text, "      {:width$}  {}", field.path, field_text(field, styles));
+        }
+    }
+}
+
+fn field_text(field: &FieldDiff, styles: Styles) -> String {
+    match (&field.before, &field.after) {
+        (Some(before), Some(after)) => format!("{} -> {}", cut(before), styles.warn(&cut(after))),
+        (None, Some(after)) => styles.good(&format!("+ {}", cut(after))),
+        (Some(before), None) => styles.bad(&format!("- {}", cut(before))),
+        (None, None) => String::new(),
+    }
+}
+
+fn cut(value: &str) -> String {
+    let value = value.replace('\n', " ");
+    if value.chars().count() <= VALUE_WIDTH {
+        return value;
+    }
+    let start: String = value.chars().take(VALUE_WIDTH).collect();
+    format!("{start}...")
+}
+
+/// `1 to create, 1 to update, 6 unchanged`; zeros are left out.
+pub fn totals(counts: &Counts) -> String {
+    let parts = [
+        (counts.create, "to create"),
+        (counts.update, "to update"),
+        (counts.delete, "to delete"),
+        (counts.prove, "to prove"),
+        (counts.blocked, "blocked"),
+        (counts.unknown, "unknown"),
+        (counts.skipped, "skipped"),
+        (counts.unchanged, "unchanged"),
+    ];
+    let parts: Vec<_> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    if parts.is_empty() { "nothing to do".to_owned() } else { parts.join(", ") }
+}
+
+/// The word of the past for an action.
+pub fn done(action: Action) -> &'static str {
+    match action {
+        Action::Create => "created",
+        Action::Update => "updated",
+        Action::Delete => "deleted",
+        Action::Prove => "proved",
+        Action::Keep => "unchanged",
+        Action::Skip => "skipped",
+        Action::Blocked => "blocked",
+        Action::Unknown => "unknown",
+    }
+}

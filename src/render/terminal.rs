@@ -1,0 +1,75 @@
+//! What kind of terminal there is, printing to it, and asking the person before it.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+
+use crate::cli::Color;
+use crate::config;
+use crate::render::style::Styles;
+
+/// The two outputs of the program.
+#[derive(Debug, Clone, Copy)]
+pub struct Terminal {
+    /// Colour on stdout.
+    pub out: Styles,
+    /// Colour on stderr.
+    pub err: Styles,
+    /// Whether a person can answer and bars can move.
+    pub interactive: bool,
+    /// Whether stderr can draw bars.
+    pub bars: bool,
+    /// Say less.
+    pub quiet: bool,
+    /// Say more.
+    pub verbose: bool,
+}
+
+impl Terminal {
+    /// Looks at the terminal and the environment.
+    pub fn new(color: Color, quiet: bool, verbose: bool) -> Terminal {
+        let forbidden = config::environment_forbids_colour();
+        let wanted = |terminal: bool| match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && !forbidden,
+        };
+        let (out, err) = (io::stdout().is_terminal(), io::stderr().is_terminal());
+        Terminal {
+            out: Styles { on: wanted(out) },
+            err: Styles { on: wanted(err) },
+            interactive: io::stdin().is_terminal() && err,
+            bars: err && !forbidden && !quiet,
+            quiet,
+            verbose,
+        }
+    }
+
+    /// Writes the result to stdout. A reader that has gone (`| head`) is not an error.
+    pub fn result(&self, text: &str) {
+        let _ = io::stdout().lock().write_all(text.as_bytes());
+        let _ = io::stdout().flush();
+    }
+
+    /// Writes a message to stderr.
+    pub fn message(&self, text: &str) {
+        let _ = io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    /// Writes a message to stderr unless asked to be quiet.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            self.message(text);
+        }
+    }
+
+    /// Asks a question that only `y` or `yes` affirms. The caller makes sure that someone can answer.
+    pub fn confirm(&self, question: &str) -> bool {
+        self.message(&format!("{question} [y/N] "));
+        let mut answer = String::new();
+        // End of input is a no.
+        let read = io::stdin().lock().read_line(&mut answer).unwrap_or(0);
+        if read == 0 {
+            self.message("\n");
+        }
+        matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+    }
+}

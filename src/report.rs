@@ -1,0 +1,42 @@
+//! The text of an error: what failed, its causes, the mend. Called by `main.rs`, which prints it.
+
+use std::fmt::Write as _;
+
+use crate::error::{Error, chain_of};
+use crate::hint;
+
+/// `error: ...`, `  caused by: ...`, `hint: ...`; a cause that its parent repeats already is dropped.
+pub fn of(error: &Error) -> String {
+    let mut chain = chain_of(error).into_iter();
+    let mut last = chain.next().unwrap_or_default();
+    let mut text = format!("error: {last}\n");
+    for cause in chain {
+        if !last.contains(&cause) {
+            let _ = writeln!(text, "  caused by: {cause}");
+            last = cause;
+        }
+    }
+    if let Error::ChartNotFound { reason, .. } = error {
+        let _ = writeln!(text, "  caused by: {reason}");
+    }
+    if let Some(hint) = hint::of(error) {
+        let _ = writeln!(text, "\nhint: {hint}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_listed_once_and_the_mend_comes_last() {
+        let source = std::io::Error::other("permission denied");
+        let error = Error::ConfigFile { path: "x.yaml".to_owned(), source: Box::new(source) };
+        assert_eq!(
+            of(&error),
+            "error: cannot use configuration file `x.yaml`\n  caused by: permission denied\n\n\
+             hint: the README shows an example; every field has a flag too (`eks-bootstrap plan --help`)\n"
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! Back-off, and the table of errors that are worth another try, each with its reason. The only place that sleeps.
+//!
+//! The SDK itself retries throttling, 5xx and broken connections; this table holds what it cannot know: errors that mean
+//! "not yet" because IAM is eventually consistent.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+
+/// How long IAM may take until a new object is seen everywhere. Seconds as a rule; terraform-provider-aws waits up to two
+/// minutes for the same reason (hashicorp/terraform-provider-aws#6566).
+pub const IAM_PROPAGATION: Duration = Duration::from_mins(2);
+
+/// An error that means "not yet".
+#[derive(Debug)]
+pub struct Transient {
+    /// The call, or its beginning.
+    pub call: &'static str,
+    /// AWS's code or Kubernetes' reason.
+    pub code: &'static str,
+    /// Why another try may succeed.
+    pub reason: &'static str,
+}
+
+/// All errors that are worth another try.
+pub const TRANSIENT: [Transient; 5] = [
+    Transient {
+        call: "iam:AttachRolePolicy",
+        code: "NoSuchEntity",
+        reason: "the role or policy was made a moment ago",
+    },
+    Transient { call: "iam:", code: "ConcurrentModification", reason: "IAM is still busy with the last change" },
+    Transient { call: "iam:", code: "EntityTemporarilyUnmodifiable", reason: "IAM is still busy with the last change" },
+    Transient { call: "", code: "Conflict", reason: "the object changed between read and write" },
+    Transient { call: "", code: "ServiceUnavailable", reason: "the service is starting or overloaded" },
+];
+
+/// The entry of the table that `error` falls under.
+pub fn transient(error: &Error) -> Option<&'static Transient> {
+    let (operation, code) = match error {
+        Error::Aws(error) => (error.operation.as_str(), error.code.as_deref().unwrap_or_default()),
+        Error::Kube(error) => (error.operation.as_str(), error.reason.as_str()),
+        _ => return None,
+    };
+    TRANSIENT.iter().find(|entry| operation.starts_with(entry.call) && code == entry.code)
+}
+
+/// Waits that double from `first` to `most`, until `limit` is over.
+#[derive(Debug)]
+pub struct BackOff {
+    next: Duration,
+    most: Duration,
+    end: Instant,
+}
+
+impl BackOff {
+    /// A back-off that starts now.
+    pub fn new(first: Duration, most: Duration, limit: Duration) -> BackOff {
+        BackOff { next: first, most, end: Instant::now() + limit }
+    }
+
+    /// Waits; false once the time is over.
+    #[expect(clippy::disallowed_methods, reason = "this is the place that sleeps")]
+    pub async fn wait(&mut self) -> bool {
+        if Instant::now() >= self.end {
+            return false;
+        }
+        tokio::time::sleep(self.next).await;
+        self.next = (self.next * 2).min(self.most);
+        true
+    }
+}

@@ -1,0 +1,279 @@
+//! All steps of a run, made from the component catalogue. Read from top to bottom this is the order of an apply.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::component::{self, Component, Permissions, ServiceAccountMaker};
+use crate::config::Config;
+use crate::context::Facts;
+use crate::op::helm::ReleaseSpec;
+use crate::op::iam::Tags;
+use crate::owner::{self, tags};
+use crate::plan::StepId;
+use crate::policy;
+use crate::read::chart::{ChartRef, ChartSource};
+use crate::read::kube::ObjectRef;
+use crate::steps::Step;
+use crate::steps::attachment::AttachmentStep;
+use crate::steps::chart_crds::ChartCrdsStep;
+use crate::steps::identity::IdentityStep;
+use crate::steps::kube_object::KubeObjectStep;
+use crate::steps::oidc_provider::{self, OidcProviderStep};
+use crate::steps::policy::PolicyStep;
+use crate::steps::release::ReleaseStep;
+use crate::steps::role::RoleStep;
+use crate::steps::webhook::WebhookStep;
+
+/// Annotation by which EKS' webhook knows the role of a service account.
+/// <https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html>
+pub const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
+
+/// The ids of all steps that can exist, for checking flags before anything is asked.
+pub fn ids() -> Vec<String> {
+    let mut ids = vec![oidc_provider::ID.to_string()];
+    for component in component::ALL {
+        let kinds = [
+            (matches!(component.permissions, Permissions::Document(_)), "iam.policy"),
+            (true, "iam.role"),
+            (true, "iam.attachment"),
+            (component.service_account_maker == ServiceAccountMaker::Us, "k8s.service-account"),
+            (true, "proof.identity"),
+            (component.has_crds, "k8s.crds"),
+            (true, "helm"),
+            (component.webhook_service.is_some(), "proof.webhook"),
+        ];
+        ids.extend(kinds.iter().filter(|(there, _)| *there).map(|(_, kind)| format!("{kind}.{}", component.short)));
+    }
+    ids
+}
+
+/// The steps that `config` asks for on the cluster of `facts`.
+pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
+    let wanted: Vec<_> = component::ALL.into_iter().filter(|component| component.wanted(config, facts)).collect();
+    let mut steps: Vec<Arc<dyn Step>> = Vec::new();
+    if wanted.is_empty() {
+        return steps;
+    }
+    steps.push(Arc::new(OidcProviderStep {
+        arn: facts.provider_arn(),
+        issuer: facts.issuer.clone(),
+        tags: our_tags(config, facts, None),
+        cluster_arn: facts.arn.clone(),
+    }));
+    for component in &wanted {
+        let builder = Builder { component, config, facts };
+        builder.iam(&mut steps);
+    }
+    // A component whose webhook is asked about every Service comes after all others.
+    let (last, first): (Vec<_>, Vec<_>) = wanted.iter().partition(|component| component.webhook_service.is_some());
+    let releases: Vec<_> = first.iter().map(|component| step_id("helm", component)).collect();
+    for component in &first {
+        Builder { component, config, facts }.workload(&[], &mut steps);
+    }
+    for component in &last {
+        Builder { component, config, facts }.workload(&releases, &mut steps);
+    }
+    steps
+}
+
+fn step_id(kind: &str, component: &Component) -> StepId {
+    StepId::from(format!("{kind}.{}", component.short))
+}
+
+fn our_tags(config: &Config, facts: &Facts, component: Option<&Component>) -> Tags {
+    let mut all = config.iam.tags.clone();
+    all.insert(tags::MANAGED_BY.to_owned(), owner::OUR_NAME.to_owned());
+    all.insert(tags::CLUSTER.to_owned(), facts.arn.clone());
+    if let Some(component) = component {
+        all.insert(tags::COMPONENT.to_owned(), component.name.to_owned());
+    }
+    all
+}
+
+struct Builder<'a> {
+    component: &'a Component,
+    config: &'a Config,
+    facts: &'a Facts,
+}
+
+impl Builder<'_> {
+    fn id(&self, kind: &str) -> StepId {
+        step_id(kind, self.component)
+    }
+
+    fn adopts(&self, id: &StepId) -> bool {
+        self.config.adopt.contains(id.as_str())
+    }
+
+    fn role_name(&self) -> String {
+        let arn = self.component.role_arn(self.config, self.facts);
+        arn.rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    /// Policy, role, attachment.
+    fn iam(&self, steps: &mut Vec<Arc<dyn Step>>) {
+        let Builder { component, config, facts } = self;
+        let named = component.configured(config).role_arn.is_some();
+        let tags = our_tags(config, facts, Some(component));
+        let mut attachment_needs = vec![self.id("iam.role")];
+        let (policies, aws_managed) = match component.permissions {
+            Permissions::Document(document) => {
+                let id = self.id("iam.policy");
+                attachment_needs.push(id.clone());
+                // Unknown partitions get the commercial one's document, with their own prefix in its ARNs.
+                if let Some(document) = document(&facts.partition) {
+                    steps.push(Arc::new(PolicyStep {
+                        adopt: self.adopts(&id),
+                        id,
+                        arn: component.policy_arn(config, facts),
+                        name: component.iam_name(config, facts),
+                        path: config.iam.path.clone(),
+                        description: format!("What the {} of EKS cluster {} may do", component.title, facts.cluster),
+                        document,
+                        tags: tags.clone(),
+                        cluster_arn: facts.arn.clone(),
+                    }));
+                }
+                (vec![component.policy_arn(config, facts)], false)
+            }
+            Permissions::AwsManaged(paths) => {
+                let arn = |path: &&str| format!("arn:{}:iam::aws:policy/{path}", facts.partition);
+                (paths.iter().map(arn).collect(), true)
+            }
+        };
+        let id = self.id("iam.role");
+        let issuer = facts.issuer.clone();
+        steps.push(Arc::new(RoleStep {
+            adopt: self.adopts(&id),
+            id,
+            name: self.role_name(),
+            path: config.iam.path.clone(),
+            description: format!("{} of EKS cluster {}", component.title, facts.cluster),
+            permissions_boundary: config.iam.permissions_boundary.clone(),
+            tags,
+            statement: policy::irsa_statement(
+                &facts.provider_arn(),
+                &issuer,
+                component.namespace,
+                component.service_account,
+            ),
+            provider_arn: facts.provider_arn(),
+            issuer,
+            subject: component.subject(),
+            cluster_arn: facts.arn.clone(),
+            named_by_user: named,
+            documented: (component.documented_role, format!("--{}-role-arn", component.short)),
+        }));
+        steps.push(Arc::new(AttachmentStep {
+            id: self.id("iam.attachment"),
+            needs: attachment_needs,
+            role: self.role_name(),
+            policies,
+            aws_managed,
+        }));
+    }
+
+    /// Service account, proof, CRDs, release, proof.
+    fn workload(&self, after: &[StepId], steps: &mut Vec<Arc<dyn Step>>) {
+        let Builder { component, config, facts } = self;
+        let attachment = self.id("iam.attachment");
+        let release = self.id("helm");
+        let chart = self.chart();
+        let mut release_needs = vec![attachment.clone()];
+        let identity = |needs: Vec<StepId>| IdentityStep {
+            id: self.id("proof.identity"),
+            needs,
+            namespace: component.namespace.to_owned(),
+            service_account: component.service_account.to_owned(),
+            role_arn: component.role_arn(config, facts),
+        };
+        if component.service_account_maker == ServiceAccountMaker::Us {
+            let id = self.id("k8s.service-account");
+            steps.push(Arc::new(KubeObjectStep {
+                adopt: self.adopts(&id),
+                id: id.clone(),
+                needs: vec![attachment.clone()],
+                object: self.service_account(),
+            }));
+            steps.push(Arc::new(identity(vec![attachment.clone(), id])));
+            release_needs.push(self.id("proof.identity"));
+        }
+        if component.has_crds {
+            let id = self.id("k8s.crds");
+            steps.push(Arc::new(ChartCrdsStep {
+                adopt: self.adopts(&id),
+                id,
+                needs: Vec::new(),
+                chart: chart.clone(),
+                namespace: component.namespace.to_owned(),
+                release: component.name.to_owned(),
+            }));
+            release_needs.push(self.id("k8s.crds"));
+        }
+        steps.push(Arc::new(ReleaseStep {
+            adopt: self.adopts(&release),
+            id: release.clone(),
+            needs: release_needs,
+            after: after.to_vec(),
+            release: ReleaseSpec {
+                name: component.name.to_owned(),
+                namespace: component.namespace.to_owned(),
+                chart,
+                values: component.chart_values(config, facts),
+                timeout_seconds: config.timeout_seconds,
+                cluster_arn: facts.arn.clone(),
+                take_ownership: false,
+            },
+            role_arn: component.role_arn(config, facts),
+            component: component.name.to_owned(),
+            guarded_objects: component
+                .objects
+                .iter()
+                .map(|(api_version, kind, name)| ObjectRef::new(api_version, kind, component.namespace, name))
+                .collect(),
+            addon: component.addon.map(ToOwned::to_owned),
+        }));
+        if component.service_account_maker == ServiceAccountMaker::Chart {
+            steps.push(Arc::new(identity(vec![attachment, release.clone()])));
+        }
+        if let Some(service) = component.webhook_service {
+            steps.push(Arc::new(WebhookStep {
+                id: self.id("proof.webhook"),
+                needs: vec![release],
+                namespace: component.namespace.to_owned(),
+                service: service.to_owned(),
+            }));
+        }
+    }
+
+    fn chart(&self) -> ChartRef {
+        let Builder { component, config, .. } = self;
+        ChartRef {
+            name: component.name.to_owned(),
+            version: component.configured(config).version.clone(),
+            source: match &config.charts {
+                Some(folder) => ChartSource::Folder(Path::to_path_buf(folder)),
+                None => ChartSource::Repository(component.repository.to_owned()),
+            },
+        }
+    }
+
+    fn service_account(&self) -> Value {
+        let Builder { component, config, facts } = self;
+        json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {
+                "name": component.service_account,
+                "namespace": component.namespace,
+                "labels": {
+                    owner::MANAGED_BY_LABEL: owner::OUR_NAME,
+                    "app.kubernetes.io/name": component.name,
+                },
+                "annotations": { ROLE_ANNOTATION: component.role_arn(config, facts) },
+            },
+        })
+    }
+}

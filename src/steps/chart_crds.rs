@@ -1,0 +1,227 @@
+//! The CRDs of a chart, by server-side apply before the release: helm installs CRDs once and never upgrades them
+//! (<https://helm.sh/docs/chart_best_practices/custom_resource_definitions/>).
+//!
+//! Where the installed release already is the wanted version, its record holds the CRDs, so a finished cluster needs
+//! neither helm nor the chart repository.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::try_join_all;
+use serde_json::{Value, json};
+
+use crate::context::ReadContext;
+use crate::error::Result;
+use crate::op::Op;
+use crate::op::kube::KubeOp;
+use crate::owner::{self, Owner};
+use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
+use crate::read::chart::ChartRef;
+use crate::read::kube::ObjectRef;
+use crate::read::release;
+use crate::steps::Step;
+use crate::steps::kube_object::subset_diff;
+
+/// The CRDs of one chart.
+#[derive(Debug, Clone)]
+pub struct ChartCrdsStep {
+    /// The step.
+    pub id: StepId,
+    /// The steps before it.
+    pub needs: Vec<StepId>,
+    /// The chart.
+    pub chart: ChartRef,
+    /// The release's namespace.
+    pub namespace: String,
+    /// The release.
+    pub release: String,
+    /// Whether CRDs that another tool looks after may be taken over.
+    pub adopt: bool,
+}
+
+impl ChartCrdsStep {
+    async fn wanted(&self, cx: &ReadContext) -> Result<Arc<Vec<Value>>> {
+        let history = release::history(&cx.kube, &self.namespace, &self.release).await?;
+        let installed = history.into_iter().find(|release| {
+            release.chart == self.chart.name && release.chart_version == self.chart.version && !release.crds.is_empty()
+        });
+        match installed {
+            Some(release) => Ok(Arc::new(release.crds)),
+            None => Ok(cx.charts.local(&self.chart).await?.crds),
+        }
+    }
+
+    fn diff(&self, wanted: &[Value], observed: &[Option<Value>]) -> Assessment {
+        let mut changes = Vec::new();
+        let (mut missing, mut unready) = (0, 0);
+        for (wanted, observed) in wanted.iter().zip(observed) {
+            let fields = match observed {
+                None => {
+                    missing += 1;
+                    vec![FieldDiff::new("versions", None, versions(wanted))]
+                }
+                Some(observed) => {
+                    unready += usize::from(!established(observed));
+                    let fields = crd_diff(wanted, observed);
+                    // Charts leave no mark on CRDs; whoever does mark one looks after it.
+                    let owner = owner::of_object(observed);
+                    if !fields.is_empty() && !self.adopt && !matches!(owner, Owner::Unmarked | Owner::Helm { .. }) {
+                        let reason = format!("{} differs and is owned by {owner}", ObjectRef::of(wanted));
+                        return Assessment::blocked(&self.id, owner, reason);
+                    }
+                    fields
+                }
+            };
+            if !fields.is_empty() {
+                let resource = ResourceId(ObjectRef::of(wanted).to_string());
+                let op = Op::Kube(KubeOp::Apply { object: wanted.clone(), force: true });
+                changes.push(Change { resource, fields, op });
+            }
+        }
+        let total = wanted.len();
+        if changes.is_empty() {
+            return if unready == 0 {
+                Assessment::keep(format!("{total} CRDs of chart {}", self.chart.version))
+            } else {
+                // Nothing to write, yet not settled: the API server is still setting the kinds up.
+                Assessment::unknown(format!("{unready} of {total} CRDs are not established yet"))
+            };
+        }
+        if missing == total {
+            return Assessment::create(format!("{total} CRDs of chart {}", self.chart.version), changes);
+        }
+        let reason = format!("{} of {total} CRDs differ from chart {}", changes.len(), self.chart.version);
+        Assessment::update(reason, changes)
+    }
+}
+
+fn versions(crd: &Value) -> String {
+    let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
+    versions.into_iter().flatten().filter_map(|version| version["name"].as_str()).collect::<Vec<_>>().join(", ")
+}
+
+fn established(crd: &Value) -> bool {
+    let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
+}
+
+/// What differs. The API server fills in defaults around the schemas, so there only what the chart says is compared; the
+/// schemas themselves it keeps as they are, so there a field too many counts as well.
+fn crd_diff(wanted: &Value, observed: &Value) -> Vec<FieldDiff> {
+    let part = |crd: &Value| json!({"spec": crd["spec"].clone()});
+    let mut fields = subset_diff(&part(wanted), &part(observed));
+    if fields.is_empty() && schemas(wanted) != schemas(observed) {
+        fields.push(FieldDiff::new(
+            "spec.versions.schema",
+            "more than the chart says".to_owned(),
+            "the chart's".to_owned(),
+        ));
+    }
+    // Whole schemas are no reading matter; the first paths tell enough.
+    if fields.len() > 6 {
+        let rest = fields.len() - 5;
+        fields.truncate(5);
+        fields.push(FieldDiff::new(format!("and {rest} more fields"), None, None));
+    }
+    fields
+}
+
+fn schemas(crd: &Value) -> Vec<Value> {
+    let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
+    versions.into_iter().flatten().map(|version| bare(&version["schema"])).collect()
+}
+
+/// A schema without nulls and empty parts, which the API server drops.
+fn bare(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => Value::Object(
+            fields
+                .iter()
+                .map(|(name, field)| (name.clone(), bare(field)))
+                .filter(|(_, field)| !field.is_null() && field != &json!({}) && field != &json!([]))
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(items.iter().map(bare).collect()),
+        other => other.clone(),
+    }
+}
+
+#[async_trait]
+impl Step for ChartCrdsStep {
+    fn id(&self) -> StepId {
+        self.id.clone()
+    }
+
+    fn needs(&self) -> Vec<StepId> {
+        self.needs.clone()
+    }
+
+    fn resource(&self) -> ResourceId {
+        ResourceId(format!("CustomResourceDefinition/{}", self.chart.name))
+    }
+
+    async fn plan(&self, cx: &ReadContext, _goal: Goal) -> Result<Assessment> {
+        let wanted = self.wanted(cx).await?;
+        let references: Vec<_> = wanted.iter().map(ObjectRef::of).collect();
+        let observed = try_join_all(references.iter().map(|reference| cx.kube.get(reference))).await?;
+        Ok(self.diff(&wanted, &observed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Action;
+    use crate::read::chart::ChartSource;
+
+    fn step() -> ChartCrdsStep {
+        ChartCrdsStep {
+            id: StepId::new("k8s.crds.lbc"),
+            needs: Vec::new(),
+            chart: ChartRef {
+                name: "x".to_owned(),
+                version: "1.0.0".to_owned(),
+                source: ChartSource::Folder("charts".into()),
+            },
+            namespace: "n".to_owned(),
+            release: "x".to_owned(),
+            adopt: false,
+        }
+    }
+
+    fn crd(properties: &Value) -> Value {
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": "widgets.example.com", "creationTimestamp": null},
+            "spec": {"group": "example.com", "versions": [
+                {"name": "v1", "served": true, "schema": {"openAPIV3Schema": {"type": "object", "properties": properties}}},
+            ]},
+        })
+    }
+
+    fn live(properties: &Value, established: &str) -> Value {
+        let mut crd = crd(properties);
+        crd["spec"]["conversion"] = json!({"strategy": "None"});
+        crd["status"] = json!({"conditions": [{"type": "Established", "status": established}]});
+        crd
+    }
+
+    #[test]
+    fn defaults_of_the_server_are_no_difference_but_fields_in_schemas_are() {
+        let wanted = [crd(&json!({"a": {"type": "string"}}))];
+        let action = |observed: Option<Value>| step().diff(&wanted, &[observed]).action;
+        assert_eq!(action(None), Action::Create);
+        assert_eq!(action(Some(live(&json!({"a": {"type": "string"}}), "True"))), Action::Keep);
+        assert_eq!(action(Some(live(&json!({"a": {"type": "string"}}), "False"))), Action::Unknown);
+        assert_eq!(action(Some(live(&json!({"a": {"type": "integer"}}), "True"))), Action::Update);
+        let mut foreign = live(&json!({"a": {"type": "integer"}}), "True");
+        foreign["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "argocd"});
+        assert_eq!(action(Some(foreign)), Action::Blocked);
+        let more = live(&json!({"a": {"type": "string"}, "b": {"type": "string"}}), "True");
+        assert_eq!(action(Some(more)), Action::Update);
+    }
+}

@@ -1,0 +1,231 @@
+//! One Kubernetes object that we look after by server-side apply, such as a service account.
+//!
+//! Only what we set is compared: fields, labels and annotations of others are theirs. An object of someone else is used
+//! where what matters (its annotations and spec) is right, and blocked where it is not.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::context::ReadContext;
+use crate::error::Result;
+use crate::op::Op;
+use crate::op::kube::KubeOp;
+use crate::owner::{self, ADOPTED_FROM_ANNOTATION, Owner};
+use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
+use crate::read::kube::ObjectRef;
+use crate::steps::Step;
+
+/// One object.
+#[derive(Debug, Clone)]
+pub struct KubeObjectStep {
+    /// The step.
+    pub id: StepId,
+    /// The steps before it.
+    pub needs: Vec<StepId>,
+    /// What is to be there, with our label.
+    pub object: Value,
+    /// Whether an object of someone else may be taken over.
+    pub adopt: bool,
+}
+
+impl KubeObjectStep {
+    fn reference(&self) -> ObjectRef {
+        ObjectRef::of(&self.object)
+    }
+
+    fn diff(&self, observed: Option<&Value>) -> Assessment {
+        let Some(observed) = observed else {
+            let fields =
+                subset_diff(&self.object, &Value::Null).into_iter().filter(|field| matters(&field.path)).collect();
+            return Assessment::create(self.purpose(), vec![self.apply(fields, self.object.clone(), false)]);
+        };
+        let owner = owner::of_object(observed);
+        let mut wanted = self.object.clone();
+        if let Owner::Ours { adopted: true } = owner {
+            // Server-side apply would take the mark away again if we stopped saying it.
+            let mark = observed.pointer("/metadata/annotations/eks-bootstrap.dev~1adopted-from").cloned();
+            set_annotation(&mut wanted, ADOPTED_FROM_ANNOTATION, mark.unwrap_or_default());
+        }
+        let fields = subset_diff(&wanted, observed);
+        if owner.is_ours() {
+            if fields.is_empty() {
+                return Assessment::keep(format!("exists, {}", self.purpose())).owned_by(owner);
+            }
+            let reason = reason(&fields);
+            return Assessment::update(reason, vec![self.apply(fields, wanted, true)]).owned_by(owner);
+        }
+        let fits = fields.iter().all(|field| !matters(&field.path));
+        if self.adopt {
+            set_annotation(&mut wanted, ADOPTED_FROM_ANNOTATION, Value::String(owner.to_string()));
+            let fields = subset_diff(&wanted, observed);
+            let reason = format!("adopted from {owner}, {}", self.purpose());
+            return Assessment::update(reason, vec![self.apply(fields, wanted, true)]).owned_by(owner);
+        }
+        if fits {
+            return Assessment::keep(format!("exists, {}, used as it is", self.purpose())).owned_by(owner);
+        }
+        let reason = format!("exists, owned by {owner}, and differs: {}", reason(&fields));
+        Assessment::blocked(&self.id, owner, reason)
+    }
+
+    /// What makes the object worth having, for the plan's list.
+    fn purpose(&self) -> String {
+        let role = self.object.pointer("/metadata/annotations/eks.amazonaws.com~1role-arn").and_then(Value::as_str);
+        match role {
+            Some(arn) => format!("role {}", arn.rsplit('/').next().unwrap_or(arn)),
+            None => self.reference().kind,
+        }
+    }
+
+    fn apply(&self, fields: Vec<FieldDiff>, object: Value, force: bool) -> Change {
+        Change { resource: self.resource(), fields, op: Op::Kube(KubeOp::Apply { object, force }) }
+    }
+}
+
+/// Whether a difference at `path` makes an object of someone else unfit: its labels do not.
+fn matters(path: &str) -> bool {
+    !path.starts_with("metadata.labels") && !path.starts_with("metadata.name") && path != "kind" && path != "apiVersion"
+}
+
+fn reason(fields: &[FieldDiff]) -> String {
+    let paths: Vec<_> = fields.iter().filter(|field| matters(&field.path)).map(|field| field.path.as_str()).collect();
+    match paths.as_slice() {
+        [] => "labels differ".to_owned(),
+        [path] => format!("{path} differs"),
+        [path, rest @ ..] => format!("{path} and {} more differ", rest.len()),
+    }
+}
+
+fn set_annotation(object: &mut Value, name: &str, value: Value) {
+    object["metadata"]["annotations"][name] = value;
+}
+
+/// Every scalar of `wanted` that `observed` does not have, with its path. What `wanted` does not mention is not looked at;
+/// lists are compared item by item.
+pub(super) fn subset_diff(wanted: &Value, observed: &Value) -> Vec<FieldDiff> {
+    let mut fields = Vec::new();
+    walk(wanted, observed, String::new(), &mut fields);
+    fields
+}
+
+fn walk(wanted: &Value, observed: &Value, path: String, fields: &mut Vec<FieldDiff>) {
+    match wanted {
+        Value::Object(children) => {
+            for (name, child) in children {
+                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                walk(child, observed.get(name).unwrap_or(&Value::Null), below, fields);
+            }
+        }
+        Value::Array(items) => {
+            let others = observed.as_array().map_or(0, Vec::len);
+            for (place, item) in items.iter().enumerate() {
+                walk(item, observed.get(place).unwrap_or(&Value::Null), format!("{path}[{place}]"), fields);
+            }
+            if others > items.len() {
+                let (before, after) = (format!("{others} items"), format!("{} items", items.len()));
+                fields.push(FieldDiff::new(path, before, after));
+            }
+        }
+        // To leave a field out and to set it to null are the same to the API server.
+        Value::Null => {}
+        scalar if scalar == observed => {}
+        scalar => fields.push(FieldDiff::new(path, text(observed), text(scalar))),
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+#[async_trait]
+impl Step for KubeObjectStep {
+    fn id(&self) -> StepId {
+        self.id.clone()
+    }
+
+    fn needs(&self) -> Vec<StepId> {
+        self.needs.clone()
+    }
+
+    fn resource(&self) -> ResourceId {
+        ResourceId(self.reference().to_string())
+    }
+
+    async fn plan(&self, cx: &ReadContext, _goal: Goal) -> Result<Assessment> {
+        Ok(self.diff(cx.kube.get(&self.reference()).await?.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Action;
+    use serde_json::json;
+
+    fn step(adopt: bool) -> KubeObjectStep {
+        KubeObjectStep {
+            id: StepId::new("k8s.service-account.lbc"),
+            needs: Vec::new(),
+            object: account("eks-bootstrap", "arn:right"),
+            adopt,
+        }
+    }
+
+    fn account(managed_by: &str, role: &str) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {
+                "name": "lbc",
+                "namespace": "kube-system",
+                "labels": {"app.kubernetes.io/managed-by": managed_by},
+                "annotations": {"eks.amazonaws.com/role-arn": role},
+            },
+        })
+    }
+
+    #[test]
+    fn what_exists_decides() {
+        let mut extra = account("eks-bootstrap", "arn:right");
+        extra["metadata"]["annotations"]["other"] = json!("x");
+        extra["secrets"] = json!([{"name": "a"}]);
+        let cases = [
+            (None, false, Action::Create),
+            (Some(account("eks-bootstrap", "arn:right")), false, Action::Keep),
+            (Some(extra), false, Action::Keep),
+            (Some(account("eks-bootstrap", "arn:wrong")), false, Action::Update),
+            (Some(account("eksctl", "arn:right")), false, Action::Keep),
+            (Some(account("eksctl", "arn:wrong")), false, Action::Blocked),
+            (Some(account("eksctl", "arn:wrong")), true, Action::Update),
+        ];
+        for (place, (observed, adopt, action)) in cases.iter().enumerate() {
+            let assessment = step(*adopt).diff(observed.as_ref());
+            assert_eq!(assessment.action, *action, "case {place}: {assessment:?}");
+            assert_eq!(assessment.changes.len(), usize::from(action.writes()), "case {place}");
+        }
+    }
+
+    #[test]
+    fn adoption_remembers_the_owner_and_stays_settled() {
+        let assessment = step(true).diff(Some(&account("eksctl", "arn:wrong")));
+        let Op::Kube(KubeOp::Apply { object, force: true }) = &assessment.changes[0].op else {
+            panic!("{assessment:?}")
+        };
+        assert_eq!(object["metadata"]["annotations"][ADOPTED_FROM_ANNOTATION], "eksctl");
+        assert_eq!(step(false).diff(Some(object)).action, Action::Keep);
+    }
+
+    #[test]
+    fn fields_are_named_by_path() {
+        let fields = subset_diff(&json!({"a": {"b": [1, 2], "c": null}, "d": "x"}), &json!({"a": {"b": [1, 3, 4]}}));
+        let shown: Vec<_> = fields.iter().map(|f| (f.path.as_str(), f.before.as_deref(), f.after.as_deref())).collect();
+        assert_eq!(
+            shown,
+            [("a.b[1]", Some("3"), Some("2")), ("a.b", Some("3 items"), Some("2 items")), ("d", None, Some("x")),]
+        );
+    }
+}

@@ -1,0 +1,464 @@
+//! A Helm release, read from its records without helm: installed, upgraded, or freed where an interrupted helm left it.
+//!
+//! Compared are status, chart version, the values that were given, and whether every object of the manifest still exists;
+//! an equal name alone says nothing. Helm refuses to touch a release that is `pending-*` (helm/helm#12516), so that is a
+//! state of its own with a planned way out. A release by someone else is used where it fits and blocked where it does not.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use futures::future::try_join_all;
+use serde_json::Value;
+
+use crate::context::ReadContext;
+use crate::error::Result;
+use crate::op::Op;
+use crate::op::helm::{HelmOp, ReleaseSpec, cluster_label};
+use crate::owner::{self, Owner};
+use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
+use crate::read::eks::Addon;
+use crate::read::kube::ObjectRef;
+use crate::read::release::{self, Release};
+use crate::read::rollout::{self, Rollout};
+use crate::steps::Step;
+use crate::steps::kube_object::subset_diff;
+
+/// One release.
+#[derive(Debug, Clone)]
+pub struct ReleaseStep {
+    /// The step.
+    pub id: StepId,
+    /// The steps that it needs.
+    pub needs: Vec<StepId>,
+    /// The steps that only go first.
+    pub after: Vec<StepId>,
+    /// What is to be installed.
+    pub release: ReleaseSpec,
+    /// Objects of the chart by which another installation is recognised.
+    pub guarded_objects: Vec<ObjectRef>,
+    /// The EKS add-on that installs the same.
+    pub addon: Option<String>,
+    /// The role that the add-on would have to use.
+    pub role_arn: String,
+    /// The component's name, for the commands that the user is told.
+    pub component: String,
+    /// Whether what someone else installed may be taken over.
+    pub adopt: bool,
+}
+
+struct Observed {
+    /// Newest first.
+    history: Vec<Release>,
+    /// Objects of the manifest that are gone.
+    missing: Vec<ObjectRef>,
+    rollout: Rollout,
+    /// Objects of the chart that exist although the release does not, with their owners.
+    foreign: Vec<(ObjectRef, Owner)>,
+    addon: Option<Addon>,
+    /// Seconds since 1970.
+    now: i64,
+}
+
+impl ReleaseStep {
+    async fn observe(&self, cx: &ReadContext) -> Result<Observed> {
+        let addon = async {
+            match &self.addon {
+                Some(name) => cx.eks.addon(&cx.facts.cluster, name).await,
+                None => Ok(None),
+            }
+        };
+        let history = release::history(&cx.kube, &self.release.namespace, &self.release.name);
+        let (addon, history) = futures::try_join!(addon, history)?;
+        let existing = |objects: Vec<ObjectRef>| async move {
+            let found = try_join_all(objects.iter().map(|object| cx.kube.get(object))).await?;
+            Ok::<_, crate::error::Error>(objects.into_iter().zip(found).collect::<Vec<_>>())
+        };
+        let (mut missing, mut foreign, mut state) = (Vec::new(), Vec::new(), Rollout::default());
+        if let Some(latest) = history.first() {
+            let (found, rolled) =
+                futures::try_join!(existing(latest.objects.clone()), rollout::of(&cx.kube, &latest.objects))?;
+            missing.extend(found.into_iter().filter(|(_, object)| object.is_none()).map(|(reference, _)| reference));
+            state = rolled;
+        } else {
+            for (reference, object) in existing(self.guarded_objects.clone()).await? {
+                foreign.extend(object.map(|object| (reference, owner::of_object(&object))));
+            }
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        Ok(Observed { history, missing, rollout: state, foreign, addon, now })
+    }
+
+    fn diff(&self, observed: &Observed) -> Assessment {
+        if let Some(addon) = &observed.addon {
+            return self.beside_addon(addon);
+        }
+        let Some(latest) = observed.history.first() else { return self.install(&observed.foreign) };
+        let ours = latest.our_cluster.as_deref() == Some(&cluster_label(&self.release.cluster_arn));
+        if !ours && !self.adopt {
+            return self.beside_foreign(latest);
+        }
+        let assessment = match latest.status.as_str() {
+            "pending-install" | "pending-upgrade" | "pending-rollback" | "uninstalling" => self.free(latest, observed),
+            _ => self.converge(latest, observed, ours),
+        };
+        let owner = if ours { Owner::Ours { adopted: false } } else { Owner::Helm { release: self.name() } };
+        assessment.owned_by(owner)
+    }
+
+    fn name(&self) -> String {
+        format!("{}/{}", self.release.namespace, self.release.name)
+    }
+
+    /// An add-on is another manager of the same objects: used where its role is right, never installed over.
+    fn beside_addon(&self, addon: &Addon) -> Assessment {
+        let what = format!("installed as an EKS add-on {}", addon.version);
+        if addon.role_arn.as_deref() == Some(&self.role_arn) {
+            return Assessment::keep(format!("{what}, used as it is")).owned_by(Owner::EksAddon);
+        }
+        let (reason, mend) = match &addon.role_arn {
+            Some(arn) => (format!("{what} with role {arn}"), format!("--ebs-role-arn {arn}")),
+            None => (format!("{what} without a role"), format!("--disable {}", self.component)),
+        };
+        Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, Owner::EksAddon, reason) }
+    }
+
+    fn install(&self, foreign: &[(ObjectRef, Owner)]) -> Assessment {
+        let take_ownership = !foreign.is_empty();
+        if let Some((object, owner)) = foreign.first()
+            && (!self.adopt || *owner == Owner::EksAddon)
+        {
+            let more = if foreign.len() > 1 { format!(" and {} more", foreign.len() - 1) } else { String::new() };
+            let reason = format!("{object}{more} exists without this release, owned by {owner}");
+            return Assessment::blocked(&self.id, owner.clone(), reason);
+        }
+        let mut fields = vec![FieldDiff::new("chart", None, self.chart())];
+        fields.extend(value_diff(&Value::Null, &self.release.values));
+        Assessment::create(format!("chart {}", self.release.chart.version), vec![self.upgrade(fields, take_ownership)])
+    }
+
+    fn beside_foreign(&self, latest: &Release) -> Assessment {
+        let owner = Owner::Helm { release: self.name() };
+        let mut fields = subset_diff(&self.release.values, &latest.values);
+        if latest.chart_version != self.release.chart.version || latest.chart != self.release.chart.name {
+            fields
+                .insert(0, FieldDiff::new("chart", format!("{} {}", latest.chart, latest.chart_version), self.chart()));
+        }
+        if latest.status == "deployed" && fields.is_empty() {
+            return Assessment::keep(format!("chart {} deployed by someone else, used as it is", latest.chart_version))
+                .owned_by(owner);
+        }
+        let differs = match fields.first() {
+            Some(field) => format!("{} differs", field.path),
+            None => format!("it is {}", latest.status),
+        };
+        let reason = format!("installed by someone else (chart {}), and {differs}", latest.chart_version);
+        Assessment::blocked(&self.id, owner, reason)
+    }
+
+    /// The way out of a run of helm that never finished.
+    fn free(&self, latest: &Release, observed: &Observed) -> Assessment {
+        let age = observed.now.saturating_sub(latest.changed_at);
+        let limit = i64::try_from(self.release.timeout_seconds).unwrap_or(i64::MAX);
+        if age < limit && latest.status != "uninstalling" {
+            let reason = format!("another helm has left it {} {age} s ago and may still be at work", latest.status);
+            let owner = Owner::Helm { release: self.name() };
+            let mend = format!("wait until it is {limit} s old, or pass a shorter --timeout");
+            return Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) };
+        }
+        let status = FieldDiff::new("status", latest.status.clone(), "deployed".to_owned());
+        let sound = observed
+            .history
+            .iter()
+            .find(|release| matches!(release.status.as_str(), "deployed" | "superseded"))
+            .filter(|_| latest.status != "uninstalling");
+        let (namespace, name) = (self.release.namespace.clone(), self.release.name.clone());
+        let timeout_seconds = self.release.timeout_seconds;
+        let mut changes = Vec::new();
+        if let Some(sound) = sound {
+            let revision = sound.revision;
+            changes.push(self.change(vec![status], HelmOp::Rollback { namespace, name, revision, timeout_seconds }));
+            let rest = self.differences(sound);
+            if !rest.is_empty() {
+                changes.push(self.upgrade(rest, false));
+            }
+        } else {
+            changes.push(self.change(vec![status], HelmOp::Uninstall { namespace, name, timeout_seconds }));
+            changes.push(self.upgrade(vec![FieldDiff::new("chart", None, self.chart())], false));
+        }
+        Assessment::update(format!("left {} by an interrupted helm", latest.status), changes)
+    }
+
+    fn converge(&self, latest: &Release, observed: &Observed, ours: bool) -> Assessment {
+        let mut fields = self.differences(latest);
+        if latest.status != "deployed" {
+            fields.insert(0, FieldDiff::new("status", latest.status.clone(), "deployed".to_owned()));
+        }
+        for object in &observed.missing {
+            fields.push(FieldDiff::new(object.to_string(), None, "recreated".to_owned()));
+        }
+        if !ours {
+            fields.push(FieldDiff::new("labels", None, "ours".to_owned()));
+        }
+        if fields.is_empty() {
+            let state = if observed.rollout.ready { String::new() } else { format!(", but {}", observed.rollout.text) };
+            return Assessment::keep(format!("chart {} deployed{state}", latest.chart_version));
+        }
+        let reason = match fields.first() {
+            Some(first) if fields.len() == 1 => format!("{} differs", first.path),
+            Some(first) => format!("{} and {} more differ", first.path, fields.len() - 1),
+            None => String::new(),
+        };
+        Assessment::update(reason, vec![self.upgrade(fields, !ours)])
+    }
+
+    /// Chart and values against a revision.
+    fn differences(&self, release: &Release) -> Vec<FieldDiff> {
+        let mut fields = Vec::new();
+        if release.chart_version != self.release.chart.version || release.chart != self.release.chart.name {
+            fields.push(FieldDiff::new("chart", format!("{} {}", release.chart, release.chart_version), self.chart()));
+        }
+        fields.extend(value_diff(&release.values, &self.release.values));
+        fields
+    }
+
+    fn chart(&self) -> String {
+        format!("{} {}", self.release.chart.name, self.release.chart.version)
+    }
+
+    fn upgrade(&self, fields: Vec<FieldDiff>, take_ownership: bool) -> Change {
+        let release = Box::new(ReleaseSpec { take_ownership, ..self.release.clone() });
+        self.change(fields, HelmOp::Upgrade { release })
+    }
+
+    fn change(&self, fields: Vec<FieldDiff>, op: HelmOp) -> Change {
+        Change { resource: self.resource(), fields, op: Op::Helm(op) }
+    }
+}
+
+/// Every value that differs, in either direction, with its path under `values`.
+fn value_diff(before: &Value, after: &Value) -> Vec<FieldDiff> {
+    let mut fields = Vec::new();
+    compare(before, after, "values", &mut fields);
+    fields
+}
+
+fn compare(before: &Value, after: &Value, path: &str, fields: &mut Vec<FieldDiff>) {
+    let text = |value: &Value| match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let empty = serde_json::Map::new();
+    match (before, after) {
+        (before, after) if before == after => {}
+        (Value::Object(_) | Value::Null, Value::Object(_) | Value::Null) => {
+            let (before, after) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
+            let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
+            for name in names {
+                let of = |map: &serde_json::Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
+                compare(&of(before), &of(after), &format!("{path}.{name}"), fields);
+            }
+        }
+        (before, after) => fields.push(FieldDiff::new(path, text(before), text(after))),
+    }
+}
+
+#[async_trait]
+impl Step for ReleaseStep {
+    fn id(&self) -> StepId {
+        self.id.clone()
+    }
+
+    fn needs(&self) -> Vec<StepId> {
+        self.needs.clone()
+    }
+
+    fn after(&self) -> Vec<StepId> {
+        self.after.clone()
+    }
+
+    fn resource(&self) -> ResourceId {
+        ResourceId(format!("helm/{}", self.name()))
+    }
+
+    async fn plan(&self, cx: &ReadContext, _goal: Goal) -> Result<Assessment> {
+        let assessment = self.diff(&self.observe(cx).await?);
+        if assessment.changes.iter().any(|change| matches!(change.op, Op::Helm(HelmOp::Upgrade { .. }))) {
+            // A chart that is not there is to be known before anything is written.
+            cx.charts.local(&self.release.chart).await?;
+        }
+        Ok(assessment)
+    }
+
+    async fn progress(&self, cx: &ReadContext) -> Option<String> {
+        let history = release::history(&cx.kube, &self.release.namespace, &self.release.name).await.ok()?;
+        let Some(latest) = history.first() else { return Some("helm is starting".to_owned()) };
+        let state = rollout::of(&cx.kube, &latest.objects).await.ok()?;
+        Some(state.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Action;
+    use crate::read::chart::{ChartRef, ChartSource};
+    use serde_json::json;
+
+    const CLUSTER: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/demo";
+
+    fn step(adopt: bool) -> ReleaseStep {
+        ReleaseStep {
+            id: StepId::new("helm.ebs"),
+            needs: Vec::new(),
+            after: Vec::new(),
+            release: ReleaseSpec {
+                name: "x".to_owned(),
+                namespace: "n".to_owned(),
+                chart: ChartRef {
+                    name: "x".to_owned(),
+                    version: "2.0.0".to_owned(),
+                    source: ChartSource::Folder("charts".into()),
+                },
+                values: json!({"a": {"b": 1}}),
+                timeout_seconds: 600,
+                cluster_arn: CLUSTER.to_owned(),
+                take_ownership: false,
+            },
+            guarded_objects: Vec::new(),
+            addon: None,
+            role_arn: "arn:r".to_owned(),
+            component: "x".to_owned(),
+            adopt,
+        }
+    }
+
+    fn revision(revision: u64, status: &str) -> Release {
+        Release {
+            revision,
+            status: status.to_owned(),
+            chart: "x".to_owned(),
+            chart_version: "2.0.0".to_owned(),
+            values: json!({"a": {"b": 1}}),
+            objects: Vec::new(),
+            crds: Vec::new(),
+            changed_at: 0,
+            our_cluster: Some(cluster_label(CLUSTER)),
+        }
+    }
+
+    fn observed(history: Vec<Release>) -> Observed {
+        let rollout = Rollout { ready: true, ..Rollout::default() };
+        Observed { history, missing: Vec::new(), rollout, foreign: Vec::new(), addon: None, now: 10_000 }
+    }
+
+    fn outcome(step: &ReleaseStep, observed: &Observed) -> (Action, Vec<String>) {
+        let assessment = step.diff(observed);
+        (assessment.action, assessment.changes.iter().map(|change| change.op.call()).collect())
+    }
+
+    const UP: &str = "helm:upgrade";
+    const BACK: &str = "helm:rollback";
+    const OUT: &str = "helm:uninstall";
+
+    /// Name, records, whether adopting, and what follows.
+    type Case = (&'static str, Vec<Release>, bool, Action, &'static [&'static str]);
+
+    #[test]
+    fn every_state_has_its_way_on() {
+        let older = |mut release: Release| {
+            release.chart_version = "1.0.0".to_owned();
+            release
+        };
+        let foreign = |mut release: Release| {
+            release.our_cluster = None;
+            release
+        };
+        let young = |mut release: Release| {
+            release.changed_at = 9_900;
+            release
+        };
+        let values = |mut release: Release, values: Value| {
+            release.values = values;
+            release
+        };
+        let cases: [Case; 16] = [
+            ("absent", vec![], false, Action::Create, &[UP]),
+            ("as wanted", vec![revision(1, "deployed")], false, Action::Keep, &[]),
+            ("older chart", vec![older(revision(1, "deployed"))], false, Action::Update, &[UP]),
+            ("other values", vec![values(revision(1, "deployed"), json!({"a": {}}))], false, Action::Update, &[UP]),
+            (
+                "a value too many",
+                vec![values(revision(1, "deployed"), json!({"a": {"b": 1}, "c": 1}))],
+                false,
+                Action::Update,
+                &[UP],
+            ),
+            ("failed", vec![revision(1, "failed")], false, Action::Update, &[UP]),
+            ("first install interrupted", vec![revision(1, "pending-install")], false, Action::Update, &[OUT, UP]),
+            ("helm may be at work", vec![young(revision(1, "pending-install"))], false, Action::Blocked, &[]),
+            (
+                "upgrade interrupted",
+                vec![revision(2, "pending-upgrade"), revision(1, "deployed")],
+                false,
+                Action::Update,
+                &[BACK],
+            ),
+            (
+                "upgrade from an older chart interrupted",
+                vec![revision(2, "pending-upgrade"), older(revision(1, "deployed"))],
+                false,
+                Action::Update,
+                &[BACK, UP],
+            ),
+            (
+                "upgrade after a failure interrupted",
+                vec![revision(2, "pending-upgrade"), revision(1, "failed")],
+                false,
+                Action::Update,
+                &[OUT, UP],
+            ),
+            ("uninstall interrupted", vec![revision(1, "uninstalling")], false, Action::Update, &[OUT, UP]),
+            ("foreign but right", vec![foreign(revision(1, "deployed"))], false, Action::Keep, &[]),
+            ("foreign and older", vec![older(foreign(revision(1, "deployed")))], false, Action::Blocked, &[]),
+            ("foreign, adopted", vec![older(foreign(revision(1, "deployed")))], true, Action::Update, &[UP]),
+            ("uninstalled, history kept", vec![revision(1, "uninstalled")], false, Action::Update, &[UP]),
+        ];
+        for (name, history, adopt, action, calls) in cases {
+            let (found, made) = outcome(&step(adopt), &observed(history));
+            assert_eq!((found, made), (action, calls.iter().map(|call| (*call).to_owned()).collect()), "{name}");
+        }
+    }
+
+    #[test]
+    fn objects_deleted_by_hand_are_a_difference() {
+        let missing = vec![ObjectRef::new("v1", "ServiceAccount", "n", "gone")];
+        let observed = Observed { missing, ..observed(vec![revision(1, "deployed")]) };
+        assert_eq!(outcome(&step(false), &observed), (Action::Update, vec!["helm:upgrade".to_owned()]));
+    }
+
+    #[test]
+    fn objects_of_others_are_not_installed_over() {
+        let foreign = |owner: Owner| Observed {
+            foreign: vec![(ObjectRef::new("v1", "ServiceAccount", "n", "x"), owner)],
+            ..observed(vec![])
+        };
+        let eksctl = foreign(Owner::Eksctl { stack: None });
+        assert_eq!(outcome(&step(false), &eksctl).0, Action::Blocked);
+        assert_eq!(outcome(&step(true), &eksctl).0, Action::Create);
+        assert_eq!(outcome(&step(true), &foreign(Owner::EksAddon)).0, Action::Blocked);
+    }
+
+    #[test]
+    fn an_addon_is_used_where_its_role_is_right() {
+        let with = |role_arn: Option<&str>| {
+            let role_arn = role_arn.map(ToOwned::to_owned);
+            let addon = Addon { version: "v1".to_owned(), status: "ACTIVE".to_owned(), role_arn };
+            step(false).diff(&Observed { addon: Some(addon), ..observed(vec![]) })
+        };
+        assert_eq!(with(Some("arn:r")).action, Action::Keep);
+        assert_eq!(with(Some("arn:other")).mend.as_deref(), Some("--ebs-role-arn arn:other"));
+        assert_eq!(with(None).action, Action::Blocked);
+    }
+}

@@ -1,0 +1,271 @@
+//! Rules for values that people give, checked offline. Every error names the field, the value and the mend.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// EKS: `^[0-9A-Za-z][A-Za-z0-9\-_]*`, at most 100.
+/// <https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html>
+pub(crate) fn cluster_name(name: &str) -> Result<()> {
+    let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let begins = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if begins && name.len() <= 100 && name.chars().all(good) {
+        return Ok(());
+    }
+    let mend = "give the cluster's name (not its ARN): letters, digits, `-` and `_`, at most 100";
+    Err(Error::config("--cluster", name, "not the name of an EKS cluster", mend))
+}
+
+/// A region such as `eu-west-1` or `us-gov-west-1`.
+pub(crate) fn region(region: &str) -> Result<()> {
+    let parts: Vec<_> = region.split('-').collect();
+    let words =
+        |parts: &[&str]| parts.iter().all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase()));
+    let good = match parts.split_last() {
+        Some((number, rest)) => {
+            rest.len() >= 2 && words(rest) && !number.is_empty() && number.chars().all(|c| c.is_ascii_digit())
+        }
+        None => false,
+    };
+    if good {
+        return Ok(());
+    }
+    Err(Error::config(
+        "--region",
+        region,
+        "not the name of an AWS region",
+        "write it as in `eu-west-1` (no zone letter)",
+    ))
+}
+
+/// Twelve digits.
+pub(crate) fn account(account: &str) -> Result<()> {
+    if account.len() == 12 && account.chars().all(|c| c.is_ascii_digit()) {
+        return Ok(());
+    }
+    let mend = "give the 12 digits; in YAML put them in quotes, so that a leading zero stays";
+    Err(Error::config("--account", account, "not an AWS account id", mend))
+}
+
+/// `http` or `https` with a host.
+pub(crate) fn endpoint_url(text: &str) -> Result<()> {
+    match url::Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
+        _ => Err(Error::config("--endpoint-url", text, "not an address", "write it as in `http://127.0.0.1:4566`")),
+    }
+}
+
+/// The ARN of an IAM role or policy; AWS managed policies have `aws` for the account.
+pub(crate) fn iam_arn(field: &str, arn: &str, kind: &str) -> Result<()> {
+    let parts: Vec<_> = arn.splitn(6, ':').collect();
+    let good = match parts.as_slice() {
+        ["arn", partition, "iam", "", account, resource] => {
+            partition.starts_with("aws")
+                && (*account == "aws" || (account.len() == 12 && account.chars().all(|c| c.is_ascii_digit())))
+                && resource.strip_prefix(kind).and_then(|rest| rest.strip_prefix('/')).is_some_and(|rest| {
+                    !rest.is_empty() && !rest.ends_with('/') && rest.chars().all(|c| c.is_ascii_graphic() && c != '*')
+                })
+        }
+        _ => false,
+    };
+    if good {
+        return Ok(());
+    }
+    let mend = format!("write it as in `arn:aws:iam::111122223333:{kind}/NAME`");
+    Err(Error::config(field, arn, format!("not the ARN of an IAM {kind}"), mend))
+}
+
+/// IAM: begins and ends with `/`, at most 512, visible ASCII.
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html>
+pub(crate) fn iam_path(path: &str) -> Result<()> {
+    let good = path == "/"
+        || (path.len() > 2
+            && path.starts_with('/')
+            && path.ends_with('/')
+            && path.chars().all(|c| c.is_ascii_graphic()));
+    if good && path.len() <= 512 && !path.contains("//") {
+        return Ok(());
+    }
+    let mend = format!("begin and end it with one `/`, as in `/{}/`", path.trim_matches('/'));
+    Err(Error::config("--iam-path", path, "not an IAM path", mend))
+}
+
+/// IAM names have letters, digits and `+=,.@_-`; a long prefix would leave no room for the cluster's name.
+pub(crate) fn name_prefix(prefix: &str) -> Result<()> {
+    if prefix.len() <= 20 && prefix.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c)) {
+        return Ok(());
+    }
+    let mend = "use at most 20 letters, digits and `+=,.@_-`";
+    Err(Error::config("--name-prefix", prefix, "not usable in IAM names", mend))
+}
+
+/// IAM: at most 50 tags; keys of 1 to 128, values of at most 256 characters; `aws:` is AWS's.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html>
+pub(crate) fn tags(tags: &BTreeMap<String, String>) -> Result<()> {
+    // Four of the fifty are ours.
+    if tags.len() > 46 {
+        let mend = "give at most 46: IAM takes 50, and 4 are ours";
+        return Err(Error::config("--tag", tags.len().to_string(), "too many tags", mend));
+    }
+    let good = |text: &str| text.chars().all(|c| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c));
+    for (key, value) in tags {
+        let reason = if key.is_empty() || key.chars().count() > 128 {
+            "the key must have 1 to 128 characters"
+        } else if value.chars().count() > 256 {
+            "the value has more than 256 characters"
+        } else if key.to_ascii_lowercase().starts_with("aws:") {
+            "keys that begin with `aws:` are AWS's own"
+        } else if key.starts_with("eks-bootstrap/") {
+            "keys that begin with `eks-bootstrap/` are our own"
+        } else if !good(key) || !good(value) {
+            "only letters, digits, spaces and `_.:/=+-@` are allowed"
+        } else {
+            continue;
+        };
+        return Err(Error::config("--tag", format!("{key}={value}"), reason, "correct the tag"));
+    }
+    Ok(())
+}
+
+/// A chart version is a semantic version without `v`.
+pub(crate) fn version(field: &str, version: &str) -> Result<()> {
+    if semver::Version::parse(version).is_ok() {
+        return Ok(());
+    }
+    let mend = "give one exact chart version, as in `3.5.0` (no `v`, no range)";
+    Err(Error::config(field, version, "not a chart version", mend))
+}
+
+/// At least one, and no more than anyone runs.
+pub(crate) fn replicas(component: &str, replicas: Option<u32>) -> Result<()> {
+    match replicas {
+        Some(count) if !(1..=20).contains(&count) => {
+            Err(Error::config(format!("replicas of {component}"), count.to_string(), "out of range", "give 1 to 20"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A duration such as `90s`, `10m` or `1h30m`, from one second to one day.
+pub(crate) fn duration(field: &str, text: &str) -> Result<Duration> {
+    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
+    match parsed {
+        Some(duration) if (1..=86_400).contains(&duration.as_secs()) => Ok(duration),
+        _ => Err(Error::config(field, text, "not a duration from 1s to 24h", "write it as in `90s` or `10m`")),
+    }
+}
+
+/// A folder that exists.
+pub(crate) fn folder(field: &str, path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    Err(Error::config(field, path.display().to_string(), "no such folder", "give a folder that exists"))
+}
+
+/// A file that exists.
+pub(crate) fn file(field: &str, path: &Path) -> Result<()> {
+    if path.is_file() {
+        return Ok(());
+    }
+    Err(Error::config(field, path.display().to_string(), "no such file", "give a file that exists"))
+}
+
+/// One of a few known words; the mend names the nearest.
+pub(crate) fn one_of<'a>(field: &str, value: &str, known: impl Iterator<Item = &'a str>) -> Result<()> {
+    let known: Vec<_> = known.collect();
+    if known.contains(&value) {
+        return Ok(());
+    }
+    let nearest = nearest(value, known.iter().copied());
+    let mend = match nearest.first() {
+        Some(near) => format!("did you mean `{near}`? Known: {}", known.join(", ")),
+        None => format!("known: {}", known.join(", ")),
+    };
+    Err(Error::config(field, value, "not known", mend))
+}
+
+/// The known words that resemble `value`, nearest first.
+pub(crate) fn nearest<'a>(value: &str, known: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut near: Vec<_> =
+        known.map(|word| (strsim::jaro_winkler(value, word), word)).filter(|(near, _)| *near > 0.7).collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0));
+    near.into_iter().map(|(_, word)| word).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_values_pass() {
+        cluster_name("prod_1-a").unwrap();
+        region("eu-west-1").unwrap();
+        region("us-gov-west-1").unwrap();
+        region("us-iso-east-1").unwrap();
+        account("011122223333").unwrap();
+        endpoint_url("http://127.0.0.1:4566").unwrap();
+        iam_arn("x", "arn:aws-cn:iam::111122223333:role/path/name", "role").unwrap();
+        iam_arn("x", "arn:aws:iam::aws:policy/PowerUserAccess", "policy").unwrap();
+        iam_path("/").unwrap();
+        iam_path("/platform/eks/").unwrap();
+        name_prefix("team-").unwrap();
+        tags(&BTreeMap::from([("team".to_owned(), "plätform".to_owned())])).unwrap();
+        version("x", "3.5.0-rc.1").unwrap();
+        assert_eq!(duration("x", "1h30m").unwrap(), Duration::from_mins(90));
+    }
+
+    #[test]
+    fn bad_values_are_refused_with_field_value_and_mend() {
+        let bad = |result: Result<()>, field: &str| match result {
+            Err(error @ Error::Config { .. }) => {
+                assert!(error.to_string().contains(field), "{error}");
+                assert!(crate::hint::of(&error).is_some());
+                assert_eq!(error.exit_code(), crate::exit_code::USAGE);
+            }
+            other => panic!("{field}: {other:?}"),
+        };
+        for name in ["", "-a", "a b", "arn:aws:eks:eu-west-1:111122223333:cluster/x", &"a".repeat(101)] {
+            bad(cluster_name(name), "--cluster");
+        }
+        for name in ["", "eu-west-1a", "euwest1", "EU-WEST-1", "eu--1", "eu-west-"] {
+            bad(region(name), "--region");
+        }
+        for id in ["", "1234", "11112222333a", "1111222233334"] {
+            bad(account(id), "--account");
+        }
+        for url in ["", "localhost:80", "ftp://x"] {
+            bad(endpoint_url(url), "--endpoint-url");
+        }
+        for arn in [
+            "",
+            "role/x",
+            "arn:aws:iam::111122223333:user/x",
+            "arn:aws:iam::1:role/x",
+            "arn:aws:iam::111122223333:role/",
+        ] {
+            bad(iam_arn("--assume-role", arn, "role"), "--assume-role");
+        }
+        for path in ["", "x", "/x", "x/", "//", "/a//b/", "/ä/"] {
+            bad(iam_path(path), "--iam-path");
+        }
+        for prefix in ["a b", "ä", &"a".repeat(21)] {
+            bad(name_prefix(prefix), "--name-prefix");
+        }
+        for (key, value) in [("", "x"), ("aws:x", "y"), ("eks-bootstrap/x", "y"), ("a", "b;c"), ("a", &"v".repeat(257))]
+        {
+            bad(tags(&BTreeMap::from([(key.to_owned(), value.to_owned())])), "--tag");
+        }
+        for text in ["", "v3.5.0", "3.5", "^3.5.0"] {
+            bad(version("--lbc-version", text), "--lbc-version");
+        }
+        for text in ["", "0s", "-5m", "10", "25h", "soon"] {
+            bad(duration("--timeout", text).map(drop), "--timeout");
+        }
+        bad(one_of("--skip", "iam.role.lcb", ["iam.role.lbc"].into_iter()), "--skip");
+        bad(folder("--charts", Path::new("/nowhere")), "--charts");
+        bad(replicas("x", Some(0)), "replicas");
+    }
+}
