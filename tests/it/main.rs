@@ -3,7 +3,24 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait")]
 
 #[cfg(feature = "sandbox")]
+mod charts;
+#[cfg(feature = "sandbox")]
 mod contract;
 #[cfg(feature = "sandbox")]
 mod control_plane;
+#[cfg(feature = "sandbox")]
+mod drift;
+#[cfg(feature = "sandbox")]
+mod errors;
+#[cfg(feature = "sandbox")]
+mod house;
 mod policies;
+#[cfg(feature = "sandbox")]
+mod properties;
+mod readme;
+#[cfg(feature = "sandbox")]
+mod story;
+#[cfg(feature = "sandbox")]
+mod support;
+#[cfg(feature = "sandbox")]
+mod worlds;

@@ -1,0 +1,107 @@
+//! What goes wrong for users before anything is written: one message with cause and mend, and the right exit code. AWS is
+//! simulated behind its loopback front; no cluster is needed, since none of these runs gets that far.
+
+use std::time::Duration;
+
+use crate::support::{Aws, Run};
+
+/// Runs the program and makes sure that it wrote nothing.
+async fn refused(aws: &Aws, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+    let run = aws.run(arguments, variables).await;
+    let writes = aws.writes();
+    assert!(writes.is_empty(), "{arguments:?} wrote {writes:?}");
+    run
+}
+
+/// stderr without what differs from run to run.
+fn message(run: &Run) -> String {
+    let ports = regex_lite::Regex::new(r"127\.0\.0\.1:\d{2,5}").unwrap();
+    ports.replace_all(&run.stderr, "127.0.0.1:PORT").into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_are_missing_or_not_taken() {
+    let aws = Aws::start(|_| {}).await;
+    let gone = [("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")];
+    let run = refused(&aws, &["plan", "-c", "demo"], &gone).await.expect(77);
+    insta::assert_snapshot!("no_credentials", message(&run));
+    let run = refused(&aws, &["plan", "-c", "demo"], &[("AWS_ACCESS_KEY_ID", "AKIAUNKNOWN000000000")]).await.expect(77);
+    insta::assert_snapshot!("unknown_credentials", message(&run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_have_expired() {
+    let aws = Aws::start(|seed| seed.credentials[0].expires = Some("2026-01-01T00:00:00Z".to_owned())).await;
+    let run = refused(&aws, &["plan", "-c", "demo"], &[]).await.expect(77);
+    insta::assert_snapshot!("expired_credentials", message(&run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_iam_denies() {
+    let aws = Aws::start(|seed| seed.deny = vec!["eks:DescribeCluster".to_owned()]).await;
+    let run = refused(&aws, &["plan", "-c", "demo"], &[]).await.expect(77);
+    insta::assert_snapshot!("denied_call", message(&run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clusters_that_are_not_there_or_not_ready() {
+    let aws = Aws::start(|_| {}).await;
+    let run = refused(&aws, &["plan", "-c", "demmo"], &[]).await.expect(1);
+    insta::assert_snapshot!("cluster_not_found", message(&run));
+    let aws = Aws::start(|seed| seed.clusters[0].status = "CREATING".to_owned()).await;
+    // A cluster that is being created becomes ACTIVE by the simulator's clock, so ask at once.
+    let run = refused(&aws, &["plan", "-c", "demo"], &[]).await.expect(1);
+    insta::assert_snapshot!("cluster_not_ready", message(&run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_account() {
+    let aws = Aws::start(|_| {}).await;
+    let run = refused(&aws, &["apply", "--yes", "-c", "demo", "--account", "999999999999"], &[]).await.expect(4);
+    insta::assert_snapshot!("another_account", message(&run));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_does_not_answer() {
+    let aws = Aws::start(|seed| seed.clusters[0].endpoint_public_access = false).await;
+    let run = refused(&aws, &["apply", "--yes", "-c", "demo"], &[]).await.expect(1);
+    let text = message(&run);
+    let error = text.split("error: ").nth(1).unwrap();
+    insta::assert_snapshot!("api_server_unreachable", error);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aws_that_does_not_answer() {
+    let aws = Aws::start(|_| {}).await;
+    let began = std::time::Instant::now();
+    let run = refused(
+        &aws,
+        &["plan", "-c", "demo"],
+        &[("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), ("AWS_MAX_ATTEMPTS", "1")],
+    );
+    let run = run.await.expect(1);
+    assert!(began.elapsed() < Duration::from_mins(1));
+    assert!(run.stderr.contains("hint: AWS did not answer"), "{}", run.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_line_that_cannot_be_used() {
+    let aws = Aws::start(|_| {}).await;
+    let cases: [(&[&str], &str); 9] = [
+        (&["plan"], "no cluster is named"),
+        (&["plan", "-c", "a b"], "--cluster"),
+        (&["plan", "-c", "demo", "-r", "eu-west-1a"], "--region"),
+        (&["plan", "-c", "demo", "--skip", "iam.role.lcb"], "did you mean `iam.role.lbc`"),
+        (&["plan", "-c", "demo", "--enable", "ebs"], "--enable"),
+        (&["plan", "-c", "demo", "--charts", "nowhere"], "--charts"),
+        (&["plan", "-c", "demo", "--helm", "nowhere"], "--helm"),
+        (&["apply", "-c", "demo", "-o", "commands"], "plan -o commands"),
+        (&["plann"], "plan"),
+    ];
+    for (arguments, expected) in cases {
+        let run = refused(&aws, arguments, &[]).await.expect(64);
+        assert!(run.stderr.contains(expected), "{arguments:?}: {}", run.stderr);
+    }
+    let run = refused(&aws, &["plan", "-c", "demo"], &[("AWS_REGION", "")]).await.expect(64);
+    assert!(run.stderr.contains("no AWS region is known"), "{}", run.stderr);
+}

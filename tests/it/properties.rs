@@ -1,0 +1,95 @@
+//! Properties of a run over the AWS part: whatever call fails, in whatever way, a re-run ends in the same world; and
+//! nothing is written twice.
+
+use eks_bootstrap::sandbox::aws::{At, Effect, Fault};
+use serde_json::Value;
+
+use crate::support::Aws;
+
+/// An apply of the AWS steps only, since behind this AWS there is no cluster.
+fn arguments() -> Vec<&'static str> {
+    let steps = [
+        "iam.oidc-provider",
+        "iam.policy.lbc",
+        "iam.role.lbc",
+        "iam.attachment.lbc",
+        "iam.role.ebs",
+        "iam.attachment.ebs",
+    ];
+    ["apply", "--yes", "-c", "demo"].into_iter().chain(steps.into_iter().flat_map(|step| ["--only", step])).collect()
+}
+
+/// The world after an undisturbed apply, and how many writes that takes.
+async fn undisturbed() -> (Value, usize) {
+    let aws = Aws::start(|_| {}).await;
+    aws.run(&arguments(), &[]).await.expect(0);
+    (aws.simulator.snapshot(), aws.writes().len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_at_any_write_leads_to_the_same_world_in_the_end() {
+    let (wanted, writes) = undisturbed().await;
+    assert_eq!(writes, 6, "provider, policy, two roles, two attachments");
+    let denied = Effect::Error { code: "AccessDenied".to_owned(), status: 403, message: "no".to_owned() };
+    let broken = Effect::Error { code: "ServiceFailure".to_owned(), status: 500, message: String::new() };
+    for number in 1..=u64::try_from(writes).unwrap() {
+        for effect in [denied.clone(), broken.clone(), Effect::Throttle, Effect::Drop, Effect::LoseAnswer] {
+            let aws = Aws::start(|_| {}).await;
+            aws.simulator.inject(Fault::once(At::Write(number), effect.clone()));
+            let first = aws.run(&arguments(), &[]).await;
+            let fatal = effect == denied;
+            assert_eq!(first.code, i32::from(fatal), "write {number}, {effect:?}: {}", first.stderr);
+            if fatal {
+                assert!(first.stderr.contains("remains: iam:"), "{}", first.stderr);
+                aws.run(&arguments(), &[]).await.expect(0);
+            }
+            assert_eq!(aws.simulator.snapshot(), wanted, "write {number}, {effect:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_runs_at_once_end_in_the_same_world() {
+    let (wanted, _) = undisturbed().await;
+    let aws = Aws::start(|_| {}).await;
+    let arguments = arguments();
+    let (first, second) = tokio::join!(aws.run(&arguments, &[]), aws.run(&arguments, &[]));
+    // Whoever comes second either finds everything done or sees that the world is no longer what its plan showed.
+    assert!(first.code == 0 || second.code == 0, "{}\n{}", first.stderr, second.stderr);
+    aws.run(&arguments, &[]).await.expect(0);
+    assert_eq!(aws.simulator.snapshot(), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saved_plan_is_refused_once_the_world_has_changed() {
+    let aws = Aws::start(|_| {}).await;
+    let mut plan = arguments();
+    plan.splice(0..2, ["plan", "--out", "plan.json"]);
+    aws.run(&plan, &[]).await.expect(0);
+    aws.run(&arguments(), &[]).await.expect(0);
+    let before = aws.writes().len();
+    let run = aws.run(&["apply", "--yes", "plan.json"], &[]).await.expect(4);
+    assert!(run.stderr.contains("the cluster changed since the plan"), "{}", run.stderr);
+    assert_eq!(aws.writes().len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_run_finishes_its_call_and_says_what_remains() {
+    let (wanted, _) = undisturbed().await;
+    let aws = Aws::start(|_| {}).await;
+    aws.simulator.set_latency(std::time::Duration::from_millis(400));
+    let arguments = arguments();
+    let (run, ()) = tokio::join!(aws.run(&arguments, &[]), async {
+        // The first write is under way.
+        while aws.writes().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        aws.interrupt();
+    });
+    let run = run.expect(130);
+    assert!(run.stderr.contains("finishing the calls in flight"), "{}", run.stderr);
+    assert!(run.stderr.contains("cancelled"), "{}", run.stderr);
+    aws.simulator.set_latency(std::time::Duration::ZERO);
+    aws.run(&arguments, &[]).await.expect(0);
+    assert_eq!(aws.simulator.snapshot(), wanted);
+}

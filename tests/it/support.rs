@@ -1,0 +1,265 @@
+//! A laboratory for the black-box tests: a sandbox, the built program, and a helm that is counted.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use eks_bootstrap::kube_client::KubeTarget;
+use eks_bootstrap::read::kube::{KubeRead, ObjectRef};
+use eks_bootstrap::sandbox::aws::{Front, Seed, Simulator};
+use eks_bootstrap::sandbox::control_plane::{self, HelmMajor};
+use eks_bootstrap::sandbox::{Options, Sandbox};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+/// The built program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_eks-bootstrap");
+
+/// What a run of the program gave.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Run {
+        Run {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Run {
+    /// Fails the test unless the exit code is `code`.
+    pub(crate) fn expect(self, code: i32) -> Run {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// The result as one JSON document.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// A certificate authority that signs nothing here.
+const CA: &str = include_str!("../fixtures/unrelated-ca.pem");
+
+/// A simulated AWS without a control plane.
+pub(crate) struct Aws {
+    pub(crate) simulator: Simulator,
+    front: Front,
+    home: tempfile::TempDir,
+    pid: Mutex<Option<u32>>,
+}
+
+impl Aws {
+    /// The built-in world with one change, and a cluster whose API server nobody answers for.
+    pub(crate) async fn start(change: impl FnOnce(&mut Seed)) -> Aws {
+        let mut seed = Seed::builtin();
+        change(&mut seed);
+        let simulator = Simulator::new(seed).unwrap();
+        // Nothing listens on the discard port of loopback: the endpoint of a cluster that cannot be reached.
+        simulator.set_cluster_endpoint("demo", "https://127.0.0.1:9", CA);
+        let front = simulator.serve(TcpListener::bind("127.0.0.1:0").await.unwrap()).await;
+        Aws { simulator, front, home: tempfile::tempdir().unwrap(), pid: Mutex::default() }
+    }
+
+    /// Runs the program against it, with variables changed; an empty value takes one away.
+    pub(crate) async fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+        let mut command = program(arguments, self.home.path());
+        let credential = &Seed::builtin().credentials[0];
+        command
+            .env("AWS_ENDPOINT_URL", self.front.url())
+            .env("AWS_ACCESS_KEY_ID", &credential.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &credential.secret_access_key)
+            .env("AWS_REGION", "eu-west-1");
+        for (name, value) in variables {
+            if value.is_empty() {
+                command.env_remove(name)
+            } else {
+                command.env(name, value)
+            };
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        *self.pid.lock().unwrap() = Some(child.id());
+        let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
+        output.into()
+    }
+
+    /// Sends SIGINT to the program that was started last, as Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        let pid = self.pid.lock().unwrap().unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    }
+
+    /// Calls that wrote, since the last clearing.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        writes(&self.simulator)
+    }
+}
+
+fn writes(simulator: &Simulator) -> Vec<String> {
+    let calls = simulator.calls();
+    calls.iter().filter(|call| call.write).map(|call| format!("{}:{}", call.service, call.operation)).collect()
+}
+
+/// A sandbox with the program in it.
+pub(crate) struct Lab {
+    pub(crate) sandbox: Sandbox,
+    helm_log: PathBuf,
+    pub(crate) work: tempfile::TempDir,
+}
+
+/// A helm of the sandbox's cache, built once.
+pub(crate) fn helm(major: HelmMajor) -> PathBuf {
+    control_plane::ensure_helm(major, None, &|progress| eprintln!("{progress}")).unwrap()
+}
+
+impl Lab {
+    /// The built-in world and helm 4.
+    pub(crate) async fn start() -> Lab {
+        Lab::with(Seed::builtin(), helm(HelmMajor::Four)).await
+    }
+
+    /// Another world or another helm.
+    pub(crate) async fn with(seed: Seed, helm: PathBuf) -> Lab {
+        let work = tempfile::tempdir().unwrap();
+        let helm_log = work.path().join("helm.log");
+        let counted = work.path().join("helm");
+        let script = format!("#!/bin/sh\necho \"$@\" >> '{}'\nexec '{}' \"$@\"\n", helm_log.display(), helm.display());
+        fs::write(&counted, script).unwrap();
+        fs::set_permissions(&counted, fs::Permissions::from_mode(0o755)).unwrap();
+        let sandbox = Sandbox::start(Options {
+            seed,
+            latency: Duration::ZERO,
+            program: PathBuf::from(PROGRAM),
+            helm: Some(counted),
+            stand_in_charts: true,
+            existing: None,
+            progress: Arc::new(|progress| eprintln!("{progress}")),
+        })
+        .await
+        .unwrap();
+        Lab { sandbox, helm_log, work }
+    }
+
+    /// Runs the program as a user of the sandbox would.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Run {
+        self.run_with(arguments, &[]).await
+    }
+
+    /// The same with variables changed; an empty value takes one away.
+    pub(crate) async fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+        let mut command = program(arguments, self.work.path());
+        command.envs(self.sandbox.environment());
+        for (name, value) in variables {
+            if value.is_empty() {
+                command.env_remove(name)
+            } else {
+                command.env(name, value)
+            };
+        }
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        output.into()
+    }
+
+    /// AWS calls since the last [`Lab::forget`] that wrote.
+    pub(crate) fn aws_writes(&self) -> Vec<String> {
+        writes(&self.sandbox.simulator)
+    }
+
+    /// Runs of helm since the last [`Lab::forget`], without those that only ask for its version.
+    pub(crate) fn helm_runs(&self) -> Vec<String> {
+        let log = fs::read_to_string(&self.helm_log).unwrap_or_default();
+        log.lines().filter(|line| !line.starts_with("version")).map(ToOwned::to_owned).collect()
+    }
+
+    /// Starts counting anew.
+    pub(crate) fn forget(&self) {
+        self.sandbox.simulator.clear_calls();
+        let _ = fs::remove_file(&self.helm_log);
+    }
+
+    fn target(&self) -> KubeTarget {
+        KubeTarget::Kubeconfig { path: self.sandbox.plane.admin_kubeconfig().to_path_buf(), context: None }
+    }
+
+    /// Reads the cluster as its administrator.
+    pub(crate) async fn reader(&self) -> KubeRead {
+        KubeRead::connect(&self.target()).await.unwrap()
+    }
+
+    /// Reads one object that must exist.
+    pub(crate) async fn object(&self, api_version: &str, kind: &str, name: &str) -> Value {
+        let reference = ObjectRef::new(api_version, kind, "kube-system", name);
+        self.reader().await.get(&reference).await.unwrap().unwrap_or_else(|| panic!("{reference} does not exist"))
+    }
+
+    /// Changes fields of the object at a path of the API, as the administrator with another tool.
+    pub(crate) async fn patch(&self, path: &str, fields: &Value) {
+        let request = http::Request::patch(format!("{path}?fieldManager=by-hand"))
+            .header("content-type", "application/merge-patch+json");
+        self.request(request.body(fields.to_string().into_bytes()).unwrap()).await;
+    }
+
+    /// Deletes the object at a path of the API, as the administrator.
+    pub(crate) async fn delete(&self, path: &str) {
+        self.request(http::Request::delete(path).body(Vec::new()).unwrap()).await;
+    }
+
+    /// Creates an object in the collection at a path of the API, as the administrator.
+    pub(crate) async fn create(&self, path: &str, object: &Value) {
+        let request = http::Request::post(path).header("content-type", "application/json");
+        self.request(request.body(object.to_string().into_bytes()).unwrap()).await;
+    }
+
+    async fn request(&self, request: http::Request<Vec<u8>>) {
+        let kubeconfig = kube::config::Kubeconfig::read_from(self.sandbox.plane.admin_kubeconfig()).unwrap();
+        let options = kube::config::KubeConfigOptions::default();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+        let client = kube::Client::try_from(config).unwrap();
+        client.request::<Value>(request).await.unwrap();
+    }
+
+    /// Runs helm as the administrator.
+    pub(crate) async fn helm(&self, arguments: &[&str]) {
+        let variables: std::collections::BTreeMap<_, _> = self.sandbox.environment().into_iter().collect();
+        let mut command = Command::new(&variables["HELM_BIN"]);
+        command.args(arguments).envs(&variables).env("KUBECONFIG", self.sandbox.plane.admin_kubeconfig());
+        let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The folder with the stand-in charts.
+    pub(crate) fn charts(&self) -> PathBuf {
+        let variables: std::collections::BTreeMap<_, _> = self.sandbox.environment().into_iter().collect();
+        PathBuf::from(&variables["EKS_BOOTSTRAP_CHARTS"])
+    }
+
+    /// Ends the sandbox.
+    pub(crate) async fn stop(self) {
+        self.sandbox.stop().await;
+    }
+}
+
+/// The program with an empty environment but for PATH and a home that holds nothing.
+pub(crate) fn program(arguments: &[&str], home: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", home)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .current_dir(home);
+    command
+}

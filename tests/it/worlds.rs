@@ -1,0 +1,177 @@
+//! Starting worlds other than the built-in one: another partition with a slow IAM, an EKS add-on in the way, a role from the
+//! documentation, Auto Mode; and the sandbox itself as a command.
+
+use std::io::Read as _;
+use std::process::Stdio;
+
+use eks_bootstrap::sandbox::aws::{Seed, Simulator};
+use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use serde_json::{Value, json};
+
+use crate::support::{Aws, Lab, Run, helm, program};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_partition_and_an_iam_that_takes_its_time() {
+    let mut seed = Seed::from_yaml(
+        "account: \"111122223333\"\npartition: aws-cn\nregion: cn-north-1\nconsistencySeconds: 3\n\
+         clusters:\n- name: demo\n  version: \"1.34\"\n  nodegroups: [{name: a, role: nodes}]\n",
+    )
+    .unwrap();
+    seed.page_size = Some(1);
+    let lab = Lab::with(seed, helm(HelmMajor::Four)).await;
+    lab.run(&["apply", "--yes"]).await.expect(0);
+    // The proof had to ask more than once until IAM let the new role be assumed.
+    let calls = lab.sandbox.simulator.calls();
+    let exchanges: Vec<_> = calls.iter().filter(|call| call.operation == "AssumeRoleWithWebIdentity").collect();
+    assert!(exchanges.len() > 2, "{exchanges:?}");
+    assert_eq!(exchanges.iter().filter(|call| call.error.is_none()).count(), 2, "one proof for each component");
+    lab.run(&["plan", "--detailed-exitcode"]).await.expect(0);
+    let world = lab.sandbox.simulator.snapshot().to_string();
+    assert!(world.contains("arn:aws-cn:iam::111122223333:role/demo-aws-load-balancer-controller-"), "{world}");
+    assert!(!world.contains("arn:aws:"), "{world}");
+    let account = lab.object("v1", "ServiceAccount", "aws-load-balancer-controller").await;
+    let role = account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].as_str().unwrap();
+    assert!(role.starts_with("arn:aws-cn:iam::111122223333:role/"), "{role}");
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_addon_in_the_way_and_a_role_from_the_documentation() {
+    let mut seed = Seed::builtin();
+    let issuer = Simulator::new(seed.clone()).unwrap().cluster_issuer("demo").unwrap();
+    let host = issuer.trim_start_matches("https://");
+    let document = format!(
+        r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":"sts:AssumeRoleWithWebIdentity",
+        "Principal":{{"Federated":"arn:aws:iam::111122223333:oidc-provider/{host}"}},"Condition":{{"StringEquals":{{
+        "{host}:sub":"system:serviceaccount:kube-system:aws-load-balancer-controller","{host}:aud":"sts.amazonaws.com"}}}}}}]}}"#
+    );
+    let more: Seed = serde_saphyr::from_str(&format!(
+        "account: \"111122223333\"\nregion: eu-west-1\nroles:\n- name: AmazonEKSLoadBalancerControllerRole\n  trust: {document}\n"
+    ))
+    .unwrap();
+    seed.roles.extend(more.roles);
+    let addon: Seed = serde_saphyr::from_str(
+        "account: \"111122223333\"\nregion: eu-west-1\nclusters: [{name: demo, addons: [{name: aws-ebs-csi-driver}]}]\n",
+    )
+    .unwrap();
+    seed.clusters[0].addons.extend(addon.clusters[0].addons.clone());
+    let lab = Lab::with(seed, helm(HelmMajor::Four)).await;
+
+    let plan = lab.run(&["plan", "-o", "json"]).await.expect(0).json();
+    let step = |id: &str| plan["steps"].as_array().unwrap().iter().find(|step| step["id"] == id).cloned().unwrap();
+    let ebs = step("helm.ebs");
+    assert_eq!((ebs["action"].as_str(), ebs["owner"].as_str()), (Some("blocked"), Some("an EKS add-on")), "{ebs}");
+    assert_eq!(ebs["mend"], "--disable aws-ebs-csi-driver");
+    let named = "arn:aws:iam::111122223333:role/AmazonEKSLoadBalancerControllerRole";
+    let reason = step("iam.role.lbc")["reason"].as_str().unwrap().to_owned();
+    assert!(reason.ends_with(&format!("--lbc-role-arn {named} uses that")), "{reason}");
+
+    let options = ["--lbc-role-arn", named, "--disable", "aws-ebs-csi-driver"];
+    let run = async |first: &[&str]| lab.run(&[first, &options].concat()).await;
+    run(&["apply", "--yes"]).await.expect(0);
+    run(&["plan", "--detailed-exitcode"]).await.expect(0);
+    let account = lab.object("v1", "ServiceAccount", "aws-load-balancer-controller").await;
+    assert_eq!(account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"], named);
+    let writes = lab.aws_writes();
+    let expected = ["iam:CreateOpenIDConnectProvider", "iam:CreatePolicy", "iam:AttachRolePolicy"];
+    for call in expected {
+        assert!(writes.iter().any(|write| write == call), "{writes:?}");
+    }
+    assert_eq!(writes.len(), expected.len(), "the role itself is left as it is: {writes:?}");
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn auto_mode_needs_nothing_unless_it_is_asked_for() {
+    let aws = Aws::start(|seed| seed.clusters[0].auto_mode = true).await;
+    let run = aws.run(&["plan", "-c", "demo", "--detailed-exitcode"], &[]).await.expect(0);
+    assert!(run.stdout.contains("EKS Auto Mode brings its own"), "{}", run.stdout);
+    let run = aws.run(&["apply", "--yes", "-c", "demo"], &[]).await.expect(0);
+    assert!(run.stdout.starts_with("nothing to do"), "{}", run.stdout);
+    assert_eq!(aws.writes(), Vec::<String>::new());
+    let enabled = ["plan", "-c", "demo", "--enable", "aws-ebs-csi-driver", "--only", "iam.role.ebs", "-o", "json"];
+    let plan = aws.run(&enabled, &[]).await.expect(0).json();
+    assert_eq!(plan["summary"]["create"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_read_is_unknown_and_not_absent() {
+    let aws = Aws::start(|seed| seed.deny = vec!["iam:GetRole".to_owned()]).await;
+    let only = ["--only", "iam.role.lbc", "--only", "iam.oidc-provider"];
+    let plan = aws.run(&[&["plan", "-c", "demo"], &only[..]].concat(), &[]).await.expect(77);
+    assert!(plan.stdout.contains("?  iam.role.lbc"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("+  iam.oidc-provider"), "{}", plan.stdout);
+    aws.run(&[&["apply", "--yes", "-c", "demo"], &only[..]].concat(), &[]).await.expect(77);
+    assert_eq!(aws.writes(), Vec::<String>::new());
+}
+
+/// Runs the program's own `sandbox` command.
+async fn sandbox(arguments: &'static [&'static str], home: &tempfile::TempDir) -> Run {
+    let mut command = program(arguments, home.path());
+    keep_cache(&mut command);
+    tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap().into()
+}
+
+/// What is built once is kept in the cache of whoever runs the tests.
+fn keep_cache(command: &mut std::process::Command) {
+    helm(HelmMajor::Four);
+    for name in
+        ["HOME", "XDG_CACHE_HOME", "EKS_BOOTSTRAP_CACHE", "KUBEBUILDER_ASSETS", "GOPATH", "GOMODCACHE", "GOCACHE"]
+    {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandbox_runs_one_command_and_gives_its_exit_code() {
+    let home = tempfile::tempdir().unwrap();
+    let run = sandbox(&["sandbox", "--", "plan", "--detailed-exitcode"], &home).await.expect(2);
+    assert!(run.stdout.starts_with("Plan for demo"), "{}", run.stdout);
+    assert!(run.stderr.ends_with("sandbox ended, nothing of it is left\n"), "{}", run.stderr);
+    let run = sandbox(&["sandbox", "--", "sh", "-c", "echo $AWS_REGION; exit 7"], &home).await.expect(7);
+    assert_eq!(run.stdout, "eu-west-1\n");
+    let run = sandbox(&["sandbox", "--seed", "nowhere.yaml", "--", "plan"], &home).await.expect(64);
+    assert!(run.stderr.contains("nowhere.yaml"), "{}", run.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandbox_stays_up_until_it_is_interrupted() {
+    let home = tempfile::tempdir().unwrap();
+    let seed = home.path().join("world.yaml");
+    let objects =
+        json!([{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine", "namespace": "default"}}]);
+    let text =
+        format!("account: \"999988887777\"\nregion: eu-west-1\nclusters: [{{name: other, objects: {objects}}}]\n");
+    std::fs::write(&seed, text).unwrap();
+    let mut command = program(&["sandbox", "-o", "json", "--seed", "world.yaml"], home.path());
+    keep_cache(&mut command);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let variables = tokio::task::spawn_blocking(move || {
+        let mut text = Vec::new();
+        let mut byte = [0];
+        while !text.ends_with(b"\n}\n") && stdout.read(&mut byte).unwrap() == 1 {
+            text.push(byte[0]);
+        }
+        serde_json::from_slice::<serde_json::Map<String, Value>>(&text).unwrap()
+    })
+    .await
+    .unwrap();
+    let mut plan = program(&["plan", "-o", "json"], home.path());
+    plan.envs(variables.iter().map(|(name, value)| (name, value.as_str().unwrap())));
+    let plan = Run::from(tokio::task::spawn_blocking(move || plan.output()).await.unwrap().unwrap()).expect(0).json();
+    assert_eq!(
+        (plan["target"]["cluster"].as_str(), plan["target"]["account"].as_str()),
+        (Some("other"), Some("999988887777"))
+    );
+
+    let kubeconfig = std::path::PathBuf::from(variables["KUBECONFIG"].as_str().unwrap());
+    assert!(kubeconfig.exists());
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let status = tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(!kubeconfig.parent().unwrap().exists(), "its folder is gone");
+}
