@@ -27,6 +27,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Make the wanted state; a second run changes nothing
     Apply(ApplyArgs),
+    /// Remove what `apply` made, in reverse order; refuses while load balancers or volumes depend on it
+    Destroy(DestroyArgs),
     /// Print the cluster's bearer token as an exec credential for kubectl and helm
     Token(TokenArgs),
     /// Start a simulated AWS and a real local control plane, alone or around one command
@@ -166,6 +168,23 @@ pub struct ApplyArgs {
     #[arg(short, long, env = "EKS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new())]
     pub yes: bool,
     /// The wanted state.
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// `destroy`.
+#[derive(Debug, Args)]
+pub struct DestroyArgs {
+    /// The cluster's name, instead of asking for it
+    #[arg(long, value_name = "NAME", help_heading = "Guards")]
+    pub confirm: Option<String>,
+    /// Go on although volumes of the EBS CSI driver exist; they stay in AWS
+    #[arg(long, help_heading = "Guards")]
+    pub leave_volumes: bool,
+    /// Not enough to destroy: the cluster's name is wanted (--confirm)
+    #[arg(short, long)]
+    pub yes: bool,
+    /// What was wanted; the same flags as for `apply`.
     #[command(flatten)]
     pub wanted: Wanted,
 }

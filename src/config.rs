@@ -13,6 +13,7 @@ use crate::cli::{Global, Wanted};
 use crate::component::{self, Component};
 use crate::config_file::{self, ChartSpec, ClusterBootstrap};
 use crate::error::{Error, Result};
+use crate::plan::StepId;
 use crate::validate;
 
 /// How long one step may wait by default: the time that `helm --wait` needs for image pulls on fresh nodes, twice.
@@ -146,6 +147,11 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// Whether `--only` and `--skip` leave a step in.
+    pub fn chooses(&self, step: &StepId) -> bool {
+        (self.only.is_empty() || self.only.contains(step.as_str())) && !self.skip.contains(step.as_str())
     }
 
     /// How long one step may wait.

@@ -20,6 +20,7 @@ use crate::read::eks::EksRead;
 use crate::read::iam::IamRead;
 use crate::read::kube::KubeRead;
 use crate::read::sts::{Caller, StsRead};
+use crate::read::tagging::TaggingRead;
 use crate::token::TokenSigner;
 use crate::validate;
 
@@ -115,6 +116,7 @@ pub async fn connect(config: Config, http_client: Option<SharedHttpClient>) -> R
         iam: IamRead::new(&aws),
         eks,
         sts,
+        tagging: TaggingRead::new(&aws),
         kube: KubeRead::connect(&kube).await?,
         charts: ChartRead::new(helm.clone()),
         facts: Arc::new(facts),

@@ -14,6 +14,7 @@ use crate::read::eks::EksRead;
 use crate::read::iam::IamRead;
 use crate::read::kube::KubeRead;
 use crate::read::sts::StsRead;
+use crate::read::tagging::TaggingRead;
 
 /// What `DescribeCluster` says, and who asks.
 #[derive(Debug, Clone)]
@@ -71,6 +72,8 @@ pub struct ReadContext {
     pub sts: StsRead,
     /// Kubernetes.
     pub kube: KubeRead,
+    /// Tags of every service.
+    pub tagging: TaggingRead,
     /// Charts, from a folder or a repository.
     pub charts: ChartRead,
 }

@@ -16,6 +16,7 @@ use crate::context::{ReadContext, WriteContext};
 use crate::error::{Error, Result, chain_of};
 use crate::event::{self, Announced, Event, Failure, Outcome, Remains};
 use crate::hint;
+use crate::left_behind;
 use crate::plan::{Action, Change, Goal, Plan, PlannedStep, StepId};
 use crate::retry::{self, BackOff};
 use crate::steps::Step;
@@ -109,6 +110,9 @@ impl Engine {
             ended.insert(id, outcome);
         }
         drop(running);
+        if plan.goal == Goal::Absent {
+            emit(Event::LeftBehind(Box::pin(left_behind::read(&self.read)).await));
+        }
         // Ops report themselves from inside the steps, past `emit`.
         summary.writes = progress.writes.load(Ordering::SeqCst);
         summary.seconds = began.elapsed().as_secs_f64();

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::left_behind::LeftBehind;
 use crate::plan::{Action, ResourceId, StepId, Target};
 use crate::summary::Summary;
 
@@ -57,6 +58,8 @@ pub enum Event {
         /// Since the step began.
         seconds: f64,
     },
+    /// What a destroy leaves in AWS, read back after its last step.
+    LeftBehind(LeftBehind),
     /// The run ended; nothing follows.
     RunFinished {
         /// Totals and exit code.

@@ -25,7 +25,8 @@ pub use difference::{ActionCounts, PolicyDifference, action_counts, diff, same_m
 pub use document::{Condition, Document, Effect, Grant, Kind, Principals, Statement, counted_len};
 pub use evaluation::evaluate_trust;
 pub use trust::{
-    AUDIENCE, SID, TrustPresence, WEB_IDENTITY_ACTION, find_trust, irsa_document, irsa_statement, merge_trust, subject,
+    AUDIENCE, SID, TrustPresence, WEB_IDENTITY_ACTION, find_trust, irsa_document, irsa_statement, merge_trust,
+    release_trust, subject, trusts_provider,
 };
 pub use verdict::{BroadTrust, Clause, ClauseKind, Decision, TrustRequest, TrustVerdict};
 

@@ -3,26 +3,16 @@
 use std::path::Path;
 
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
 
 use crate::cli::{ApplyArgs, Global, Output};
-use crate::commands::assess;
+use crate::commands::{assess, execute};
 use crate::config::Config;
-use crate::connect::{self, Connection};
-use crate::context::{ReadContext, WriteContext};
-use crate::engine::{Engine, Stop};
+use crate::connect;
 use crate::error::{Error, Result};
-use crate::event::Event;
 use crate::exit_code;
-use crate::op::helm::HelmWrite;
-use crate::op::iam::IamWrite;
-use crate::op::kube::KubeWrite;
 use crate::plan::{Goal, Plan};
-use crate::render::bars::Bars;
-use crate::render::lines::Lines;
 use crate::render::terminal::Terminal;
-use crate::render::{events, plan_json, plan_text};
-use crate::summary::Summary;
+use crate::render::{plan_json, plan_text};
 
 /// Runs the command.
 ///
@@ -65,13 +55,13 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: Terminal) -> Resul
             return Ok(exit_code::DONE);
         }
     }
-    let write = writers(&connection).await?;
+    let write = execute::writers(&connection).await?;
     // A helm that is missing or too old is to be known before anything is written.
     write.helm.check(assessed.plan.helm_ops()).await?;
     if assessed.plan.has_changes() && !args.yes {
         confirm(&assessed.plan, terminal)?;
     }
-    let summary = execute(connection.read, write, assessed, json, terminal).await?;
+    let summary = execute::execute(connection.read, write, assessed, json, terminal).await?;
     Ok(summary.exit_code)
 }
 
@@ -84,75 +74,6 @@ fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
         return Ok(());
     }
     refused("not confirmed; nothing was changed", "answer `y`, or pass --yes")
-}
-
-async fn writers(connection: &Connection) -> Result<WriteContext> {
-    let read = &connection.read;
-    Ok(WriteContext {
-        iam: IamWrite::new(&connection.aws),
-        kube: KubeWrite::connect(&connection.kube).await?,
-        helm: HelmWrite::new(
-            &read.config,
-            &read.facts,
-            &connection.kube,
-            connection.helm.clone(),
-            read.charts.clone(),
-            read.kube.clone(),
-        )?,
-    })
-}
-
-/// Runs a plan and draws its events.
-async fn execute(
-    read: ReadContext,
-    write: WriteContext,
-    assessed: assess::Assessed,
-    json: bool,
-    terminal: Terminal,
-) -> Result<Summary> {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let patience = read.config.timeout();
-    let engine = Engine { steps: assessed.steps, read, write, events: sender, stop: signals(terminal)?, patience };
-    let drawing = tokio::spawn(draw(receiver, json, terminal));
-    let summary = Box::pin(engine.run(&assessed.plan)).await;
-    drop(engine);
-    // The renderer ends with its channel; if it panicked, the run itself is still what it is.
-    let _ = drawing.await;
-    Ok(summary)
-}
-
-async fn draw(mut events: mpsc::UnboundedReceiver<Event>, json: bool, terminal: Terminal) {
-    let mut bars = Bars::new(terminal.err);
-    let mut lines = Lines::new(std::io::stderr(), terminal.err, terminal.quiet);
-    while let Some(event) = events.recv().await {
-        if json {
-            terminal.result(&events::json(&event));
-        } else if terminal.bars {
-            bars.event(&event);
-        } else {
-            lines.event(&event);
-        }
-    }
-}
-
-/// The first signal asks the engine to stop after the calls in flight; later ones only say that it is being done.
-fn signals(terminal: Terminal) -> Result<watch::Receiver<Option<Stop>>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|source| Error::io("listen for signals", source));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let (sender, receiver) = watch::channel(None);
-    tokio::spawn(async move {
-        loop {
-            let stop = tokio::select! {
-                _ = interrupt.recv() => Stop::Interrupted,
-                _ = terminate.recv() => Stop::Terminated,
-                () = sender.closed() => return,
-            };
-            terminal.message("\nstopping: finishing the calls in flight, nothing new is begun\n");
-            sender.send_if_modified(|current| current.is_none().then(|| *current = Some(stop)).is_some());
-        }
-    });
-    Ok(receiver)
 }
 
 /// Reads a saved plan: its configuration and its fingerprint.

@@ -29,11 +29,12 @@ pub struct Assessed {
 /// Only when the steps themselves are defective; failed reads are in [`Assessed::errors`].
 pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
     let all = steps::all(&cx.config, &cx.facts);
-    let edges: Vec<_> =
-        all.iter().map(|step| (step.id(), step.needs().into_iter().chain(step.after()).collect::<Vec<_>>())).collect();
-    let order = graph::sort(&edges)
+    let edges = Edges::new(&all, goal);
+    let listed: Vec<_> = all.iter().map(|step| (step.id(), edges.waits_for(&step.id()))).collect();
+    let order = graph::sort(&listed)
         .map_err(|source| Error::Io { what: "order the steps".to_owned(), source: std::io::Error::other(source) })?;
-    let chosen: Vec<_> = order.into_iter().map(|place| all[place].clone()).filter(|step| chosen(cx, step)).collect();
+    let chosen: Vec<_> =
+        order.into_iter().map(|place| all[place].clone()).filter(|step| cx.config.chooses(&step.id())).collect();
     let ids: BTreeSet<_> = chosen.iter().map(|step| step.id()).collect();
     let found = join_all(chosen.iter().map(|step| step.plan(cx, goal))).await;
 
@@ -48,8 +49,8 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
         let here = |needs: Vec<StepId>| needs.into_iter().filter(|need| ids.contains(need)).collect();
         planned.push(PlannedStep {
             id: step.id(),
-            needs: here(step.needs()),
-            after: here(step.after()),
+            needs: here(edges.needs.get(&step.id()).cloned().unwrap_or_default()),
+            after: here(edges.after.get(&step.id()).cloned().unwrap_or_default()),
             resource: step.resource(),
             assessment,
         });
@@ -68,9 +69,30 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
     Ok(Assessed { plan, steps: chosen.into_iter().map(|step| (step.id(), step)).collect(), errors })
 }
 
-fn chosen(cx: &ReadContext, step: &Arc<dyn Step>) -> bool {
-    let id = step.id();
-    (cx.config.only.is_empty() || cx.config.only.contains(id.as_str())) && !cx.config.skip.contains(id.as_str())
+/// Which steps wait for which; for `Absent` everything is turned round: what was made last goes first.
+#[derive(Default)]
+struct Edges {
+    needs: BTreeMap<StepId, Vec<StepId>>,
+    after: BTreeMap<StepId, Vec<StepId>>,
+}
+
+impl Edges {
+    fn new(steps: &[Arc<dyn Step>], goal: Goal) -> Edges {
+        let mut edges = Edges::default();
+        for step in steps {
+            for (map, others) in [(&mut edges.needs, step.needs()), (&mut edges.after, step.after())] {
+                for other in others {
+                    let (waiting, first) = if goal == Goal::Present { (step.id(), other) } else { (other, step.id()) };
+                    map.entry(waiting).or_default().push(first);
+                }
+            }
+        }
+        edges
+    }
+
+    fn waits_for(&self, step: &StepId) -> Vec<StepId> {
+        [&self.needs, &self.after].into_iter().filter_map(|map| map.get(step)).flatten().cloned().collect()
+    }
 }
 
 /// What nothing before it changes needs no proof: a second run is to do nothing.

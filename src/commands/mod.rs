@@ -2,6 +2,8 @@
 
 pub mod apply;
 pub mod assess;
+pub mod destroy;
+pub mod execute;
 pub mod plan;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
@@ -22,6 +24,7 @@ pub async fn run(cli: Cli, terminal: Terminal) -> Result<u8> {
     match cli.command {
         Command::Plan(args) => Box::pin(plan::run(&cli.global, &args, terminal)).await,
         Command::Apply(args) => Box::pin(apply::run(&cli.global, &args, terminal)).await,
+        Command::Destroy(args) => Box::pin(destroy::run(&cli.global, &args, terminal)).await,
         Command::Token(_) => token::run(&cli.global, terminal).await,
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => Box::pin(sandbox::run(&cli.global, args, terminal)).await,

@@ -21,7 +21,7 @@ use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
 use crate::read::chart::{ChartRead, ChartRef, ChartSource};
 use crate::read::kube::KubeRead;
-use crate::read::release::OUR_LABEL;
+use crate::read::release::{ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
 use crate::read::{release, rollout};
 
 /// What a release is to be.
@@ -53,7 +53,7 @@ pub enum HelmOp {
         /// The release.
         release: Box<ReleaseSpec>,
     },
-    /// `helm uninstall`, to clear away a first installation that never finished.
+    /// `helm uninstall`, to remove a release, or to clear away a first installation that never finished.
     Uninstall {
         /// Its namespace.
         namespace: String,
@@ -254,7 +254,9 @@ fn words(words: &[&str]) -> Vec<OsString> {
 }
 
 fn labels(release: &ReleaseSpec) -> String {
-    format!("{OUR_LABEL}={},eks-bootstrap.dev/managed-by={OUR_NAME}", cluster_label(&release.cluster_arn))
+    // What is taken over from someone else is marked, so that destroy gives it back instead of uninstalling it.
+    let adopted = if release.take_ownership { format!(",{ADOPTED_LABEL}=true") } else { String::new() };
+    format!("{OUR_LABEL}={},{MANAGED_BY_LABEL}={OUR_NAME}{adopted}", cluster_label(&release.cluster_arn))
 }
 
 async fn upgrade(release: &ReleaseSpec, helm: &HelmWrite, home: &Home) -> Result<Vec<OsString>> {

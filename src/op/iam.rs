@@ -55,6 +55,18 @@ pub enum IamOp {
     TagRole { role: String, tags: Tags },
     /// Attaches a managed policy to a role; idempotent.
     AttachRolePolicy { role: String, policy: String },
+    /// Detaches a managed policy from a role.
+    DetachRolePolicy { role: String, policy: String },
+    /// Deletes a role that nothing is attached to.
+    DeleteRole { role: String },
+    /// Takes tags off a role.
+    UntagRole { role: String, keys: Vec<String> },
+    /// Deletes a managed policy that is attached to nothing and has one version.
+    DeletePolicy { arn: String },
+    /// Takes tags off a managed policy.
+    UntagPolicy { arn: String, keys: Vec<String> },
+    /// Deletes an OIDC provider; roles that trust it do not hinder IAM.
+    DeleteOpenIdConnectProvider { arn: String },
 }
 
 /// IAM, for writing.
@@ -81,6 +93,10 @@ fn cli_tags(tags: &Tags) -> String {
     tags.iter().map(|(key, value)| quote(&format!("Key={key},Value={value}"))).collect::<Vec<_>>().join(" ")
 }
 
+fn cli_words(words: &[String]) -> String {
+    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+}
+
 impl IamOp {
     /// The call as IAM policies name it.
     pub fn call(&self) -> &'static str {
@@ -99,6 +115,12 @@ impl IamOp {
             IamOp::PutRolePermissionsBoundary { .. } => "iam:PutRolePermissionsBoundary",
             IamOp::TagRole { .. } => "iam:TagRole",
             IamOp::AttachRolePolicy { .. } => "iam:AttachRolePolicy",
+            IamOp::DetachRolePolicy { .. } => "iam:DetachRolePolicy",
+            IamOp::DeleteRole { .. } => "iam:DeleteRole",
+            IamOp::UntagRole { .. } => "iam:UntagRole",
+            IamOp::DeletePolicy { .. } => "iam:DeletePolicy",
+            IamOp::UntagPolicy { .. } => "iam:UntagPolicy",
+            IamOp::DeleteOpenIdConnectProvider { .. } => "iam:DeleteOpenIDConnectProvider",
         }
     }
 
@@ -169,6 +191,20 @@ impl IamOp {
             IamOp::TagRole { role, tags } => format!("tag-role --role-name {} --tags {}", quote(role), cli_tags(tags)),
             IamOp::AttachRolePolicy { role, policy } => {
                 format!("attach-role-policy --role-name {} --policy-arn {}", quote(role), quote(policy))
+            }
+            IamOp::DetachRolePolicy { role, policy } => {
+                format!("detach-role-policy --role-name {} --policy-arn {}", quote(role), quote(policy))
+            }
+            IamOp::DeleteRole { role } => format!("delete-role --role-name {}", quote(role)),
+            IamOp::UntagRole { role, keys } => {
+                format!("untag-role --role-name {} --tag-keys {}", quote(role), cli_words(keys))
+            }
+            IamOp::DeletePolicy { arn } => format!("delete-policy --policy-arn {}", quote(arn)),
+            IamOp::UntagPolicy { arn, keys } => {
+                format!("untag-policy --policy-arn {} --tag-keys {}", quote(arn), cli_words(keys))
+            }
+            IamOp::DeleteOpenIdConnectProvider { arn } => {
+                format!("delete-open-id-connect-provider --open-id-connect-provider-arn {}", quote(arn))
             }
         };
         format!("aws iam {words}")
@@ -243,6 +279,20 @@ impl IamOp {
             IamOp::TagRole { role, tags } => send!(client.tag_role().role_name(role).set_tags(Some(sdk_tags(tags)?))),
             IamOp::AttachRolePolicy { role, policy } => {
                 send!(client.attach_role_policy().role_name(role).policy_arn(policy))
+            }
+            IamOp::DetachRolePolicy { role, policy } => {
+                absent_is_done(send!(client.detach_role_policy().role_name(role).policy_arn(policy)))
+            }
+            IamOp::DeleteRole { role } => absent_is_done(send!(client.delete_role().role_name(role))),
+            IamOp::UntagRole { role, keys } => {
+                absent_is_done(send!(client.untag_role().role_name(role).set_tag_keys(Some(keys.clone()))))
+            }
+            IamOp::DeletePolicy { arn } => absent_is_done(send!(client.delete_policy().policy_arn(arn))),
+            IamOp::UntagPolicy { arn, keys } => {
+                absent_is_done(send!(client.untag_policy().policy_arn(arn).set_tag_keys(Some(keys.clone()))))
+            }
+            IamOp::DeleteOpenIdConnectProvider { arn } => {
+                absent_is_done(send!(client.delete_open_id_connect_provider().open_id_connect_provider_arn(arn)))
             }
         };
         outcome.map_err(Error::from)

@@ -3,7 +3,7 @@
 
 use http::Method;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::error::{Error, KubeError, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
@@ -21,6 +21,20 @@ pub enum KubeOp {
         object: Value,
         /// Whether conflicts are overridden.
         force: bool,
+    },
+    /// Deletes an object; what depends on it goes with it.
+    Delete {
+        /// The object.
+        object: ObjectRef,
+    },
+    /// Takes labels and annotations off an object and leaves everything else as it is.
+    Unmark {
+        /// The object.
+        object: ObjectRef,
+        /// Names of labels.
+        labels: Vec<String>,
+        /// Names of annotations.
+        annotations: Vec<String>,
     },
 }
 
@@ -47,6 +61,8 @@ impl KubeOp {
     pub fn call(&self) -> String {
         match self {
             KubeOp::Apply { object, .. } => format!("k8s:patch {}", ObjectRef::of(object).kind),
+            KubeOp::Delete { object } => format!("k8s:delete {}", object.kind),
+            KubeOp::Unmark { object, .. } => format!("k8s:patch {}", object.kind),
         }
     }
 
@@ -60,6 +76,12 @@ impl KubeOp {
                     quote(&object.to_string())
                 )
             }
+            KubeOp::Delete { object } => format!("kubectl delete {} --ignore-not-found", on_command_line(object)),
+            KubeOp::Unmark { object, labels, annotations } => format!(
+                "kubectl patch {} --type merge --patch {}",
+                on_command_line(object),
+                quote(&without_marks(labels, annotations).to_string())
+            ),
         }
     }
 
@@ -84,8 +106,33 @@ impl KubeOp {
                 kube.api.request(&operation, Method::PATCH, &path, kind, &body).await?.ok_or_else(unknown)?;
                 Ok(())
             }
+            // A kind or object that is not there needs no deletion and carries no marks: absent means done.
+            KubeOp::Delete { object } => {
+                let Some(path) = kube.paths.object(object).await? else { return Ok(()) };
+                let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
+                let operation = format!("delete {object}");
+                kube.api.request(&operation, Method::DELETE, &path, "application/json", &body).await.map(drop)
+            }
+            KubeOp::Unmark { object, labels, annotations } => {
+                let Some(path) = kube.paths.object(object).await? else { return Ok(()) };
+                let path = format!("{path}?fieldManager={OUR_NAME}");
+                let body = without_marks(labels, annotations);
+                let kind = "application/merge-patch+json";
+                kube.api.request(&format!("patch {object}"), Method::PATCH, &path, kind, &body).await.map(drop)
+            }
         }
     }
+}
+
+/// The merge patch that takes labels and annotations off.
+fn without_marks(labels: &[String], annotations: &[String]) -> Value {
+    let nulls = |names: &[String]| names.iter().map(|name| (name.clone(), Value::Null)).collect::<Map<_, _>>();
+    json!({"metadata": {"labels": nulls(labels), "annotations": nulls(annotations)}})
+}
+
+fn on_command_line(object: &ObjectRef) -> String {
+    let namespace = object.namespace.as_ref().map(|namespace| format!(" --namespace {namespace}"));
+    format!("{}/{}{}", object.kind.to_lowercase(), object.name, namespace.unwrap_or_default())
 }
 
 /// Charts leave `creationTimestamp: null` and empty `status` behind, which are not ours to set.
@@ -111,6 +158,19 @@ mod tests {
         assert_eq!(op.call(), "k8s:patch ServiceAccount");
         assert!(
             op.command().ends_with("kubectl apply --server-side --field-manager eks-bootstrap --force-conflicts -f -")
+        );
+    }
+
+    #[test]
+    fn removals_can_be_typed() {
+        let object = ObjectRef::new("v1", "ServiceAccount", "n", "x");
+        let delete = KubeOp::Delete { object: object.clone() };
+        assert_eq!(delete.call(), "k8s:delete ServiceAccount");
+        assert_eq!(delete.command(), "kubectl delete serviceaccount/x --namespace n --ignore-not-found");
+        let unmark = KubeOp::Unmark { object, labels: vec!["a".to_owned()], annotations: Vec::new() };
+        assert_eq!(
+            unmark.command(),
+            r#"kubectl patch serviceaccount/x --namespace n --type merge --patch '{"metadata":{"annotations":{},"labels":{"a":null}}}'"#
         );
     }
 

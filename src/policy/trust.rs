@@ -108,6 +108,22 @@ pub fn merge_trust(existing: &Document, wanted: &Statement) -> Document {
     merged
 }
 
+/// The trust policy without our statement: what [`merge_trust`] added is taken out, statements of others stay.
+pub fn release_trust(existing: &Document, wanted: &Statement) -> Document {
+    let mut released = existing.clone();
+    released.statements.retain(|statement| !is_ours(statement, wanted));
+    released
+}
+
+/// Whether a trust policy allows anything to identities of an OIDC provider.
+pub fn trusts_provider(trust: &Document, provider_arn: &str) -> bool {
+    let principal = format!("Federated:{provider_arn}");
+    trust.statements.iter().any(|statement| {
+        statement.effect == Effect::Allow
+            && statement.principal.as_ref().is_some_and(|principals| principals.each().contains(&principal))
+    })
+}
+
 /// Ours is a statement with our `Sid` for the provider of the wanted one. The same `Sid` with another provider is that of
 /// another cluster which shares the role.
 fn is_ours(statement: &Statement, wanted: &Statement) -> bool {

@@ -34,6 +34,15 @@ pub struct Role {
     pub tags: BTreeMap<String, String>,
 }
 
+/// A role of the account and whom it trusts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoleTrust {
+    /// Its name.
+    pub name: String,
+    /// Its trust policy; none where it cannot be understood.
+    pub trust: Option<Document>,
+}
+
 /// A managed policy without its document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManagedPolicy {
@@ -120,6 +129,71 @@ impl IamRead {
             );
             if !page.is_truncated() {
                 return Ok(Some(arns));
+            }
+            marker = page.marker;
+        }
+    }
+
+    /// Names of the inline policies of a role; none where the role does not exist.
+    pub async fn inline_policies(&self, role: &str) -> Result<Vec<String>> {
+        let (mut names, mut marker) = (Vec::new(), None);
+        loop {
+            let answer = self.client.list_role_policies().role_name(role).set_marker(marker).send().await;
+            let page = absent(answer.map_err(|error| AwsError::new("iam:ListRolePolicies", &error)))?;
+            let Some(page) = page else { return Ok(names) };
+            names.extend(page.policy_names().iter().cloned());
+            if !page.is_truncated() {
+                return Ok(names);
+            }
+            marker = page.marker;
+        }
+    }
+
+    /// Names of the instance profiles that hold a role; none where the role does not exist.
+    pub async fn instance_profiles(&self, role: &str) -> Result<Vec<String>> {
+        let (mut names, mut marker) = (Vec::new(), None);
+        loop {
+            let answer = self.client.list_instance_profiles_for_role().role_name(role).set_marker(marker).send().await;
+            let page = absent(answer.map_err(|error| AwsError::new("iam:ListInstanceProfilesForRole", &error)))?;
+            let Some(page) = page else { return Ok(names) };
+            names.extend(page.instance_profiles().iter().map(|profile| profile.instance_profile_name().to_owned()));
+            if !page.is_truncated() {
+                return Ok(names);
+            }
+            marker = page.marker;
+        }
+    }
+
+    /// Every role of the account with its trust policy.
+    pub async fn trusts(&self) -> Result<Vec<RoleTrust>> {
+        let (mut roles, mut marker) = (Vec::new(), None);
+        loop {
+            let answer = self.client.list_roles().set_marker(marker).send().await;
+            let page = answer.map_err(|error| AwsError::new("iam:ListRoles", &error))?;
+            roles.extend(page.roles().iter().map(|role| RoleTrust {
+                name: role.role_name().to_owned(),
+                trust: Document::from_url_encoded(role.assume_role_policy_document().unwrap_or_default()).ok(),
+            }));
+            if !page.is_truncated() {
+                return Ok(roles);
+            }
+            marker = page.marker;
+        }
+    }
+
+    /// Users, groups and roles to which a managed policy is attached, as `KIND/NAME`; none where it does not exist.
+    pub async fn policy_holders(&self, arn: &str) -> Result<BTreeSet<String>> {
+        let (mut holders, mut marker) = (BTreeSet::new(), None);
+        loop {
+            let answer = self.client.list_entities_for_policy().policy_arn(arn).set_marker(marker).send().await;
+            let page = absent(answer.map_err(|error| AwsError::new("iam:ListEntitiesForPolicy", &error)))?;
+            let Some(page) = page else { return Ok(holders) };
+            let name = |kind: &str, name: Option<&str>| format!("{kind}/{}", name.unwrap_or("?"));
+            holders.extend(page.policy_roles().iter().map(|role| name("role", role.role_name())));
+            holders.extend(page.policy_users().iter().map(|user| name("user", user.user_name())));
+            holders.extend(page.policy_groups().iter().map(|group| name("group", group.group_name())));
+            if !page.is_truncated() {
+                return Ok(holders);
             }
             marker = page.marker;
         }

@@ -8,3 +8,4 @@ pub mod kube;
 pub mod release;
 pub mod rollout;
 pub mod sts;
+pub mod tagging;

@@ -37,10 +37,19 @@ pub struct Release {
     pub changed_at: i64,
     /// The ARN of the cluster for which we installed it; none where someone else did.
     pub our_cluster: Option<String>,
+    /// Whether we took it, or objects in it, over from someone else.
+    pub adopted: bool,
+    /// The Secret that holds the record.
+    pub record: String,
 }
 
 /// The label that says that we installed a release; labels hold no colons, so it is a hash of the cluster's ARN.
 pub const OUR_LABEL: &str = "eks-bootstrap.dev/cluster";
+/// The label that says the same to people.
+pub const MANAGED_BY_LABEL: &str = "eks-bootstrap.dev/managed-by";
+/// The label that says that a release, or objects in it, belonged to someone else before; helm carries it over to every
+/// later revision.
+pub const ADOPTED_LABEL: &str = "eks-bootstrap.dev/adopted";
 
 /// All revisions of a release, newest first.
 ///
@@ -95,6 +104,8 @@ fn decode(secret: &Value, namespace: &str) -> Result<Release, String> {
         crds: crds(&record)?,
         changed_at: changed_at.map_or(0, jiff::Timestamp::as_second),
         our_cluster: label(OUR_LABEL),
+        adopted: label(ADOPTED_LABEL).is_some(),
+        record: secret["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
     })
 }
 

@@ -54,6 +54,7 @@ impl Bars {
                 }
             }
             Event::StepFinished { step, outcome, seconds } => self.finished(step, outcome, *seconds),
+            Event::LeftBehind(left) => self.above(&events::left_behind(left, self.styles)),
             Event::RunFinished { summary } => {
                 for (_, bar) in std::mem::take(&mut self.running) {
                     bar.finish_and_clear();

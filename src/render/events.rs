@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::event::{Event, Failure, Outcome, Remains};
+use crate::left_behind::LeftBehind;
 use crate::plan::StepId;
 use crate::render::plan_text::done;
 use crate::render::style::Styles;
@@ -81,6 +82,22 @@ pub fn failure(step: &StepId, failure: &Failure, took: f64, styles: Styles) -> S
     text
 }
 
+/// The proof at the end of a destroy.
+pub fn left_behind(left: &LeftBehind, styles: Styles) -> String {
+    let mut text = match (left.arns.len(), left.unread.is_empty()) {
+        (0, true) => format!("left in AWS: {}\n", styles.good("nothing")),
+        (0, false) => String::new(),
+        _ => format!("{}\n", styles.warn("left in AWS:")),
+    };
+    for arn in &left.arns {
+        let _ = writeln!(text, "  {arn}");
+    }
+    for error in &left.unread {
+        let _ = writeln!(text, "{} {error}", styles.warn("left in AWS: not known,"));
+    }
+    text
+}
+
 /// The last lines of a run.
 pub fn summary(summary: &Summary, styles: Styles) -> String {
     let parts = [
@@ -112,6 +129,17 @@ pub fn summary(summary: &Summary, styles: Styles) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_is_nothing_a_list_or_unknown() {
+        let text = |arns: &[&str], unread: &[&str]| {
+            let all = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            left_behind(&LeftBehind { arns: all(arns), unread: all(unread) }, Styles { on: false })
+        };
+        assert_eq!(text(&[], &[]), "left in AWS: nothing\n");
+        assert_eq!(text(&["arn:a"], &[]), "left in AWS:\n  arn:a\n");
+        assert_eq!(text(&[], &["denied"]), "left in AWS: not known, denied\n");
+    }
 
     #[test]
     fn durations_are_readable() {

@@ -58,6 +58,7 @@ impl<W: Write> Lines<W> {
                 format!("        {:width$}waiting {}  {message}\n", step, events::clock(*seconds), width = self.width)
             }
             Event::StepFinished { step, outcome, seconds } => self.finished(step, outcome, *seconds),
+            Event::LeftBehind(left) => events::left_behind(left, self.styles),
             Event::RunFinished { summary } => events::summary(summary, self.styles),
         }
     }

@@ -61,15 +61,21 @@ impl Terminal {
         }
     }
 
-    /// Asks a question that only `y` or `yes` affirms. The caller makes sure that someone can answer.
-    pub fn confirm(&self, question: &str) -> bool {
-        self.message(&format!("{question} [y/N] "));
+    /// Asks for a line of text; none at the end of input. The caller makes sure that someone can answer.
+    pub fn ask(&self, question: &str) -> Option<String> {
+        self.message(question);
         let mut answer = String::new();
-        // End of input is a no.
         let read = io::stdin().lock().read_line(&mut answer).unwrap_or(0);
         if read == 0 {
             self.message("\n");
         }
-        matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+        (read > 0).then(|| answer.trim().to_owned())
+    }
+
+    /// Asks a question that only `y` or `yes` affirms. The caller makes sure that someone can answer.
+    pub fn confirm(&self, question: &str) -> bool {
+        // End of input is a no.
+        let answer = self.ask(&format!("{question} [y/N] ")).unwrap_or_default();
+        matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes")
     }
 }

@@ -1,11 +1,14 @@
 //! A managed policy attached to a component's role. Other attachments are left alone.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
 use crate::op::Op;
-use crate::op::iam::IamOp;
+use crate::op::iam::{IamOp, Tags};
+use crate::owner::{self, Owner};
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::steps::Step;
 
@@ -24,6 +27,8 @@ pub struct AttachmentStep {
     pub role: String,
     /// The policy: any of these will do if it is attached already; else the first that exists is attached.
     pub policies: Vec<String>,
+    /// The cluster's ARN, to tell our tags for it from those for another.
+    pub cluster_arn: String,
     /// Whether the policies are AWS's, so that existence differs by partition and has to be asked.
     pub aws_managed: bool,
 }
@@ -46,6 +51,43 @@ impl AttachmentStep {
     }
 }
 
+/// What may be detached: everything of ours from a role that we made, and a policy that we made from any role.
+#[derive(Debug, Clone, Copy)]
+struct Made {
+    role: bool,
+    policy: bool,
+}
+
+impl AttachmentStep {
+    async fn absent(&self, cx: &ReadContext, attached: &BTreeSet<String>) -> Result<Assessment> {
+        let made = |tags: Option<&Tags>| {
+            tags.is_some_and(|tags| owner::of_tags(tags, &self.cluster_arn) == Owner::Ours { adopted: false })
+        };
+        let role = cx.iam.role(&self.role).await?;
+        let policy = if self.aws_managed { None } else { cx.iam.policy(&self.policies[0]).await? };
+        let made =
+            Made { role: made(role.as_ref().map(|role| &role.tags)), policy: made(policy.as_ref().map(|p| &p.tags)) };
+        Ok(self.absent_diff(attached, made))
+    }
+
+    fn absent_diff(&self, attached: &BTreeSet<String>, made: Made) -> Assessment {
+        let held: Vec<_> = self.policies.iter().filter(|arn| attached.contains(*arn)).collect();
+        if held.is_empty() {
+            return Assessment::keep("absent");
+        }
+        let names = held.iter().map(|arn| last_part(arn)).collect::<Vec<_>>().join(", ");
+        if !made.role && !made.policy {
+            return Assessment::skip(format!("{names} stays attached: neither it nor the role was made by us"));
+        }
+        let detach = |arn: &String| {
+            let fields = vec![FieldDiff::new("attachedPolicies", arn.clone(), None)];
+            let op = Op::Iam(IamOp::DetachRolePolicy { role: self.role.clone(), policy: arn.clone() });
+            Change { resource: self.resource(), fields, op }
+        };
+        Assessment::delete(format!("detach {names}"), held.into_iter().map(detach).collect())
+    }
+}
+
 fn last_part(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
@@ -64,8 +106,11 @@ impl Step for AttachmentStep {
         ResourceId(format!("iam/role/{}/attached-policy", self.role))
     }
 
-    async fn plan(&self, cx: &ReadContext, _goal: Goal) -> Result<Assessment> {
+    async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
         let attached = cx.iam.attached_policies(&self.role).await?.unwrap_or_default();
+        if goal == Goal::Absent {
+            return self.absent(cx, &attached).await;
+        }
         if let Some(arn) = self.policies.iter().find(|arn| attached.contains(*arn)) {
             return Ok(Assessment::keep(format!("{} attached", last_part(arn))));
         }
@@ -82,5 +127,36 @@ impl Step for AttachmentStep {
         let op = Op::Iam(IamOp::AttachRolePolicy { role: self.role.clone(), policy });
         let changes = vec![Change { resource: self.resource(), fields, op }];
         Ok(Assessment::create(format!("attach {name}"), changes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Action;
+
+    #[test]
+    fn what_we_did_not_make_stays_attached() {
+        let step = AttachmentStep {
+            id: StepId::new("iam.attachment.ebs"),
+            needs: Vec::new(),
+            role: "r".to_owned(),
+            policies: vec!["arn:v2".to_owned(), "arn:v1".to_owned()],
+            cluster_arn: "arn:c".to_owned(),
+            aws_managed: true,
+        };
+        let cases: [(&[&str], bool, bool, Action, usize); 6] = [
+            (&[], true, true, Action::Keep, 0),
+            (&["arn:other"], true, false, Action::Keep, 0),
+            (&["arn:v2", "arn:other"], true, false, Action::Delete, 1),
+            (&["arn:v2", "arn:v1"], true, false, Action::Delete, 2),
+            (&["arn:v2"], false, true, Action::Delete, 1),
+            (&["arn:v2"], false, false, Action::Skip, 0),
+        ];
+        for (place, (attached, role, policy, action, writes)) in cases.into_iter().enumerate() {
+            let attached = attached.iter().map(|arn| (*arn).to_owned()).collect();
+            let assessment = step.absent_diff(&attached, Made { role, policy });
+            assert_eq!((assessment.action, assessment.changes.len()), (action, writes), "case {place}");
+        }
     }
 }

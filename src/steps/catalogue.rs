@@ -56,14 +56,16 @@ pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
     if wanted.is_empty() {
         return steps;
     }
+    let builders: Vec<_> = wanted.iter().map(|component| Builder { component, config, facts }).collect();
+    let roles = builders.iter().map(Builder::role).filter(|role| config.chooses(&role.id)).collect();
     steps.push(Arc::new(OidcProviderStep {
+        roles,
         arn: facts.provider_arn(),
         issuer: facts.issuer.clone(),
         tags: our_tags(config, facts, None),
         cluster_arn: facts.arn.clone(),
     }));
-    for component in &wanted {
-        let builder = Builder { component, config, facts };
+    for builder in &builders {
         builder.iam(&mut steps);
     }
     // A component whose webhook is asked about every Service comes after all others.
@@ -115,44 +117,61 @@ impl Builder<'_> {
     /// Policy, role, attachment.
     fn iam(&self, steps: &mut Vec<Arc<dyn Step>>) {
         let Builder { component, config, facts } = self;
-        let named = component.configured(config).role_arn.is_some();
         let tags = our_tags(config, facts, Some(component));
         let mut attachment_needs = vec![self.id("iam.role")];
-        let (policies, aws_managed) = match component.permissions {
-            Permissions::Document(document) => {
-                let id = self.id("iam.policy");
-                attachment_needs.push(id.clone());
-                // Unknown partitions get the commercial one's document, with their own prefix in its ARNs.
-                if let Some(document) = document(&facts.partition) {
-                    steps.push(Arc::new(PolicyStep {
-                        adopt: self.adopts(&id),
-                        id,
-                        arn: component.policy_arn(config, facts),
-                        name: component.iam_name(config, facts),
-                        path: config.iam.path.clone(),
-                        description: format!("What the {} of EKS cluster {} may do", component.title, facts.cluster),
-                        document,
-                        tags: tags.clone(),
-                        cluster_arn: facts.arn.clone(),
-                    }));
-                }
-                (vec![component.policy_arn(config, facts)], false)
+        if let Permissions::Document(document) = component.permissions {
+            let id = self.id("iam.policy");
+            attachment_needs.push(id.clone());
+            // Unknown partitions get the commercial one's document, with their own prefix in its ARNs.
+            if let Some(document) = document(&facts.partition) {
+                steps.push(Arc::new(PolicyStep {
+                    adopt: self.adopts(&id),
+                    id,
+                    arn: component.policy_arn(config, facts),
+                    name: component.iam_name(config, facts),
+                    path: config.iam.path.clone(),
+                    description: format!("What the {} of EKS cluster {} may do", component.title, facts.cluster),
+                    document,
+                    tags,
+                    cluster_arn: facts.arn.clone(),
+                    role: self.role_name(),
+                }));
             }
+        }
+        steps.push(Arc::new(self.role()));
+        steps.push(Arc::new(AttachmentStep {
+            id: self.id("iam.attachment"),
+            needs: attachment_needs,
+            role: self.role_name(),
+            policies: self.policies(),
+            cluster_arn: facts.arn.clone(),
+            aws_managed: matches!(component.permissions, Permissions::AwsManaged(_)),
+        }));
+    }
+
+    /// ARNs of the policies, one of which is attached to the role.
+    fn policies(&self) -> Vec<String> {
+        let Builder { component, config, facts } = self;
+        match component.permissions {
+            Permissions::Document(_) => vec![component.policy_arn(config, facts)],
             Permissions::AwsManaged(paths) => {
-                let arn = |path: &&str| format!("arn:{}:iam::aws:policy/{path}", facts.partition);
-                (paths.iter().map(arn).collect(), true)
+                paths.iter().map(|path| format!("arn:{}:iam::aws:policy/{path}", facts.partition)).collect()
             }
-        };
+        }
+    }
+
+    fn role(&self) -> RoleStep {
+        let Builder { component, config, facts } = self;
         let id = self.id("iam.role");
         let issuer = facts.issuer.clone();
-        steps.push(Arc::new(RoleStep {
+        RoleStep {
             adopt: self.adopts(&id),
             id,
             name: self.role_name(),
             path: config.iam.path.clone(),
             description: format!("{} of EKS cluster {}", component.title, facts.cluster),
             permissions_boundary: config.iam.permissions_boundary.clone(),
-            tags,
+            tags: our_tags(config, facts, Some(component)),
             statement: policy::irsa_statement(
                 &facts.provider_arn(),
                 &issuer,
@@ -163,16 +182,10 @@ impl Builder<'_> {
             issuer,
             subject: component.subject(),
             cluster_arn: facts.arn.clone(),
-            named_by_user: named,
+            named_by_user: component.configured(config).role_arn.is_some(),
+            attached_by_us: self.policies(),
             documented: (component.documented_role, format!("--{}-role-arn", component.short)),
-        }));
-        steps.push(Arc::new(AttachmentStep {
-            id: self.id("iam.attachment"),
-            needs: attachment_needs,
-            role: self.role_name(),
-            policies,
-            aws_managed,
-        }));
+        }
     }
 
     /// Service account, proof, CRDs, release, proof.

@@ -1,6 +1,8 @@
 //! The CRDs of a chart, by server-side apply before the release: helm installs CRDs once and never upgrades them
 //! (<https://helm.sh/docs/chart_best_practices/custom_resource_definitions/>).
 //!
+//! They are never removed: with a CRD go all objects of its kind, whoever made them.
+//!
 //! Where the installed release already is the wanted version, its record holds the CRDs, so a finished cluster needs
 //! neither helm nor the chart repository.
 
@@ -163,7 +165,10 @@ impl Step for ChartCrdsStep {
         ResourceId(format!("CustomResourceDefinition/{}", self.chart.name))
     }
 
-    async fn plan(&self, cx: &ReadContext, _goal: Goal) -> Result<Assessment> {
+    async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
+        if goal == Goal::Absent {
+            return Ok(Assessment::skip("kept: deleting them would delete every object of their kinds"));
+        }
         let wanted = self.wanted(cx).await?;
         let references: Vec<_> = wanted.iter().map(ObjectRef::of).collect();
         let observed = try_join_all(references.iter().map(|reference| cx.kube.get(reference))).await?;

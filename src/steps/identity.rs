@@ -40,7 +40,10 @@ impl Step for IdentityStep {
         ResourceId(format!("ServiceAccount/{}/{}", self.namespace, self.service_account))
     }
 
-    async fn plan(&self, _cx: &ReadContext, _goal: Goal) -> Result<Assessment> {
+    async fn plan(&self, _cx: &ReadContext, goal: Goal) -> Result<Assessment> {
+        if goal == Goal::Absent {
+            return Ok(Assessment::skip("nothing to prove"));
+        }
         Ok(Assessment::prove("a token of the service account is exchanged for the role"))
     }
 

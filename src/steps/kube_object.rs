@@ -3,6 +3,8 @@
 //! Only what we set is compared: fields, labels and annotations of others are theirs. An object of someone else is used
 //! where what matters (its annotations and spec) is right, and blocked where it is not.
 
+mod absent;
+
 use async_trait::async_trait;
 use serde_json::Value;
 
@@ -155,18 +157,22 @@ impl Step for KubeObjectStep {
         ResourceId(self.reference().to_string())
     }
 
-    async fn plan(&self, cx: &ReadContext, _goal: Goal) -> Result<Assessment> {
-        Ok(self.diff(cx.kube.get(&self.reference()).await?.as_ref()))
+    async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
+        let observed = cx.kube.get(&self.reference()).await?;
+        Ok(match goal {
+            Goal::Present => self.diff(observed.as_ref()),
+            Goal::Absent => self.absent_diff(observed.as_ref()),
+        })
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::plan::Action;
     use serde_json::json;
 
-    fn step(adopt: bool) -> KubeObjectStep {
+    pub(in crate::steps) fn step(adopt: bool) -> KubeObjectStep {
         KubeObjectStep {
             id: StepId::new("k8s.service-account.lbc"),
             needs: Vec::new(),
@@ -175,7 +181,7 @@ mod tests {
         }
     }
 
-    fn account(managed_by: &str, role: &str) -> Value {
+    pub(in crate::steps) fn account(managed_by: &str, role: &str) -> Value {
         json!({
             "apiVersion": "v1",
             "kind": "ServiceAccount",

@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use crate::context::ReadContext;
 use crate::error::Result;
 use crate::op::iam::Tags;
+use crate::owner::tags;
 use crate::plan::{Assessment, FieldDiff, Goal, ResourceId, StepId};
 
 pub use catalogue::{all, ids};
@@ -58,6 +59,12 @@ pub trait Step: Send + Sync {
     async fn progress(&self, _cx: &ReadContext) -> Option<String> {
         None
     }
+}
+
+/// The keys of our own tags among `observed`; tags that the user asked for are the user's.
+fn our_tag_keys(observed: &Tags) -> Vec<String> {
+    let ours = [tags::MANAGED_BY, tags::CLUSTER, tags::COMPONENT, tags::ADOPTED_FROM];
+    observed.keys().filter(|key| ours.contains(&key.as_str())).cloned().collect()
 }
 
 /// The tags that are missing or differ, with their differences; tags that we do not set are not looked at.

@@ -10,12 +10,12 @@ use crate::context::ReadContext;
 use crate::error::Result;
 use crate::op::Op;
 use crate::op::iam::{IamOp, Tags};
-use crate::owner;
+use crate::owner::{self, Owner};
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
-use crate::policy::AUDIENCE;
+use crate::policy::{self, AUDIENCE, Document};
 use crate::read::iam::OidcProvider;
-use crate::steps::Step;
-use crate::steps::tag_diff;
+use crate::steps::role::RoleStep;
+use crate::steps::{Step, tag_diff};
 
 /// The step's id.
 pub const ID: StepId = StepId::new("iam.oidc-provider");
@@ -29,6 +29,8 @@ pub struct OidcProviderStep {
     pub issuer: String,
     /// Our tags and the user's.
     pub tags: Tags,
+    /// The roles that the same run looks after: what they trust after a destroy is known.
+    pub roles: Vec<RoleStep>,
     /// The cluster's ARN, to tell our tags for it from those for another.
     pub cluster_arn: String,
 }
@@ -76,6 +78,44 @@ impl OidcProviderStep {
     }
 }
 
+impl OidcProviderStep {
+    /// Roles that will still trust the provider once the roles of this run are deleted or given back.
+    async fn trusting(&self, cx: &ReadContext) -> Result<Vec<String>> {
+        let trusts = |trust: &Document| policy::trusts_provider(trust, &self.arn);
+        let mut trusting = Vec::new();
+        for role in cx.iam.trusts().await? {
+            // A trust policy that nobody can read may be one.
+            if !role.trust.as_ref().is_none_or(trusts) {
+                continue;
+            }
+            if let Some(step) = self.roles.iter().find(|step| step.name == role.name) {
+                let left = cx.iam.role(&role.name).await?.and_then(|role| step.trust_left(&role));
+                if !left.as_ref().is_some_and(trusts) {
+                    continue;
+                }
+            }
+            trusting.push(role.name);
+        }
+        Ok(trusting)
+    }
+
+    fn absent_diff(&self, owner: Owner, trusting: &[String]) -> Assessment {
+        let assessment = match (&owner, trusting) {
+            (Owner::Ours { .. }, []) => {
+                let fields = vec![FieldDiff::new("url", self.issuer.clone(), None)];
+                let op = IamOp::DeleteOpenIdConnectProvider { arn: self.arn.clone() };
+                Assessment::delete("ours, and no other role trusts it", vec![self.change(fields, op)])
+            }
+            (Owner::Ours { .. }, [role]) => Assessment::skip(format!("kept: role {role} trusts it")),
+            (Owner::Ours { .. }, [role, rest @ ..]) => {
+                Assessment::skip(format!("kept: role {role} and {} more trust it", rest.len()))
+            }
+            (other, _) => Assessment::skip(format!("belongs to {other}, left as it is")),
+        };
+        assessment.owned_by(owner)
+    }
+}
+
 #[async_trait]
 impl Step for OidcProviderStep {
     fn id(&self) -> StepId {
@@ -90,8 +130,18 @@ impl Step for OidcProviderStep {
         ResourceId(format!("iam/oidc-provider/{}", crate::names::issuer_host(&self.issuer)))
     }
 
-    async fn plan(&self, cx: &ReadContext, _goal: Goal) -> Result<Assessment> {
-        Ok(self.diff(cx.iam.oidc_provider(&self.arn).await?.as_ref()))
+    async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
+        let provider = cx.iam.oidc_provider(&self.arn).await?;
+        Ok(match (goal, &provider) {
+            (Goal::Present, _) => self.diff(provider.as_ref()),
+            (Goal::Absent, None) => Assessment::keep("absent"),
+            (Goal::Absent, Some(provider)) => {
+                let owner = owner::of_tags(&provider.tags, &self.cluster_arn);
+                // Nobody else's provider is ever deleted, so who trusts it makes no difference.
+                let trusting = if owner.is_ours() { self.trusting(cx).await? } else { Vec::new() };
+                self.absent_diff(owner, &trusting)
+            }
+        })
     }
 }
 
@@ -106,6 +156,7 @@ mod tests {
             arn: "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/AB".to_owned(),
             issuer: "https://oidc.eks.eu-west-1.amazonaws.com/id/AB".to_owned(),
             tags: Tags::from([(tags::MANAGED_BY.to_owned(), OUR_NAME.to_owned()), ("team".to_owned(), "a".to_owned())]),
+            roles: Vec::new(),
             cluster_arn: "arn:c".to_owned(),
         }
     }
@@ -115,6 +166,16 @@ mod tests {
             audiences: audiences.iter().map(|audience| (*audience).to_owned()).collect(),
             tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         }
+    }
+
+    #[test]
+    fn a_provider_that_others_need_or_made_stays() {
+        let role = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let action = |owner: Owner, names: &[&str]| step().absent_diff(owner, &role(names)).action;
+        assert_eq!(action(Owner::Ours { adopted: false }, &[]), Action::Delete);
+        assert_eq!(action(Owner::Ours { adopted: false }, &["x"]), Action::Skip);
+        assert_eq!(action(Owner::OtherCluster { arn: "arn:d".to_owned() }, &[]), Action::Skip);
+        assert_eq!(action(Owner::Unmarked, &[]), Action::Skip);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! five the oldest that is not in force goes first. A version with the wanted meaning that is already there is put in
 //! force again (<https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-versioning.html>).
 
+mod absent;
+
 use async_trait::async_trait;
 
 use crate::context::ReadContext;
@@ -14,6 +16,7 @@ use crate::owner::{self, Owner, tags};
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::policy::{self, Document};
 use crate::read::iam::PolicyVersion;
+use crate::steps::policy::absent::Found;
 use crate::steps::{Step, tag_diff};
 
 /// How many versions IAM keeps.
@@ -38,6 +41,8 @@ pub struct PolicyStep {
     pub tags: Tags,
     /// The cluster's ARN.
     pub cluster_arn: String,
+    /// The role that it is attached to by us.
+    pub role: String,
     /// Whether the policy may be taken over.
     pub adopt: bool,
 }
@@ -61,6 +66,13 @@ impl PolicyStep {
             }
         }
         Ok(Some(Observed { tags: found.tags, document, versions }))
+    }
+
+    async fn found(&self, cx: &ReadContext) -> Result<Option<Found>> {
+        let Some(policy) = cx.iam.policy(&self.arn).await? else { return Ok(None) };
+        let (versions, holders) =
+            futures::try_join!(cx.iam.policy_versions(&self.arn), cx.iam.policy_holders(&self.arn))?;
+        Ok(Some(Found { tags: policy.tags, versions, holders }))
     }
 
     fn change(&self, fields: Vec<FieldDiff>, op: IamOp) -> Change {
@@ -167,13 +179,16 @@ impl Step for PolicyStep {
         ResourceId(format!("iam/policy/{}", self.name))
     }
 
-    async fn plan(&self, cx: &ReadContext, _goal: Goal) -> Result<Assessment> {
+    async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
+        if goal == Goal::Absent {
+            return Ok(self.absent_diff(self.found(cx).await?.as_ref()));
+        }
         Ok(self.diff(self.observe(cx).await?.as_ref()))
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::owner::OUR_NAME;
     use crate::plan::Action;
@@ -185,11 +200,11 @@ mod tests {
         Document::parse(&serde_json::json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()).unwrap()
     }
 
-    fn our_tags() -> Tags {
+    pub(in crate::steps) fn our_tags() -> Tags {
         Tags::from([(tags::MANAGED_BY.to_owned(), OUR_NAME.to_owned()), (tags::CLUSTER.to_owned(), CLUSTER.to_owned())])
     }
 
-    fn step(adopt: bool) -> PolicyStep {
+    pub(in crate::steps) fn step(adopt: bool) -> PolicyStep {
         PolicyStep {
             id: StepId::new("iam.policy.lbc"),
             arn: "arn:aws:iam::111122223333:policy/p".to_owned(),
@@ -199,6 +214,7 @@ mod tests {
             document: document(&["ec2:DescribeVpcs", "ec2:DescribeSubnets"]),
             tags: our_tags(),
             cluster_arn: CLUSTER.to_owned(),
+            role: "r".to_owned(),
             adopt,
         }
     }

@@ -4,6 +4,8 @@
 //! an equal name alone says nothing. Helm refuses to touch a release that is `pending-*` (helm/helm#12516), so that is a
 //! state of its own with a planned way out. A release by someone else is used where it fits and blocked where it does not.
 
+mod absent;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -156,15 +158,23 @@ impl ReleaseStep {
         Assessment::blocked(&self.id, owner, reason)
     }
 
+    /// A refusal where a run of helm has not finished and is young enough to be still going on.
+    fn still_at_work(&self, latest: &Release, now: i64) -> Option<Assessment> {
+        let age = now.saturating_sub(latest.changed_at);
+        let limit = i64::try_from(self.release.timeout_seconds).unwrap_or(i64::MAX);
+        if age >= limit || !latest.status.starts_with("pending-") {
+            return None;
+        }
+        let reason = format!("another helm has left it {} {age} s ago and may still be at work", latest.status);
+        let owner = Owner::Helm { release: self.name() };
+        let mend = format!("wait until it is {limit} s old, or pass a shorter --timeout");
+        Some(Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) })
+    }
+
     /// The way out of a run of helm that never finished.
     fn free(&self, latest: &Release, observed: &Observed) -> Assessment {
-        let age = observed.now.saturating_sub(latest.changed_at);
-        let limit = i64::try_from(self.release.timeout_seconds).unwrap_or(i64::MAX);
-        if age < limit && latest.status != "uninstalling" {
-            let reason = format!("another helm has left it {} {age} s ago and may still be at work", latest.status);
-            let owner = Owner::Helm { release: self.name() };
-            let mend = format!("wait until it is {limit} s old, or pass a shorter --timeout");
-            return Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) };
+        if let Some(blocked) = self.still_at_work(latest, observed.now) {
+            return blocked;
         }
         let status = FieldDiff::new("status", latest.status.clone(), "deployed".to_owned());
         let sound = observed
@@ -282,7 +292,10 @@ impl Step for ReleaseStep {
         ResourceId(format!("helm/{}", self.name()))
     }
 
-    async fn plan(&self, cx: &ReadContext, _goal: Goal) -> Result<Assessment> {
+    async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
+        if goal == Goal::Absent {
+            return Ok(self.absent_diff(&self.observe(cx).await?));
+        }
         let assessment = self.diff(&self.observe(cx).await?);
         if assessment.changes.iter().any(|change| matches!(change.op, Op::Helm(HelmOp::Upgrade { .. }))) {
             // A chart that is not there is to be known before anything is written.
@@ -300,7 +313,7 @@ impl Step for ReleaseStep {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::plan::Action;
     use crate::read::chart::{ChartRef, ChartSource};
@@ -308,7 +321,7 @@ mod tests {
 
     const CLUSTER: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/demo";
 
-    fn step(adopt: bool) -> ReleaseStep {
+    pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
         ReleaseStep {
             id: StepId::new("helm.ebs"),
             needs: Vec::new(),
@@ -334,7 +347,7 @@ mod tests {
         }
     }
 
-    fn revision(revision: u64, status: &str) -> Release {
+    pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
         Release {
             revision,
             status: status.to_owned(),
@@ -345,10 +358,12 @@ mod tests {
             crds: Vec::new(),
             changed_at: 0,
             our_cluster: Some(cluster_label(CLUSTER)),
+            adopted: false,
+            record: "sh.helm.release.v1.x.v1".to_owned(),
         }
     }
 
-    fn observed(history: Vec<Release>) -> Observed {
+    pub(super) fn observed(history: Vec<Release>) -> Observed {
         let rollout = Rollout { ready: true, ..Rollout::default() };
         Observed { history, missing: Vec::new(), rollout, foreign: Vec::new(), addon: None, now: 10_000 }
     }

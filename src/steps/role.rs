@@ -4,6 +4,8 @@
 //! (`--lbc-role-arn`) gets that statement too and nothing else: it stays the user's.
 //! <https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html>
 
+mod absent;
+
 use std::fmt::Write as _;
 
 use async_trait::async_trait;
@@ -17,6 +19,7 @@ use crate::plan::{Action, Assessment, Change, FieldDiff, Goal, ResourceId, StepI
 use crate::policy::{self, Document, Statement, TrustRequest, TrustVerdict};
 use crate::read::iam::Role;
 use crate::steps::policy::adopted_from;
+use crate::steps::role::absent::Hangers;
 use crate::steps::{Step, oidc_provider, tag_diff};
 
 /// A role for one service account.
@@ -48,6 +51,8 @@ pub struct RoleStep {
     pub named_by_user: bool,
     /// Whether a role of that name may be taken over.
     pub adopt: bool,
+    /// ARNs of the policies that the component's attachment step attaches and detaches.
+    pub attached_by_us: Vec<String>,
     /// The name that AWS's documentation gives to such a role, and the flag that uses it.
     pub documented: (&'static str, String),
 }
@@ -66,6 +71,17 @@ impl RoleStep {
             subject: self.subject.clone(),
         };
         policy::evaluate_trust(trust, &request)
+    }
+
+    async fn hangers(&self, cx: &ReadContext) -> Result<Hangers> {
+        let (attached, inline, profiles) = futures::try_join!(
+            cx.iam.attached_policies(&self.name),
+            cx.iam.inline_policies(&self.name),
+            cx.iam.instance_profiles(&self.name),
+        )?;
+        let policies =
+            attached.unwrap_or_default().into_iter().filter(|arn| !self.attached_by_us.contains(arn)).collect();
+        Ok(Hangers { policies, inline, profiles })
     }
 
     fn create(&self) -> Assessment {
@@ -187,8 +203,12 @@ impl Step for RoleStep {
         ResourceId(format!("iam/role/{}", self.name))
     }
 
-    async fn plan(&self, cx: &ReadContext, _goal: Goal) -> Result<Assessment> {
+    async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
         let role = cx.iam.role(&self.name).await?;
+        if goal == Goal::Absent {
+            let hangers = self.hangers(cx).await?;
+            return Ok(self.absent_diff(role.as_ref(), &hangers));
+        }
         let mut assessment = self.diff(role.as_ref());
         if assessment.action == Action::Create {
             // People who followed the documentation have such a role; it is offered, never changed unasked.
@@ -203,7 +223,7 @@ impl Step for RoleStep {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::owner::OUR_NAME;
 
@@ -211,11 +231,11 @@ mod tests {
     const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/AB";
     const PROVIDER: &str = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/AB";
 
-    fn our_tags() -> Tags {
+    pub(in crate::steps) fn our_tags() -> Tags {
         Tags::from([(tags::MANAGED_BY.to_owned(), OUR_NAME.to_owned()), (tags::CLUSTER.to_owned(), CLUSTER.to_owned())])
     }
 
-    fn step() -> RoleStep {
+    pub(in crate::steps) fn step() -> RoleStep {
         RoleStep {
             id: StepId::new("iam.role.lbc"),
             name: "r".to_owned(),
@@ -230,6 +250,7 @@ mod tests {
             cluster_arn: CLUSTER.to_owned(),
             named_by_user: false,
             adopt: false,
+            attached_by_us: Vec::new(),
             documented: ("AmazonEKSLoadBalancerControllerRole", "--lbc-role-arn".to_owned()),
         }
     }
@@ -238,7 +259,7 @@ mod tests {
         policy::irsa_statement(PROVIDER, ISSUER, "kube-system", service_account)
     }
 
-    fn role(trust: Document, tags: Tags) -> Role {
+    pub(in crate::steps) fn role(trust: Document, tags: Tags) -> Role {
         Role {
             arn: "arn:aws:iam::111122223333:role/r".to_owned(),
             path: "/".to_owned(),

@@ -38,7 +38,10 @@ impl Step for WebhookStep {
         ResourceId(format!("Service/{}/{}", self.namespace, self.service))
     }
 
-    async fn plan(&self, _cx: &ReadContext, _goal: Goal) -> Result<Assessment> {
+    async fn plan(&self, _cx: &ReadContext, goal: Goal) -> Result<Assessment> {
+        if goal == Goal::Absent {
+            return Ok(Assessment::skip("nothing to prove"));
+        }
         Ok(Assessment::prove("the admission webhook answers a dry-run Service"))
     }
 

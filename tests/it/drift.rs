@@ -31,20 +31,7 @@ struct World<'a> {
 
 impl World<'_> {
     async fn of(lab: &Lab) -> World<'_> {
-        let key = lab.sandbox.simulator.access_key();
-        let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-            .region("eu-west-1")
-            .http_client(lab.sandbox.simulator.http_client())
-            .credentials_provider(aws_credential_types::Credentials::new(
-                key.access_key_id,
-                key.secret_access_key,
-                None,
-                None,
-                "test",
-            ))
-            .load()
-            .await;
-        let iam = Iam::new(&config);
+        let iam = lab.iam().await;
         let role = async |component: &str| {
             let roles = iam.list_roles().send().await.unwrap();
             let ours = |name: &str| name.contains(component);

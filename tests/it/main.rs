@@ -9,6 +9,8 @@ mod contract;
 #[cfg(feature = "sandbox")]
 mod control_plane;
 #[cfg(feature = "sandbox")]
+mod destroy;
+#[cfg(feature = "sandbox")]
 mod drift;
 #[cfg(feature = "sandbox")]
 mod errors;

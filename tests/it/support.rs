@@ -172,6 +172,24 @@ impl Lab {
         output.into()
     }
 
+    /// IAM of the simulated AWS, for changing the world with another tool.
+    pub(crate) async fn iam(&self) -> aws_sdk_iam::Client {
+        let key = self.sandbox.simulator.access_key();
+        let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
+            .region("eu-west-1")
+            .http_client(self.sandbox.simulator.http_client())
+            .credentials_provider(aws_credential_types::Credentials::new(
+                key.access_key_id,
+                key.secret_access_key,
+                None,
+                None,
+                "test",
+            ))
+            .load()
+            .await;
+        aws_sdk_iam::Client::new(&config)
+    }
+
     /// AWS calls since the last [`Lab::forget`] that wrote.
     pub(crate) fn aws_writes(&self) -> Vec<String> {
         writes(&self.sandbox.simulator)

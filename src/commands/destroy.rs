@@ -1,0 +1,122 @@
+//! `destroy`: removes what is ours in reverse order, after guards, and ends with a proof read from AWS.
+
+use crate::cli::{DestroyArgs, Global, Output};
+use crate::commands::assess::{self, Assessed};
+use crate::commands::execute;
+use crate::component::{self, Component};
+use crate::config::Config;
+use crate::connect;
+use crate::context::ReadContext;
+use crate::error::{Error, Result};
+use crate::plan::{Action, Goal, Plan};
+use crate::render::terminal::Terminal;
+use crate::render::{events, plan_text};
+use crate::{dependants, exit_code, left_behind};
+
+/// So many dependants are named; the rest is counted.
+const SHOWN: usize = 20;
+
+/// Runs the command.
+///
+/// # Errors
+/// Whatever kept the run from beginning; failures of steps are told as they happen and in the exit code.
+pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Result<u8> {
+    if global.output == Output::Commands {
+        return Err(Error::Usage {
+            message: "destroy has no output form `commands`".to_owned(),
+            mend: "leave --output out: the plan names every call before anything is asked".to_owned(),
+        });
+    }
+    let config = Config::resolve(global, &args.wanted)?;
+    if let Some(name) = args.confirm.as_ref().filter(|name| **name != config.cluster) {
+        return Err(refused(
+            format!("not confirmed: --confirm says `{name}`, the cluster is `{}`", config.cluster),
+            format!("pass --confirm {}", config.cluster),
+        ));
+    }
+    let connection = connect::connect(config, None).await?;
+    let mut assessed = assess::assess(&connection.read, Goal::Absent).await?;
+    if let Err(refusal) = guards(&connection.read, &mut assessed, args).await {
+        terminal.note(&plan_text::of(&assessed.plan, terminal.err));
+        return Err(refusal);
+    }
+    let json = global.output == Output::Json;
+    let plan = &assessed.plan;
+    if !json {
+        if !plan.has_changes() {
+            let counts = plan_text::totals(&plan.counts());
+            terminal.result(&format!("nothing to do: {} holds nothing of ours ({counts})\n", plan.target.cluster));
+            let left = Box::pin(left_behind::read(&connection.read)).await;
+            terminal.result(&events::left_behind(&left, terminal.out));
+            return Ok(exit_code::DONE);
+        }
+        if !terminal.quiet {
+            terminal.result(&plan_text::of(plan, terminal.out));
+        }
+    }
+    let write = execute::writers(&connection).await?;
+    write.helm.check(plan.helm_ops()).await?;
+    if plan.has_changes() && args.confirm.is_none() {
+        confirm(plan, terminal)?;
+    }
+    let summary = execute::execute(connection.read, write, assessed, json, terminal).await?;
+    Ok(summary.exit_code)
+}
+
+/// Everything that must be so before anything is removed.
+async fn guards(cx: &ReadContext, assessed: &mut Assessed, args: &DestroyArgs) -> Result<()> {
+    assess::applicable(assessed)?;
+    let unknown = assessed.plan.steps.iter().find(|step| step.assessment.action == Action::Unknown);
+    if let Some(step) = unknown {
+        return Err(refused(
+            format!("{}: {}, and its record is gone; nothing was changed", step.id, step.assessment.reason),
+            format!("delete what is left by hand, or install it again with `apply`, or pass --skip {}", step.id),
+        ));
+    }
+    let removed = |component: &Component| {
+        let suffix = format!(".{}", component.short);
+        let steps = assessed.plan.steps.iter().filter(|step| step.id.as_str().ends_with(&suffix));
+        steps.into_iter().any(|step| step.assessment.action.writes())
+    };
+    if removed(&component::LOAD_BALANCER_CONTROLLER) {
+        let mend = "delete them while the controller still runs, wait until they are gone, then run the same command";
+        nothing_depends(component::LOAD_BALANCER_CONTROLLER, dependants::of_load_balancers(&cx.kube).await?, mend)?;
+    }
+    if removed(&component::EBS_CSI_DRIVER) && !args.leave_volumes {
+        let mend = "delete their claims while the driver still runs, or pass --leave-volumes to keep them in AWS";
+        nothing_depends(component::EBS_CSI_DRIVER, dependants::volumes(&cx.kube).await?, mend)?;
+    }
+    Ok(())
+}
+
+fn nothing_depends(on: Component, dependants: Vec<String>, mend: &str) -> Result<()> {
+    if dependants.is_empty() {
+        return Ok(());
+    }
+    let more = dependants.len().saturating_sub(SHOWN);
+    let mut names = dependants;
+    names.truncate(SHOWN);
+    if more > 0 {
+        names.push(format!("and {more} more"));
+    }
+    let what = format!("still depend on the {}; nothing was changed:\n  {}", on.title, names.join("\n  "));
+    Err(refused(what, mend.to_owned()))
+}
+
+fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
+    let name = &plan.target.cluster;
+    let mend = format!("pass --confirm {name}");
+    if !terminal.interactive {
+        let what = "not confirmed: nobody can be asked without a terminal, and --yes is not enough to destroy";
+        return Err(refused(what.to_owned(), mend));
+    }
+    let question = format!("\nRemove all this from {name}? Type the cluster's name to confirm: ");
+    if terminal.ask(&question).as_deref() == Some(name.as_str()) {
+        return Ok(());
+    }
+    Err(refused("not confirmed; nothing was changed".to_owned(), format!("type `{name}`, or {mend}")))
+}
+
+fn refused(what: String, mend: String) -> Error {
+    Error::Refused { what, mend }
+}

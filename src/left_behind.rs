@@ -1,0 +1,70 @@
+//! What a destroy leaves in AWS, read back from AWS: IAM objects of ours, and what the controllers made for the cluster.
+//!
+//! Called by the engine at the end of a destroy and by the command where there was nothing to do. It decides nothing and
+//! deletes nothing; the list is what a person has to look at.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::component::{self, Permissions};
+use crate::context::ReadContext;
+use crate::error::Result;
+use crate::op::iam::Tags;
+use crate::owner::{self, Owner};
+
+/// What is left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LeftBehind {
+    /// ARNs, sorted.
+    pub arns: Vec<String>,
+    /// What could not be read; then the list may be incomplete.
+    pub unread: Vec<String>,
+}
+
+/// Asks AWS.
+pub async fn read(cx: &ReadContext) -> LeftBehind {
+    let mut left = BTreeSet::new();
+    let mut unread = Vec::new();
+    for found in [iam(cx).await, of_controllers(cx).await] {
+        match found {
+            Ok(arns) => left.extend(arns),
+            Err(error) => unread.push(error.to_string()),
+        }
+    }
+    LeftBehind { arns: left.into_iter().collect(), unread }
+}
+
+/// Provider, roles and policies that we made for this cluster, whether their components are wanted now or not.
+async fn iam(cx: &ReadContext) -> Result<Vec<String>> {
+    let (config, facts) = (cx.config.as_ref(), cx.facts.as_ref());
+    let made = |tags: &Tags| owner::of_tags(tags, &facts.arn) == Owner::Ours { adopted: false };
+    let mut left = Vec::new();
+    let provider = facts.provider_arn();
+    if cx.iam.oidc_provider(&provider).await?.is_some_and(|provider| made(&provider.tags)) {
+        left.push(provider);
+    }
+    for component in component::ALL {
+        let role = cx.iam.role(&component.iam_name(config, facts)).await?;
+        left.extend(role.filter(|role| made(&role.tags)).map(|role| role.arn));
+        if matches!(component.permissions, Permissions::Document(_)) {
+            let arn = component.policy_arn(config, facts);
+            let policy = cx.iam.policy(&arn).await?;
+            left.extend(policy.filter(|policy| made(&policy.tags)).map(|_| arn));
+        }
+    }
+    Ok(left)
+}
+
+/// Load balancers with what belongs to them, by the load balancer controller's tag; volumes, by the EBS driver's tag and by
+/// the one that older drivers and the in-tree plugin set, which others than volumes carry too.
+async fn of_controllers(cx: &ReadContext) -> Result<Vec<String>> {
+    let cluster = &cx.facts.cluster;
+    let owned = format!("kubernetes.io/cluster/{cluster}");
+    let (balancers, volumes, older) = futures::try_join!(
+        cx.tagging.tagged("elbv2.k8s.aws/cluster", cluster, None),
+        cx.tagging.tagged("ebs.csi.aws.com/cluster-name", cluster, None),
+        cx.tagging.tagged(&owned, "owned", Some("ec2:volume")),
+    )?;
+    Ok(balancers.into_iter().chain(volumes).chain(older).collect())
+}
