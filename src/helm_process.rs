@@ -21,6 +21,9 @@ pub static OLDEST: Version = Version::new(3, 14, 0);
 /// The first helm that takes over objects of others when told to (`--take-ownership`).
 pub static OLDEST_THAT_ADOPTS: Version = Version::new(3, 17, 0);
 
+/// Variables of helm's that say how to sign in to registries; those stay.
+const REGISTRY: [&str; 2] = ["HELM_REGISTRY_CONFIG", "HELM_REPOSITORY_CONFIG"];
+
 /// How much of helm's last words is shown.
 const LAST_WORDS: usize = 2000;
 
@@ -138,7 +141,8 @@ async fn version(path: &Path) -> Result<Version> {
     let home = Home::new()?;
     let text = run(path, "version", &["version".into(), "--template".into(), "{{.Version}}".into()], &home).await?;
     let number = text.trim().trim_start_matches('v');
-    Version::parse(number).map_err(|_| Error::HelmFailed {
+    // A helm that was made by a plain `go install` knows only `v4.0`.
+    Version::parse(number).or_else(|_| Version::parse(&format!("{number}.0"))).map_err(|_| Error::HelmFailed {
         command: "version".to_owned(),
         message: format!("`{}` is not a version", text.trim()),
         seen: None,
@@ -149,7 +153,10 @@ async fn version(path: &Path) -> Result<Version> {
 async fn run(path: &Path, command: &str, arguments: &[OsString], home: &Home) -> Result<String> {
     let mut child = tokio::process::Command::new(path);
     // Variables of helm's own would change what the flags say; proxies and registry logins stay.
-    for name in crate::config::variable_names().into_iter().filter(|name| name.starts_with("HELM_")) {
+    for name in crate::config::variable_names()
+        .into_iter()
+        .filter(|name| name.starts_with("HELM_") && !REGISTRY.contains(&name.as_str()))
+    {
         child.env_remove(name);
     }
     child

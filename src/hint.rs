@@ -35,7 +35,7 @@ pub fn of(error: &Error) -> Option<String> {
                 .to_owned()
         }
         Error::ApiServerUnreachable { private_only: false, .. } => {
-            "check the network, HTTPS_PROXY and the cluster's publicAccessCidrs".to_owned()
+            "check the network and the cluster's publicAccessCidrs".to_owned()
         }
         Error::HelmNotFound { .. } => {
             "install Helm 3.14 or newer (https://helm.sh/docs/intro/install), or name the binary with --helm".to_owned()

@@ -179,6 +179,10 @@ fn limits(config: &mut kube::Config) {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.read_timeout = Some(READ_TIMEOUT);
     config.write_timeout = Some(READ_TIMEOUT);
+    // Else the time that a connection lay idle counts against the next answer.
+    config.reset_reader_on_write = true;
+    // Else every request is repeated, writes too; what is worth another try is decided here and in `retry.rs`.
+    config.default_retry = false;
 }
 
 fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Cause> {

@@ -23,7 +23,7 @@ pub struct Transient {
 }
 
 /// All errors that are worth another try.
-pub const TRANSIENT: [Transient; 6] = [
+pub const TRANSIENT: [Transient; 5] = [
     Transient {
         call: "iam:AttachRolePolicy",
         code: "NoSuchEntity",
@@ -32,7 +32,6 @@ pub const TRANSIENT: [Transient; 6] = [
     Transient { call: "iam:Delete", code: "DeleteConflict", reason: "what hung on it was taken off a moment ago" },
     Transient { call: "iam:", code: "ConcurrentModification", reason: "IAM is still busy with the last change" },
     Transient { call: "iam:", code: "EntityTemporarilyUnmodifiable", reason: "IAM is still busy with the last change" },
-    Transient { call: "", code: "Conflict", reason: "the object changed between read and write" },
     Transient { call: "", code: "ServiceUnavailable", reason: "the service is starting or overloaded" },
 ];
 

@@ -45,7 +45,8 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Res
     if !json {
         if !plan.has_changes() {
             let counts = plan_text::totals(&plan.counts());
-            terminal.result(&format!("nothing to do: {} holds nothing of ours ({counts})\n", plan.target.cluster));
+            terminal
+                .result(&format!("nothing to do: nothing is left to remove from {} ({counts})\n", plan.target.cluster));
             let left = Box::pin(left_behind::read(&connection.read)).await;
             terminal.result(&events::left_behind(&left, terminal.out));
             return Ok(exit_code::DONE);
@@ -78,29 +79,37 @@ async fn guards(cx: &ReadContext, assessed: &mut Assessed, args: &DestroyArgs) -
         let steps = assessed.plan.steps.iter().filter(|step| step.id.as_str().ends_with(&suffix));
         steps.into_iter().any(|step| step.assessment.action.writes())
     };
+    // All that stands in the way is told at once.
+    let (mut found, mut mends) = (Vec::new(), Vec::new());
     if removed(&component::LOAD_BALANCER_CONTROLLER) {
-        let mend = "delete them while the controller still runs, wait until they are gone, then run the same command";
-        nothing_depends(component::LOAD_BALANCER_CONTROLLER, dependants::of_load_balancers(&cx.kube).await?, mend)?;
+        let objects = dependants::of_load_balancers(&cx.kube).await?;
+        if !objects.is_empty() {
+            mends.push(
+                "delete the load balancers' objects while the controller still runs, and wait until they are gone",
+            );
+        }
+        found.extend(objects);
     }
     if removed(&component::EBS_CSI_DRIVER) && !args.leave_volumes {
-        let mend = "delete their claims while the driver still runs, or pass --leave-volumes to keep them in AWS";
-        nothing_depends(component::EBS_CSI_DRIVER, dependants::volumes(&cx.kube).await?, mend)?;
+        let volumes = dependants::volumes(&cx.kube).await?;
+        if !volumes.is_empty() {
+            mends.push(
+                "delete the volumes' claims while the driver still runs, or pass --leave-volumes to keep them in AWS",
+            );
+        }
+        found.extend(volumes);
     }
-    Ok(())
+    if found.is_empty() { Ok(()) } else { Err(refused(in_the_way(found), mends.join("; "))) }
 }
 
-fn nothing_depends(on: Component, dependants: Vec<String>, mend: &str) -> Result<()> {
-    if dependants.is_empty() {
-        return Ok(());
-    }
-    let more = dependants.len().saturating_sub(SHOWN);
-    let mut names = dependants;
+fn in_the_way(mut names: Vec<String>) -> String {
+    let (count, more) = (names.len(), names.len().saturating_sub(SHOWN));
     names.truncate(SHOWN);
     if more > 0 {
         names.push(format!("and {more} more"));
     }
-    let what = format!("still depend on the {}; nothing was changed:\n  {}", on.title, names.join("\n  "));
-    Err(refused(what, mend.to_owned()))
+    let objects = if count == 1 { "1 object depends" } else { &format!("{count} objects depend") };
+    format!("{objects} on the controllers that would be removed; nothing was changed\n  {}", names.join("\n  "))
 }
 
 fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
@@ -119,4 +128,20 @@ fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
 
 fn refused(what: String, mend: String) -> Error {
     Error::Refused { what, mend }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_most_twenty_dependants_are_named() {
+        let names = |count: usize| (1..=count).map(|number| format!("Ingress/n/{number}")).collect();
+        assert_eq!(
+            in_the_way(names(1)),
+            "1 object depends on the controllers that would be removed; nothing was changed\n  Ingress/n/1"
+        );
+        let text = in_the_way(names(23));
+        assert!(text.starts_with("23 objects depend on") && text.ends_with("Ingress/n/20\n  and 3 more"), "{text}");
+    }
 }

@@ -207,7 +207,8 @@ impl HelmOp {
             ]),
             HelmOp::Rollback { namespace, name, revision, timeout_seconds } => {
                 let (revision, timeout) = (revision.to_string(), format!("{timeout_seconds}s"));
-                words(&["rollback", name, &revision, "--namespace", namespace, "--wait", "--timeout", &timeout])
+                let plain = ["rollback", name, &revision, "--namespace", namespace, "--wait", "--timeout", &timeout];
+                words(&[&plain[..], &forces(helm).await?[..]].concat())
             }
         };
         match helm.access.as_ref() {
@@ -225,16 +226,14 @@ impl HelmOp {
         match helm.helm.run(&format!("{} {name}", self.call().trim_start_matches("helm:")), &arguments, &home).await {
             Ok(_) => Ok(()),
             Err(Error::HelmFailed { command, message, .. }) => {
+                let history = release::history(&helm.kube, namespace, name).await.unwrap_or_default();
+                if history.is_empty() && matches!(self, HelmOp::Uninstall { .. }) {
+                    // Absent means done.
+                    return Ok(());
+                }
                 // Helm says that it waited too long; the pods say why.
-                let seen = match release::history(&helm.kube, namespace, name).await {
-                    Ok(history) => match history.first() {
-                        Some(release) => {
-                            rollout::of(&helm.kube, &release.objects).await.ok().and_then(|state| state.cause)
-                        }
-                        None => None,
-                    },
-                    Err(_) => None,
-                };
+                let objects = history.first().map(|release| release.objects.as_slice()).unwrap_or_default();
+                let seen = rollout::of(&helm.kube, objects).await.ok().and_then(|state| state.cause);
                 Err(Error::HelmFailed { command, message, seen: seen.map(Seen) })
             }
             Err(other) => Err(other),
@@ -263,17 +262,32 @@ async fn upgrade(release: &ReleaseSpec, helm: &HelmWrite, home: &Home) -> Result
     let chart = helm.charts.local(&release.chart).await?;
     let values = home.write("values.json", &release.values.to_string())?;
     let timeout = format!("{}s", release.timeout_seconds);
-    let mut arguments = words(&["upgrade", "--install", &release.name]);
+    let adopts = if release.take_ownership { vec!["--take-ownership"] } else { Vec::new() };
+    let forces = forces(helm).await?;
+    // Helm 4 does not hand its force flags on when `upgrade` has to install, and adopted objects have other managers.
+    let first =
+        release.take_ownership && release::history(&helm.kube, &release.namespace, &release.name).await?.is_empty();
+    let verb: &[&str] = if first {
+        &["install"]
+    } else {
+        // Values are exactly the given ones, whatever an earlier revision had.
+        &["upgrade", "--install", "--reset-values", "--history-max", "10"]
+    };
+    let mut arguments = words(&[verb, &[&release.name]].concat());
     arguments.push(chart.path.into());
     // CRDs are applied by a step of their own, since helm never upgrades them.
     arguments.extend(words(&["--namespace", &release.namespace, "--skip-crds", "--wait", "--timeout", &timeout]));
-    // Values are exactly the given ones, whatever an earlier revision had.
-    arguments.extend(words(&["--reset-values", "--history-max", "10", "--labels", &labels(release), "--values"]));
+    arguments.extend(words(&["--labels", &labels(release), "--values"]));
     arguments.push(values.into());
-    if release.take_ownership {
-        arguments.push("--take-ownership".into());
-    }
+    arguments.extend(words(&[adopts, forces].concat()));
     Ok(arguments)
+}
+
+/// Helm 4 applies server-side and stops at fields that someone edited by hand, in every later run too; helm 3 overwrites
+/// them. The drift is ours to mend, so helm 4 is told to do the same, also for releases that helm 3 made.
+async fn forces(helm: &HelmWrite) -> Result<Vec<&'static str>> {
+    let (_, version) = helm.helm.found().await?;
+    Ok(if version.major >= 4 { vec!["--server-side=true", "--force-conflicts"] } else { Vec::new() })
 }
 
 #[cfg(test)]

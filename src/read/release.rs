@@ -178,6 +178,20 @@ mod tests {
     }
 
     #[test]
+    fn records_of_both_helms_are_understood() {
+        for (text, name) in [
+            (include_str!("../../tests/fixtures/helm3-release.json"), "three"),
+            (include_str!("../../tests/fixtures/helm4-release.json"), "four"),
+        ] {
+            let secret: Value = serde_json::from_str(text).unwrap();
+            let release = decode(&secret, "kube-system").unwrap();
+            assert_eq!((release.revision, release.status.as_str()), (1, "deployed"), "{name}");
+            assert!(!release.chart.is_empty() && !release.chart_version.is_empty(), "{name}: {release:?}");
+            assert!(!release.objects.is_empty() && release.changed_at > 0, "{name}: {release:?}");
+        }
+    }
+
+    #[test]
     fn a_record_that_is_none_is_an_error() {
         let secret = json!({"type": "helm.sh/release.v1", "data": {"release": "AAAA"}});
         assert!(decode(&secret, "x").is_err());

@@ -113,7 +113,7 @@ fn established(crd: &Value) -> bool {
 /// What differs. The API server fills in defaults around the schemas, so there only what the chart says is compared; the
 /// schemas themselves it keeps as they are, so there a field too many counts as well.
 fn crd_diff(wanted: &Value, observed: &Value) -> Vec<FieldDiff> {
-    let part = |crd: &Value| json!({"spec": crd["spec"].clone()});
+    let part = |crd: &Value| json!({"spec": bare(&crd["spec"])});
     let mut fields = subset_diff(&part(wanted), &part(observed));
     if fields.is_empty() && schemas(wanted) != schemas(observed) {
         fields.push(FieldDiff::new(
@@ -136,14 +136,23 @@ fn schemas(crd: &Value) -> Vec<Value> {
     versions.into_iter().flatten().map(|version| bare(&version["schema"])).collect()
 }
 
-/// A schema without nulls and empty parts, which the API server drops.
+/// A part of a CRD without what the API server drops: nulls, empty parts, and fields that say what is so anyway (`false`,
+/// an empty text, 0). Defaults of users' fields are values of their own.
 fn bare(value: &Value) -> Value {
+    let dropped = |field: &Value| match field {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty(),
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(true) => false,
+    };
     match value {
         Value::Object(fields) => Value::Object(
             fields
                 .iter()
-                .map(|(name, field)| (name.clone(), bare(field)))
-                .filter(|(_, field)| !field.is_null() && field != &json!({}) && field != &json!([]))
+                .map(|(name, field)| (name.clone(), if name == "default" { field.clone() } else { bare(field) }))
+                .filter(|(name, field)| name == "default" || !dropped(field))
                 .collect(),
         ),
         Value::Array(items) => Value::Array(items.iter().map(bare).collect()),
@@ -222,6 +231,16 @@ mod tests {
         assert_eq!(action(None), Action::Create);
         assert_eq!(action(Some(live(&json!({"a": {"type": "string"}}), "True"))), Action::Keep);
         assert_eq!(action(Some(live(&json!({"a": {"type": "string"}}), "False"))), Action::Unknown);
+        let talkative = [crd(&json!({"a": {"type": "string", "nullable": false, "description": "", "enum": []}}))];
+        assert_eq!(
+            step().diff(&talkative, &[Some(live(&json!({"a": {"type": "string"}}), "True"))]).action,
+            Action::Keep
+        );
+        let defaulted = [crd(&json!({"a": {"type": "boolean", "default": false}}))];
+        assert_eq!(
+            step().diff(&defaulted, &[Some(live(&json!({"a": {"type": "boolean"}}), "True"))]).action,
+            Action::Update
+        );
         assert_eq!(action(Some(live(&json!({"a": {"type": "integer"}}), "True"))), Action::Update);
         let mut foreign = live(&json!({"a": {"type": "integer"}}), "True");
         foreign["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "argocd"});

@@ -87,12 +87,12 @@ async fn guards_refuse(lab: &Lab) {
     let refused = lab.run(&CONFIRMED).await.expect(4);
     assert!(refused.stderr.contains("Ingress/default/shop"), "{}", refused.stderr);
     assert!(!refused.stderr.contains("Ingress/default/other"), "{}", refused.stderr);
-    lab.delete(&format!("{ingresses}/shop")).await;
-    lab.delete(&format!("{ingresses}/other")).await;
-
-    let refused = lab.run(&CONFIRMED).await.expect(4);
     let expected = "PersistentVolume/data (vol-0123456789abcdef0, 4Gi, Retain)";
     assert!(refused.stderr.contains(expected), "{}", refused.stderr);
+    let refused = lab.run(&["destroy", "--confirm", "demo", "--leave-volumes"]).await.expect(4);
+    assert!(!refused.stderr.contains("PersistentVolume"), "{}", refused.stderr);
+    lab.delete(&format!("{ingresses}/shop")).await;
+    lab.delete(&format!("{ingresses}/other")).await;
     // With the volume left, only the confirmation is missing.
     let refused = lab.run(&["destroy", "--leave-volumes"]).await.expect(4);
     assert!(refused.stderr.contains("not confirmed"), "{}", refused.stderr);
@@ -237,5 +237,25 @@ async fn a_fault_at_any_write_leads_to_the_same_world_in_the_end() {
             assert_eq!(lab.sandbox.simulator.snapshot(), before, "write {number}, {effect:?}");
         }
     }
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_adopted_release_stays_installed() {
+    let lab = Lab::start().await;
+    let name = "aws-ebs-csi-driver";
+    let chart = lab.charts().join(name).display().to_string();
+    lab.helm(&["install", name, &chart, "-n", "kube-system", "--set", "controller.region=eu-west-1"]).await;
+    lab.run(&["apply", "--yes"]).await.expect(4);
+    lab.run(&["apply", "--yes", "--adopt", "helm.ebs"]).await.expect(0);
+    // A later revision by hand still knows that it was adopted.
+    lab.helm(&["upgrade", name, &chart, "-n", "kube-system", "--reuse-values", "--wait"]).await;
+    let run = lab.run(&CONFIRMED).await.expect(0);
+    assert!(run.stdout.contains("adopted, so given back: stays installed"), "{}", run.stdout);
+    lab.object("apps/v1", "Deployment", "ebs-csi-controller").await;
+    let ours = "owner=helm,name=aws-ebs-csi-driver,version=3,eks-bootstrap.dev/cluster";
+    assert_eq!(lab.reader().await.list("v1", "Secret", "kube-system", ours).await.unwrap(), Vec::<Value>::new());
+    let again = lab.run(&CONFIRMED).await.expect(0);
+    assert!(again.stdout.starts_with("nothing to do"), "{}", again.stdout);
     lab.stop().await;
 }

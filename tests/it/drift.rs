@@ -124,6 +124,14 @@ impl World<'_> {
             }
             "release failed" => self.mark(LBC, "failed").await,
             "upgrade interrupted" => self.mark(LBC, "pending-upgrade").await,
+            "edited by hand and failed" => {
+                self.scale(5).await;
+                self.mark(LBC, "failed").await;
+            }
+            "edited by hand and interrupted" => {
+                self.scale(4).await;
+                self.mark(LBC, "pending-upgrade").await;
+            }
             "install interrupted" => {
                 self.lab.helm(&["uninstall", EBS, "-n", "kube-system"]).await;
                 self.lab.run(&["apply", "--yes"]).await.expect(0);
@@ -136,6 +144,12 @@ impl World<'_> {
     async fn other_policy_version(&self) {
         let call = self.iam.create_policy_version().policy_arn(&self.policy).policy_document(OTHER_POLICY);
         call.set_as_default(true).send().await.unwrap();
+    }
+
+    /// Changes a field that the chart sets, under another field manager.
+    async fn scale(&self, replicas: u32) {
+        let path = format!("/apis/apps/v1/namespaces/kube-system/deployments/{LBC}");
+        self.lab.patch(&path, &json!({"spec": {"replicas": replicas}})).await;
     }
 
     /// Upgrades the controller by hand, with one value that is not ours.
@@ -211,7 +225,7 @@ const IAM_AND_KUBERNETES: [Drift; 12] = [
     ("CRD deleted", &[("k8s.crds.lbc", &["k8s:patch CustomResourceDefinition"])]),
 ];
 
-const HELM: [Drift; 7] = [
+const HELM: [Drift; 9] = [
     ("release deleted", &[("helm.ebs", &["helm:upgrade"])]),
     ("values changed", &[("helm.lbc", &["helm:upgrade"])]),
     ("chart version changed", &[("helm.lbc", &["helm:upgrade"])]),
@@ -219,6 +233,8 @@ const HELM: [Drift; 7] = [
     ("release failed", &[("helm.lbc", &["helm:upgrade"])]),
     ("upgrade interrupted", &[("helm.lbc", &["helm:rollback"])]),
     ("install interrupted", &[("helm.ebs", &["helm:uninstall", "helm:upgrade"])]),
+    ("edited by hand and failed", &[("helm.lbc", &["helm:upgrade"])]),
+    ("edited by hand and interrupted", &[("helm.lbc", &["helm:rollback"])]),
 ];
 
 /// Breaks, plans, mends, plans, for every row.

@@ -167,6 +167,19 @@ async fn what_belongs_to_others_is_named_and_left_alone() {
     let adopted = lab.object("v1", "ServiceAccount", "aws-load-balancer-controller").await;
     assert_eq!(adopted["metadata"]["annotations"]["eks-bootstrap.dev/adopted-from"], "eksctl");
     lab.run(&["plan", "--detailed-exitcode", "--disable", "aws-ebs-csi-driver"]).await.expect(0);
+
+    // An object of the chart that someone else made is taken over only when that is asked for.
+    lab.helm(&["uninstall", "ebs", "-n", "kube-system"]).await;
+    let mut account = account;
+    account["metadata"]["name"] = json!("ebs-csi-controller-sa");
+    lab.create("/api/v1/namespaces/kube-system/serviceaccounts", &account).await;
+    let run = lab.run(&["apply", "--yes"]).await.expect(4);
+    assert!(run.stderr.contains("owned by eksctl: --adopt helm.ebs"), "{}", run.stderr);
+    lab.run(&["apply", "--yes", "--adopt", "helm.ebs"]).await.expect(0);
+    lab.run(&["plan", "--detailed-exitcode"]).await.expect(0);
+    let adopted = lab.object("v1", "ServiceAccount", "ebs-csi-controller-sa").await;
+    let role = adopted["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].as_str().unwrap();
+    assert!(role.contains("demo-aws-ebs-csi-driver-"), "{role}");
     lab.stop().await;
 }
 
