@@ -46,8 +46,15 @@ pub async fn run(global: &Global, args: SandboxArgs, terminal: Terminal) -> Resu
     // Dropping a start that is under way ends what it has begun.
     let sandbox = tokio::select! {
         started = Box::pin(start) => started?,
-        _ = interrupt.recv() => return Ok(exit_code::INTERRUPTED),
-        _ = terminate.recv() => return Ok(exit_code::TERMINATED),
+        code = async {
+            tokio::select! {
+                _ = interrupt.recv() => exit_code::INTERRUPTED,
+                _ = terminate.recv() => exit_code::TERMINATED,
+            }
+        } => {
+            starting.clear();
+            return Ok(code);
+        }
     };
     starting.ready(&format!("sandbox ready: cluster {}, simulated AWS at {}", sandbox.cluster(), sandbox.aws_url()));
     let outcome = if args.command.is_empty() {

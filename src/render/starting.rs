@@ -47,19 +47,22 @@ impl Starting {
         }
     }
 
-    /// Says that the start is over.
-    pub fn ready(&self, text: &str) {
+    /// Takes the spinner away, when a start is given up.
+    pub fn clear(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+
+    /// Says that the start is over.
+    pub fn ready(&self, text: &str) {
+        self.clear();
         self.terminal.note(&format!("{text}\n"));
     }
 }
 
 impl Drop for Starting {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.clear();
     }
 }
