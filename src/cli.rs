@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::permissions::Purpose;
+
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
 #[derive(Debug, Parser)]
 #[command(name = "eks-bootstrap", version, propagate_version = true, max_term_width = 100)]
@@ -29,6 +31,8 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Remove what `apply` made, in reverse order; refuses while load balancers or volumes depend on it
     Destroy(DestroyArgs),
+    /// Print the least IAM policy for plan, apply or destroy under this configuration
+    Permissions(PermissionsArgs),
     /// Print the cluster's bearer token as an exec credential for kubectl and helm
     Token(TokenArgs),
     /// Start a simulated AWS and a real local control plane, alone or around one command
@@ -185,6 +189,17 @@ pub struct DestroyArgs {
     #[arg(short, long)]
     pub yes: bool,
     /// What was wanted; the same flags as for `apply`.
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// `permissions`.
+#[derive(Debug, Args)]
+pub struct PermissionsArgs {
+    /// What the policy is for
+    #[arg(long = "for", value_name = "COMMAND", value_enum, default_value_t = Purpose::Apply)]
+    pub purpose: Purpose,
+    /// The wanted state.
     #[command(flatten)]
     pub wanted: Wanted,
 }

@@ -34,6 +34,7 @@ pub mod left_behind;
 pub mod names;
 pub mod op;
 pub mod owner;
+pub mod permissions;
 pub mod plan;
 pub mod policy;
 pub mod read;

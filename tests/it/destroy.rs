@@ -5,6 +5,7 @@ use eks_bootstrap::sandbox::aws::{At, Effect, Fault, Seed, SeedResource};
 use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
+use crate::permissions;
 use crate::support::{Lab, helm};
 
 const LBC: &str = "aws-load-balancer-controller";
@@ -52,9 +53,21 @@ async fn after_destroy_the_world_is_the_one_before_apply() {
     guards_refuse(&lab).await;
     assert_eq!((lab.aws_writes(), lab.helm_runs()), (Vec::new(), Vec::new()));
 
+    let allowed = permissions::of(&lab, "destroy").await;
     let run = lab.run(&CONFIRMED).await.expect(0);
     assert!(run.stderr.contains("left in AWS: nothing"), "{}", run.stderr);
     assert_eq!(lab.sandbox.simulator.snapshot(), before);
+    // The least policy covers it; what this run did not need is for adopted objects and policies of several versions.
+    let used = permissions::covered(&allowed, &lab.sandbox.simulator.calls());
+    let unused: Vec<_> = permissions::actions(&allowed).difference(&used).cloned().collect();
+    let rarer = [
+        "eks:ListClusters",
+        "iam:DeletePolicyVersion",
+        "iam:UntagPolicy",
+        "iam:UntagRole",
+        "iam:UpdateAssumeRolePolicy",
+    ];
+    assert_eq!(unused, rarer);
     assert_eq!(objects(&lab).await, Vec::<String>::new());
     lab.object("apiextensions.k8s.io/v1", "CustomResourceDefinition", "targetgroupbindings.elbv2.k8s.aws").await;
 

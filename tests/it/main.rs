@@ -16,6 +16,8 @@ mod drift;
 mod errors;
 #[cfg(feature = "sandbox")]
 mod house;
+#[cfg(feature = "sandbox")]
+mod permissions;
 mod policies;
 #[cfg(feature = "sandbox")]
 mod properties;
