@@ -31,6 +31,8 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Remove what `apply` made, in reverse order; refuses while load balancers or volumes depend on it
     Destroy(DestroyArgs),
+    /// Say what a step is for, what breaks without it, and how to mend it
+    Explain(ExplainArgs),
     /// Print the least IAM policy for plan, apply or destroy under this configuration
     Permissions(PermissionsArgs),
     /// Print the cluster's bearer token as an exec credential for kubectl and helm
@@ -191,6 +193,14 @@ pub struct DestroyArgs {
     /// What was wanted; the same flags as for `apply`.
     #[command(flatten)]
     pub wanted: Wanted,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The step, as the plan lists it [default: one line for each]
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
 }
 
 /// `permissions`.

@@ -25,6 +25,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod exit_code;
+pub mod explain;
 pub mod graph;
 pub mod helm_process;
 pub mod hint;

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod assess;
 pub mod destroy;
 pub mod execute;
+pub mod explain;
 pub mod permissions;
 pub mod plan;
 #[cfg(feature = "sandbox")]
@@ -26,6 +27,7 @@ pub async fn run(cli: Cli, terminal: Terminal) -> Result<u8> {
         Command::Plan(args) => Box::pin(plan::run(&cli.global, &args, terminal)).await,
         Command::Apply(args) => Box::pin(apply::run(&cli.global, &args, terminal)).await,
         Command::Destroy(args) => Box::pin(destroy::run(&cli.global, &args, terminal)).await,
+        Command::Explain(args) => explain::run(cli.global.output, &args, terminal),
         Command::Permissions(args) => permissions::run(&cli.global, &args, terminal).await,
         Command::Token(_) => token::run(&cli.global, terminal).await,
         #[cfg(feature = "sandbox")]

@@ -105,3 +105,14 @@ async fn a_command_line_that_cannot_be_used() {
     let run = refused(&aws, &["plan", "-c", "demo"], &[("AWS_REGION", "")]).await.expect(64);
     assert!(run.stderr.contains("no AWS region is known"), "{}", run.stderr);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_are_explained() {
+    let aws = Aws::start(|_| {}).await;
+    let run = refused(&aws, &["explain", "iam.role.lbc"], &[]).await.expect(0);
+    insta::assert_snapshot!("explain_a_role", run.stdout);
+    let run = refused(&aws, &["explain"], &[]).await.expect(0);
+    assert_eq!(run.stdout.lines().count(), eks_bootstrap::steps::ids().len());
+    let run = refused(&aws, &["explain", "iam.rol.lbc"], &[]).await.expect(64);
+    assert!(run.stderr.contains("did you mean `iam.role.lbc`"), "{}", run.stderr);
+}

@@ -1,0 +1,148 @@
+//! What each step is for: what it looks after, why, what breaks without it, how to mend it, and where to read on. Data; the
+//! command prints it, and a test makes sure that no step is without.
+
+/// What there is to say about a kind of step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explanation {
+    /// The beginning of the ids of such steps.
+    pub step: &'static str,
+    /// What it looks after.
+    pub what: &'static str,
+    /// Why that is needed.
+    pub why: &'static str,
+    /// What users see without it.
+    pub breaks: &'static str,
+    /// What to do.
+    pub mend: &'static str,
+    /// Where to read on: documentation, and threads of users who met it.
+    pub references: &'static [&'static str],
+}
+
+/// All kinds of steps.
+pub const ALL: [Explanation; 9] = [
+    Explanation {
+        step: "iam.oidc-provider",
+        what: "the IAM OIDC provider of the cluster's issuer, with the audience sts.amazonaws.com",
+        why: "IAM exchanges a service account's token for a role only if the account knows the token's issuer",
+        breaks: "AssumeRoleWithWebIdentity answers InvalidIdentityToken, and controllers fall back to the node's role",
+        mend: "apply adds the provider or the audience; a provider that someone else made is used as it is",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/enable-iam-roles-for-service-accounts.html",
+            "kubernetes-sigs/aws-load-balancer-controller#3410 (wrong audience)",
+        ],
+    },
+    Explanation {
+        step: "iam.policy",
+        what: "the customer managed policy with what the controller may do, compared by meaning",
+        why: "a newer controller calls what an older policy does not allow",
+        breaks: "403 in the controller's log after an upgrade, and Ingresses without an address",
+        mend: "apply makes a new version and puts it in force; at five versions the oldest one not in force goes",
+        references: &[
+            "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-versioning.html",
+            "kubernetes/kops#17702, awsdocs/amazon-eks-user-guide#926",
+        ],
+    },
+    Explanation {
+        step: "iam.role",
+        what: "the role of the controller's service account: trust, description, tags, permissions boundary",
+        why: "its trust policy decides whose tokens are exchanged for it; one wrong word keeps everyone out",
+        breaks: "AccessDenied for AssumeRoleWithWebIdentity although everything looks installed",
+        mend: "the plan names the clause that is wrong; apply corrects our statement and leaves those of others",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html",
+            "kubernetes-sigs/aws-load-balancer-controller#1935, aws/eks-charts#507",
+        ],
+    },
+    Explanation {
+        step: "iam.attachment",
+        what: "the component's policy attached to its role; other attachments are left alone",
+        why: "a role without its policy can be assumed and may do nothing",
+        breaks: "UnauthorizedOperation: no load balancers, PersistentVolumeClaims that stay Pending",
+        mend: "apply attaches it; for the EBS CSI driver the newer AWS managed policy where the partition has it",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html",
+            "kubernetes-sigs/aws-ebs-csi-driver#2918 (the newer policy's ARN)",
+        ],
+    },
+    Explanation {
+        step: "k8s.service-account",
+        what: "the controller's service account with the annotation that names its role",
+        why: "EKS puts the role and a token into pods by this annotation, when they are created",
+        breaks: "pods without AWS_ROLE_ARN, which then ask the instance metadata service and fail there",
+        mend: "apply sets it; one that eksctl or a chart made is blocked until you pass --adopt with the step's id",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html",
+            "kubernetes-sigs/aws-load-balancer-controller#2055 (two owners)",
+        ],
+    },
+    Explanation {
+        step: "proof.identity",
+        what: "a proof, not an object: a token of the service account is exchanged for the role",
+        why: "IAM shows a new role to STS only after seconds, and a pod that starts before that fails",
+        breaks: "nothing by itself; without it the chart would start pods that cannot get their role yet",
+        mend: "the error names what is wrong: InvalidIdentityToken is the provider, AccessDenied the role's trust",
+        references: &[
+            "https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html",
+            "hashicorp/terraform-provider-aws#6566 (eventual consistency)",
+        ],
+    },
+    Explanation {
+        step: "k8s.crds",
+        what: "the chart's custom resource definitions, by server-side apply, before the release",
+        why: "helm installs CRDs once and never upgrades them",
+        breaks: "`no matches for kind`, unknown fields, and controllers that crash after an upgrade",
+        mend: "apply brings them up to the chart's version; destroy keeps them, since users' objects hang on them",
+        references: &[
+            "https://helm.sh/docs/chart_best_practices/custom_resource_definitions/",
+            "kubernetes-sigs/aws-load-balancer-controller#4555, aws/eks-charts#1317",
+        ],
+    },
+    Explanation {
+        step: "helm",
+        what: "the component's Helm release: status, chart version, values, and every object of its manifest",
+        why: "the release is the controller; an equal name alone says nothing about any of this",
+        breaks: "no load balancers, or no volumes; a release left pending by an interrupted helm refuses every later run",
+        mend: "apply installs, upgrades, or frees it by rollback or uninstall; a release of someone else needs --adopt",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/lbc-helm.html",
+            "helm/helm#12516 (pending releases), kubernetes-sigs/aws-ebs-csi-driver#1616 (two managers)",
+        ],
+    },
+    Explanation {
+        step: "proof.webhook",
+        what: "a proof, not an object: the admission webhook answers for a Service that is created as a dry run",
+        why: "the controller's webhook is asked about every new Service and fails closed",
+        breaks: "`no endpoints available for service aws-load-balancer-webhook-service` in every later installation",
+        mend: "look at the controller's pods, and whether the control plane reaches port 9443 of the nodes",
+        references: &[
+            "https://kubernetes-sigs.github.io/aws-load-balancer-controller/",
+            "kubernetes-sigs/aws-load-balancer-controller#4140, #2460",
+        ],
+    },
+];
+
+/// The explanation of a step.
+pub fn of(step: &str) -> Option<&'static Explanation> {
+    ALL.iter().find(|explanation| {
+        step.strip_prefix(explanation.step).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_is_explained_and_nothing_else() {
+        let ids = crate::steps::ids();
+        for id in &ids {
+            assert!(of(id).is_some(), "{id} is not explained");
+        }
+        for explanation in &ALL {
+            let used = ids.iter().any(|id| of(id) == Some(explanation));
+            assert!(used, "{} explains no step", explanation.step);
+            assert!(explanation.references.len() >= 2, "{} leads nowhere", explanation.step);
+        }
+        assert_eq!(of("iam.roles"), None);
+    }
+}
