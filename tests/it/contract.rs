@@ -3,17 +3,22 @@
 //! The table runs against the simulator below the SDK and behind its HTTP front. With `EKS_BOOTSTRAP_CONTRACT_ENDPOINT` it runs against that
 //! endpoint instead, without the cases that need the simulator's seed, clock or faults.
 
-#![expect(clippy::format_collect, clippy::print_stdout, reason = "answers are told as texts, skipped cases by name")]
+#![expect(clippy::unwrap_used, reason = "a case that cannot be set up has to fail")]
+#![expect(clippy::format_collect, reason = "answers are short")]
+#![expect(clippy::print_stdout, reason = "skipped cases are named")]
 
+mod association;
 mod eks;
+mod fault;
 mod iam;
 mod lab;
 mod sts;
+mod tagging;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 
-use futures::FutureExt as _;
+use futures::FutureExt;
 
 use lab::{Lab, Reach};
 
@@ -59,15 +64,16 @@ async fn check(reach: Reach) {
     let external = matches!(reach, Reach::External(_));
     let mut failures = Vec::new();
     let (mut ran, mut skipped) = (0, Vec::new());
-    for case in iam::cases().into_iter().chain(sts::cases()).chain(eks::cases()) {
+    let tables = [iam::cases(), sts::cases(), fault::cases(), eks::cases(), association::cases(), tagging::cases()];
+    for case in tables.into_iter().flatten() {
         if external && case.needs == Needs::Simulator {
             skipped.push(case.name);
             continue;
         }
         ran += 1;
-        // A case that breaks off on an unexpected answer is a difference like any other.
-        let answered = AssertUnwindSafe((case.run)(Lab::open(&reach).await)).catch_unwind().await;
-        let answered = answered.unwrap_or_else(|_| "broke off".to_owned());
+        // A case that cannot go on is a difference like any other, not the end of the table.
+        let run = AssertUnwindSafe((case.run)(Lab::open(&reach).await)).catch_unwind();
+        let answered = run.await.unwrap_or_else(|_| "something else on the way (the panic is above)".to_owned());
         if answered != case.expected {
             failures.push(format!("{}\n    expected  {}\n    answered  {answered}", case.name, case.expected));
         }

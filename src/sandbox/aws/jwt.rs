@@ -76,3 +76,33 @@ impl<'a> Token<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+    use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_rsa_token_is_checked_against_the_keys_of_its_id() {
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let body = format!("{}.{}", part(&json!({"alg": "RS256", "kid": "a"})), part(&json!({"sub": "s"})));
+        let mut signature = vec![0; pair.public_modulus_len()];
+        pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), body.as_bytes(), &mut signature).unwrap();
+        let text = format!("{body}.{}", URL_SAFE_NO_PAD.encode(signature));
+        let public = pair.public_key();
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let n = encode(public.modulus().big_endian_without_leading_zero());
+        let e = encode(public.exponent().big_endian_without_leading_zero());
+        let keys = |id: &str| json!({"keys": [{"kty": "RSA", "kid": id, "n": n, "e": e}]});
+
+        assert!(Token::parse(&text).unwrap().is_signed_by(&keys("a")));
+        assert!(!Token::parse(&text).unwrap().is_signed_by(&keys("b")));
+        let forged = text.replacen(&part(&json!({"sub": "s"})), &part(&json!({"sub": "t"})), 1);
+        assert!(!Token::parse(&forged).unwrap().is_signed_by(&keys("a")));
+    }
+}

@@ -24,6 +24,7 @@ mod permission;
 mod record;
 mod seed;
 mod seed_check;
+mod seed_cluster;
 mod sigv4;
 mod sts;
 mod tagging;
@@ -46,10 +47,8 @@ pub use clock::{Clock, ManualClock};
 pub use fault::{At, Effect, Fault};
 pub use front::Front;
 pub use record::Call;
-pub use seed::{
-    Seed, SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedCredential, SeedError, SeedIssue,
-    SeedNodegroup, SeedPolicy, SeedProvider, SeedResource, SeedRole, Tags,
-};
+pub use seed::{Seed, SeedCredential, SeedError, SeedPolicy, SeedProvider, SeedResource, SeedRole, Tags};
+pub use seed_cluster::{SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedIssue, SeedNodegroup};
 
 use error::ApiError;
 use sigv4::Signature;

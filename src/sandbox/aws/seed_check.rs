@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::document::{check_identity, check_trust_syntax};
 use super::partition;
-use super::seed::{Seed, SeedCluster, SeedError};
+use super::seed::{Seed, SeedError};
+use super::seed_cluster::SeedCluster;
 
 const CLUSTER_STATUS: [&str; 6] = ["ACTIVE", "CREATING", "UPDATING", "DELETING", "FAILED", "PENDING"];
 const AUTHENTICATION_MODES: [&str; 3] = ["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"];

@@ -78,3 +78,70 @@ pub(super) fn authenticate(
     }
     Ok(credential.principal.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use aws_credential_types::Credentials;
+    use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
+    use aws_sigv4::sign::v4;
+
+    use super::*;
+    use crate::sandbox::aws::{Clock, ManualClock, Seed, Simulator};
+
+    const STS: &str = "https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15";
+
+    fn token(secret: &str, address: &str, cluster: &str, expires: u64, at: Timestamp) -> String {
+        let identity = Credentials::new("AKIASANDBOX000000001", secret, None, None, "test").into();
+        let mut settings = SigningSettings::default();
+        settings.signature_location = SignatureLocation::QueryParams;
+        settings.expires_in = Some(Duration::from_secs(expires));
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("eu-west-1")
+            .name("sts")
+            .time(at.into())
+            .settings(settings)
+            .build()
+            .unwrap()
+            .into();
+        let headers = [("x-k8s-aws-id", cluster)].into_iter();
+        let signable = SignableRequest::new("GET", address, headers, SignableBody::Bytes(b"")).unwrap();
+        let (instructions, _) = sign(signable, &params).unwrap().into_parts();
+        let mut request = Request::get(address).body(()).unwrap();
+        instructions.apply_to_request_http1x(&mut request);
+        format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(request.uri().to_string()))
+    }
+
+    #[test]
+    fn a_token_opens_its_cluster_and_nothing_else() {
+        let clock = ManualClock::starting_at("2026-08-01T12:00:00Z".parse().unwrap());
+        let simulator = Simulator::with_clock(Seed::builtin(), Clock::Manual(clock.clone())).unwrap();
+        let now = Clock::Manual(clock.clone()).now();
+        let secret = simulator.access_key().secret_access_key;
+        let good = token(&secret, STS, "demo", 60, now);
+
+        let principal = simulator.authenticate_eks_token(&good, "demo").unwrap();
+        assert_eq!(principal.arn, "arn:aws:sts::111122223333:assumed-role/platform-admin/sandbox");
+
+        let elsewhere = STS.replace("sts.eu-west-1", "evil.eu-west-1");
+        let asks_other = STS.replace("GetCallerIdentity", "GetSessionToken");
+        let refused = [
+            (good.clone(), "other", "does not match"),
+            (token("wrong", STS, "demo", 60, now), "demo", "does not match"),
+            (token(&secret, &elsewhere, "demo", 60, now), "demo", "not a host of STS"),
+            (token(&secret, &asks_other, "demo", 60, now), "demo", "GetCallerIdentity"),
+            (token(&secret, STS, "demo", 901, now), "demo", "900"),
+            ("k8s-aws-v1.!".to_owned(), "demo", "base64url"),
+            ("abc".to_owned(), "demo", "does not begin"),
+        ];
+        for (token, cluster, expected) in refused {
+            let error = simulator.authenticate_eks_token(&token, cluster).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+
+        clock.advance(Duration::from_mins(16));
+        assert!(simulator.authenticate_eks_token(&good, "demo").unwrap_err().contains("was signed at"));
+    }
+}

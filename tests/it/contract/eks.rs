@@ -1,21 +1,18 @@
-//! The contract of EKS and of the tagging API.
+//! The contract of EKS: clusters, node groups and add-ons.
 
 use aws_sdk_eks::types::{AddonPodIdentityAssociations, ResolveConflicts};
-use aws_sdk_resourcegroupstagging::types::TagFilter;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::lab::{DOCUMENT, Lab, said, tag, tell};
+use super::lab::{Lab, said, tell};
 use super::{Case, case};
 
-const NODES: &str = "arn:aws:iam::111122223333:role/eks/nodes";
-const DEMO: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/demo";
+pub(super) const NODES: &str = "arn:aws:iam::111122223333:role/eks/nodes";
+pub(super) const DEMO: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/demo";
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = clusters();
     cases.extend(addons());
-    cases.extend(associations());
-    cases.extend(tagging());
     cases
 }
 
@@ -372,215 +369,6 @@ fn addons() -> Vec<Case> {
                 tell(none, |it| it.addons().len().to_string())
             },
             "0"
-        ),
-    ]
-}
-
-async fn associate(lab: &Lab, account: &str, role: &str) -> String {
-    let create = lab.eks.create_pod_identity_association().cluster_name("demo").namespace("kube-system");
-    let made = create.service_account(account).role_arn(role).send().await;
-    tell(made, |it| it.association.unwrap().association_id.unwrap()[..2].to_owned())
-}
-
-fn associations() -> Vec<Case> {
-    vec![
-        case!("association: made and described", Simulator, |lab| associate(&lab, "a", NODES).await, "a-"),
-        case!(
-            "association: a second for one service account is refused",
-            Simulator,
-            |lab| {
-                associate(&lab, "a", NODES).await;
-                associate(&lab, "a", "arn:aws:iam::111122223333:role/reader").await
-            },
-            "409 ResourceInUseException"
-        ),
-        case!(
-            "association: the repeated request of one token is the same",
-            Simulator,
-            |lab| {
-                let create = || {
-                    lab.eks
-                        .create_pod_identity_association()
-                        .cluster_name("demo")
-                        .namespace("n")
-                        .service_account("a")
-                        .role_arn(NODES)
-                        .client_request_token("t")
-                };
-                let id = |it: aws_sdk_eks::operation::create_pod_identity_association::CreatePodIdentityAssociationOutput| it.association.unwrap().association_id.unwrap();
-                (tell(create().send().await, id) == tell(create().send().await, id)).to_string()
-            },
-            "true"
-        ),
-        case!(
-            "association: a role that is not there",
-            Simulator,
-            |lab| associate(&lab, "a", "arn:aws:iam::111122223333:role/none").await,
-            "400 InvalidParameterException"
-        ),
-        case!(
-            "association: a role of another account",
-            Simulator,
-            |lab| associate(&lab, "a", "arn:aws:iam::999999999999:role/x").await,
-            "400 InvalidParameterException"
-        ),
-        case!(
-            "association: a role just made is refused for seconds",
-            Simulator,
-            |lab| {
-                let arn = lab.role("new").await;
-                let early = associate(&lab, "a", &arn).await;
-                lab.advance(10);
-                format!("{early}, {}", associate(&lab, "a", &arn).await)
-            },
-            "400 InvalidParameterException, a-"
-        ),
-        case!(
-            "association: the list has filters and pages",
-            Simulator,
-            |lab| {
-                for account in ["a", "b", "c"] {
-                    associate(&lab, account, NODES).await;
-                }
-                let list = || lab.eks.list_pod_identity_associations().cluster_name("demo");
-                let filtered = list().namespace("kube-system").service_account("b").send().await.unwrap();
-                let page = list().max_results(2).send().await.unwrap();
-                let other = list().namespace("default").send().await.unwrap();
-                format!(
-                    "{} {} {} {}",
-                    filtered.associations().len(),
-                    page.associations().len(),
-                    page.next_token.is_some(),
-                    other.associations().len()
-                )
-            },
-            "1 2 true 0"
-        ),
-        case!(
-            "association: changed and deleted",
-            Simulator,
-            |lab| {
-                let create = lab
-                    .eks
-                    .create_pod_identity_association()
-                    .cluster_name("demo")
-                    .namespace("n")
-                    .service_account("a")
-                    .role_arn(NODES);
-                let id = create.send().await.unwrap().association.unwrap().association_id.unwrap();
-                let update = lab.eks.update_pod_identity_association().cluster_name("demo").association_id(&id);
-                let changed = update.role_arn("arn:aws:iam::111122223333:role/reader").send().await;
-                let role = tell(changed, |it| it.association.unwrap().role_arn.unwrap());
-                let delete = || lab.eks.delete_pod_identity_association().cluster_name("demo").association_id(&id);
-                format!("{role}, {}, {}", said(delete().send().await), said(delete().send().await))
-            },
-            "arn:aws:iam::111122223333:role/reader, ok, 404 ResourceNotFoundException"
-        ),
-        case!(
-            "association: not while the cluster is being created",
-            Simulator,
-            |lab| {
-                let create = lab.eks.create_pod_identity_association().cluster_name("young").namespace("n");
-                said(create.service_account("a").role_arn(NODES).send().await)
-            },
-            "400 InvalidRequestException"
-        ),
-    ]
-}
-
-fn tag_filter(key: &str, value: &str) -> TagFilter {
-    TagFilter::builder().key(key).values(value).build()
-}
-
-fn tagging() -> Vec<Case> {
-    vec![
-        case!(
-            "tagging: filters by tag and type; untagged things are left out",
-            Simulator,
-            |lab| {
-                let get = || lab.tagging.get_resources();
-                let all = get().resource_type_filters("ec2").send().await.unwrap().resource_tag_mapping_list().len();
-                let private = get()
-                    .tag_filters(tag_filter("role", "private"))
-                    .send()
-                    .await
-                    .unwrap()
-                    .resource_tag_mapping_list()
-                    .len();
-                let both = get()
-                    .tag_filters(tag_filter("role", "private"))
-                    .resource_type_filters("ec2:subnet")
-                    .send()
-                    .await
-                    .unwrap();
-                format!("{all} {private} {}", both.resource_tag_mapping_list()[0].resource_arn().unwrap())
-            },
-            "3 2 arn:aws:ec2:eu-west-1:111122223333:subnet/subnet-1"
-        ),
-        case!(
-            "tagging: pages",
-            Simulator,
-            |lab| {
-                let get = || lab.tagging.get_resources().resource_type_filters("ec2").resources_per_page(2);
-                let first = get().send().await.unwrap();
-                let second = get().set_pagination_token(first.pagination_token.clone()).send().await.unwrap();
-                format!(
-                    "{} {} {:?}",
-                    first.resource_tag_mapping_list().len(),
-                    second.resource_tag_mapping_list().len(),
-                    second.pagination_token.unwrap_or_default()
-                )
-            },
-            r#"2 1 """#
-        ),
-        case!(
-            "tagging: it lags behind writes, and remembers what had tags",
-            Simulator,
-            |lab| {
-                let get = || lab.tagging.get_resources().tag_filters(tag_filter("new", "1"));
-                let count = |it: aws_sdk_resourcegroupstagging::operation::get_resources::GetResourcesOutput| {
-                    it.resource_tag_mapping_list().len().to_string()
-                };
-                lab.eks.tag_resource().resource_arn(DEMO).tags("new", "1").send().await.unwrap();
-                let early = tell(get().send().await, count);
-                lab.advance(20);
-                let late = tell(get().send().await, count);
-                lab.eks.untag_resource().resource_arn(DEMO).tag_keys("new").tag_keys("team").send().await.unwrap();
-                lab.advance(20);
-                let bare = tell(lab.tagging.get_resources().resource_arn_list(DEMO).send().await, |it| {
-                    format!("{}", it.resource_tag_mapping_list()[0].tags().len())
-                });
-                format!("{early} {late} {bare}")
-            },
-            "0 1 0"
-        ),
-        case!(
-            "tagging: IAM answers in the global region only, without roles",
-            Simulator,
-            |lab| {
-                let create = lab.iam.create_policy().policy_name("p").policy_document(DOCUMENT).tags(tag("own", "1"));
-                create.send().await.unwrap();
-                lab.role("tagged").await;
-                lab.iam.tag_role().role_name("tagged").tags(tag("own", "1")).send().await.unwrap();
-                lab.advance(20);
-                let here = lab.tagging.get_resources().tag_filters(tag_filter("own", "1")).send().await.unwrap();
-                let key =
-                    aws_credential_types::Credentials::new("AKIACONTRACT00000001", "secret-1", None, None, "contract");
-                let global = aws_sdk_resourcegroupstagging::Client::new(&lab.seen_by(&key, "us-east-1"));
-                let there = global.get_resources().tag_filters(tag_filter("own", "1")).send().await.unwrap();
-                let arns: Vec<_> =
-                    there.resource_tag_mapping_list().iter().map(|it| it.resource_arn().unwrap()).collect();
-                format!("{} {}", here.resource_tag_mapping_list().len(), arns.join(","))
-            },
-            "0 arn:aws:iam::111122223333:policy/p"
-        ),
-        case!(
-            "tagging: a list of ARNs with other filters is refused",
-            Simulator,
-            |lab| {
-                said(lab.tagging.get_resources().resource_arn_list(DEMO).tag_filters(tag_filter("a", "b")).send().await)
-            },
-            "400 InvalidParameterException"
         ),
     ]
 }

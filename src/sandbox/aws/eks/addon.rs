@@ -10,7 +10,8 @@ use super::cluster::Cluster;
 use super::{active, catalogue, check_role, find, paged, required, seconds, tags, text};
 use crate::sandbox::aws::clock::after;
 use crate::sandbox::aws::error::{ApiError, Result};
-use crate::sandbox::aws::seed::{SeedAddon, SeedIssue, Tags};
+use crate::sandbox::aws::seed::Tags;
+use crate::sandbox::aws::seed_cluster::{SeedAddon, SeedIssue};
 use crate::sandbox::aws::world::{CallContext, World, tags_json};
 
 /// An add-on of a cluster.

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 use super::cluster::Cluster;
 use super::{active, check_role, find, paged, required, seconds, tags, text};
 use crate::sandbox::aws::error::{ApiError, Result};
-use crate::sandbox::aws::seed::{SeedAssociation, Tags};
+use crate::sandbox::aws::seed::Tags;
+use crate::sandbox::aws::seed_cluster::SeedAssociation;
 use crate::sandbox::aws::world::{CallContext, World, tags_json};
 
 /// A Pod Identity association.

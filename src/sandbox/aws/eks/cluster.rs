@@ -11,7 +11,8 @@ use super::addon::{Addon, Update};
 use super::association::Association;
 use super::{find, paged, seconds, text};
 use crate::sandbox::aws::error::{ApiError, Result};
-use crate::sandbox::aws::seed::{SeedAccessEntry, SeedCluster, SeedNodegroup, Tags};
+use crate::sandbox::aws::seed::Tags;
+use crate::sandbox::aws::seed_cluster::{SeedAccessEntry, SeedCluster, SeedNodegroup};
 use crate::sandbox::aws::world::{CallContext, World, digest, tags_json};
 
 /// A cluster.

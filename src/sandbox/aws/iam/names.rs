@@ -48,6 +48,9 @@ pub(super) fn check_description(form: &Form, latin: bool) -> Result<Option<Strin
 
 /// Adds the tags of a call to those of an object; keys differ regardless of case.
 pub(super) fn add_tags(existing: &Tags, added: &[(String, String)]) -> Result<Tags> {
+    if added.len() > TAG_LIMIT {
+        return Err(ApiError::constraint("[...]", "tags", "have length less than or equal to 50"));
+    }
     let mut tags = existing.clone();
     let mut seen = std::collections::BTreeSet::new();
     for (index, (key, value)) in added.iter().enumerate() {
