@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// Where a file is better cut in two than made longer.
-const LONGEST: usize = 480;
+const LONGEST: usize = 350;
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -1,0 +1,164 @@
+//! What each state of a release leads to.
+
+use super::*;
+use crate::plan::Action;
+use crate::read::chart::{ChartRef, ChartSource};
+use serde_json::json;
+
+const CLUSTER: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/demo";
+
+pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
+    ReleaseStep {
+        id: StepId::new("helm.ebs"),
+        needs: Vec::new(),
+        after: Vec::new(),
+        release: ReleaseSpec {
+            name: "x".to_owned(),
+            namespace: "n".to_owned(),
+            chart: ChartRef {
+                name: "x".to_owned(),
+                version: "2.0.0".to_owned(),
+                source: ChartSource::Folder("charts".into()),
+            },
+            values: json!({"a": {"b": 1}}),
+            timeout_seconds: 600,
+            cluster_arn: CLUSTER.to_owned(),
+            take_ownership: false,
+        },
+        guarded_objects: Vec::new(),
+        addon: None,
+        role_arn: "arn:r".to_owned(),
+        component: "x".to_owned(),
+        adopt,
+    }
+}
+
+pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
+    Release {
+        revision,
+        status: status.to_owned(),
+        chart: "x".to_owned(),
+        chart_version: "2.0.0".to_owned(),
+        values: json!({"a": {"b": 1}}),
+        objects: Vec::new(),
+        crds: Vec::new(),
+        changed_at: 0,
+        our_cluster: Some(cluster_label(CLUSTER)),
+        adopted: false,
+        record: "sh.helm.release.v1.x.v1".to_owned(),
+    }
+}
+
+pub(super) fn observed(history: Vec<Release>) -> Observed {
+    let rollout = Rollout { ready: true, ..Rollout::default() };
+    Observed { history, missing: Vec::new(), rollout, foreign: Vec::new(), addon: None, now: 10_000 }
+}
+
+fn outcome(step: &ReleaseStep, observed: &Observed) -> (Action, Vec<String>) {
+    let assessment = step.diff(observed);
+    (assessment.action, assessment.changes.iter().map(|change| change.op.call()).collect())
+}
+
+const UP: &str = "helm:upgrade";
+const BACK: &str = "helm:rollback";
+const OUT: &str = "helm:uninstall";
+
+/// Name, records, whether adopting, and what follows.
+type Case = (&'static str, Vec<Release>, bool, Action, &'static [&'static str]);
+
+#[test]
+fn every_state_has_its_way_on() {
+    let older = |mut release: Release| {
+        release.chart_version = "1.0.0".to_owned();
+        release
+    };
+    let foreign = |mut release: Release| {
+        release.our_cluster = None;
+        release
+    };
+    let young = |mut release: Release| {
+        release.changed_at = 9_900;
+        release
+    };
+    let values = |mut release: Release, values: Value| {
+        release.values = values;
+        release
+    };
+    let cases: [Case; 16] = [
+        ("absent", vec![], false, Action::Create, &[UP]),
+        ("as wanted", vec![revision(1, "deployed")], false, Action::Keep, &[]),
+        ("older chart", vec![older(revision(1, "deployed"))], false, Action::Update, &[UP]),
+        ("other values", vec![values(revision(1, "deployed"), json!({"a": {}}))], false, Action::Update, &[UP]),
+        (
+            "a value too many",
+            vec![values(revision(1, "deployed"), json!({"a": {"b": 1}, "c": 1}))],
+            false,
+            Action::Update,
+            &[UP],
+        ),
+        ("failed", vec![revision(1, "failed")], false, Action::Update, &[UP]),
+        ("first install interrupted", vec![revision(1, "pending-install")], false, Action::Update, &[OUT, UP]),
+        ("helm may be at work", vec![young(revision(1, "pending-install"))], false, Action::Blocked, &[]),
+        (
+            "upgrade interrupted",
+            vec![revision(2, "pending-upgrade"), revision(1, "deployed")],
+            false,
+            Action::Update,
+            &[BACK],
+        ),
+        (
+            "upgrade from an older chart interrupted",
+            vec![revision(2, "pending-upgrade"), older(revision(1, "deployed"))],
+            false,
+            Action::Update,
+            &[BACK, UP],
+        ),
+        (
+            "upgrade after a failure interrupted",
+            vec![revision(2, "pending-upgrade"), revision(1, "failed")],
+            false,
+            Action::Update,
+            &[OUT, UP],
+        ),
+        ("uninstall interrupted", vec![revision(1, "uninstalling")], false, Action::Update, &[OUT, UP]),
+        ("foreign but right", vec![foreign(revision(1, "deployed"))], false, Action::Keep, &[]),
+        ("foreign and older", vec![older(foreign(revision(1, "deployed")))], false, Action::Blocked, &[]),
+        ("foreign, adopted", vec![older(foreign(revision(1, "deployed")))], true, Action::Update, &[UP]),
+        ("uninstalled, history kept", vec![revision(1, "uninstalled")], false, Action::Update, &[UP]),
+    ];
+    for (name, history, adopt, action, calls) in cases {
+        let (found, made) = outcome(&step(adopt), &observed(history));
+        assert_eq!((found, made), (action, calls.iter().map(|call| (*call).to_owned()).collect()), "{name}");
+    }
+}
+
+#[test]
+fn objects_deleted_by_hand_are_a_difference() {
+    let missing = vec![ObjectRef::new("v1", "ServiceAccount", "n", "gone")];
+    let observed = Observed { missing, ..observed(vec![revision(1, "deployed")]) };
+    assert_eq!(outcome(&step(false), &observed), (Action::Update, vec!["helm:upgrade".to_owned()]));
+}
+
+#[test]
+fn objects_of_others_are_not_installed_over() {
+    let foreign = |owner: Owner| Observed {
+        foreign: vec![(ObjectRef::new("v1", "ServiceAccount", "n", "x"), owner)],
+        ..observed(vec![])
+    };
+    let eksctl = foreign(Owner::Eksctl { stack: None });
+    assert_eq!(outcome(&step(false), &eksctl).0, Action::Blocked);
+    assert_eq!(outcome(&step(true), &eksctl).0, Action::Create);
+    assert_eq!(outcome(&step(true), &foreign(Owner::EksAddon)).0, Action::Blocked);
+}
+
+#[test]
+fn an_addon_is_used_where_its_role_is_right() {
+    let with = |role_arn: Option<&str>| {
+        let role_arn = role_arn.map(ToOwned::to_owned);
+        let addon = Addon { version: "v1".to_owned(), status: "ACTIVE".to_owned(), role_arn };
+        step(false).diff(&Observed { addon: Some(addon), ..observed(vec![]) })
+    };
+    assert_eq!(with(Some("arn:r")).action, Action::Keep);
+    assert_eq!(with(Some("arn:other")).mend.as_deref(), Some("--ebs-role-arn arn:other"));
+    assert_eq!(with(None).action, Action::Blocked);
+}
