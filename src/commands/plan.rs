@@ -58,6 +58,13 @@ fn pretty(value: &Value) -> String {
 }
 
 fn save(file: &Path, document: &Value) -> Result<()> {
-    std::fs::write(file, pretty(document))
-        .map_err(|source| Error::io(format!("write the plan to `{}`", file.display()), source))
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    // It holds the configuration, chart values and all: for its owner only.
+    let write = || -> std::io::Result<()> {
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
+        file.write_all(pretty(document).as_bytes())
+    };
+    write().map_err(|source| Error::io(format!("write the plan to `{}`", file.display()), source))
 }

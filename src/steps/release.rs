@@ -253,9 +253,18 @@ fn value_diff(before: &Value, after: &Value) -> Vec<FieldDiff> {
     fields
 }
 
+/// Whether texts at this path are better not shown: plans end up in logs and pull requests.
+fn is_secret(path: &str) -> bool {
+    let name = path.rsplit('.').next().unwrap_or(path).to_lowercase();
+    ["password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey", "credential"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
 fn compare(before: &Value, after: &Value, path: &str, fields: &mut Vec<FieldDiff>) {
     let text = |value: &Value| match value {
         Value::Null => None,
+        Value::String(_) if is_secret(path) => Some("(hidden)".to_owned()),
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
     };

@@ -66,6 +66,8 @@ async fn a_saved_plan_is_refused_once_the_world_has_changed() {
     let mut plan = arguments();
     plan.splice(0..2, ["plan", "--out", "plan.json"]);
     aws.run(&plan, &[]).await.expect(0);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&aws.file("plan.json").metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
     aws.run(&arguments(), &[]).await.expect(0);
     let before = aws.writes().len();
     let run = aws.run(&["apply", "--yes", "plan.json"], &[]).await.expect(4);

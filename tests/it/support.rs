@@ -94,6 +94,11 @@ impl Aws {
         output.into()
     }
 
+    /// A file in the folder in which the program runs.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
     /// Sends SIGINT to the program that was started last, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
         let pid = self.pid.lock().unwrap().unwrap();

@@ -162,3 +162,18 @@ fn an_addon_is_used_where_its_role_is_right() {
     assert_eq!(with(Some("arn:other")).mend.as_deref(), Some("--ebs-role-arn arn:other"));
     assert_eq!(with(None).action, Action::Blocked);
 }
+
+#[test]
+fn secrets_in_values_are_hidden() {
+    let shown = |before, after| {
+        let fields = value_diff(&before, &after);
+        fields.into_iter().map(|field| (field.path, field.before, field.after)).collect::<Vec<_>>()
+    };
+    let hidden = Some("(hidden)".to_owned());
+    assert_eq!(
+        shown(json!({"db": {"password": "a"}}), json!({"db": {"password": "b"}})),
+        [("values.db.password".to_owned(), hidden.clone(), hidden)]
+    );
+    let flag = shown(json!({}), json!({"keepTLSSecret": true}));
+    assert_eq!(flag, [("values.keepTLSSecret".to_owned(), None, Some("true".to_owned()))]);
+}
