@@ -39,8 +39,6 @@ pub struct Facts {
     pub ca_pem: String,
     /// The VPC.
     pub vpc: String,
-    /// The subnets that the cluster was made with.
-    pub subnets: Vec<String>,
     /// The API server can be reached from outside the VPC.
     pub endpoint_public: bool,
     /// EKS Auto Mode brings load balancing and block storage of its own.

@@ -174,20 +174,6 @@ pub enum Error {
         /// What was seen last.
         last: String,
     },
-    /// Steps failed; the summary has said which.
-    #[error("{failed} of {total} steps failed")]
-    StepsFailed {
-        /// How many failed.
-        failed: usize,
-        /// Of how many.
-        total: usize,
-    },
-    /// The user or the system asked to stop.
-    #[error("{}", if *terminated { "terminated" } else { "interrupted" })]
-    Interrupted {
-        /// SIGTERM instead of SIGINT.
-        terminated: bool,
-    },
     /// The operating system refused something.
     #[error("{what}")]
     Io {
@@ -249,8 +235,6 @@ impl Error {
             Error::Aws(error) if error.denied() || error.bad_credentials() => exit_code::NO_PERMISSION,
             Error::Kube(error) if error.denied() => exit_code::NO_PERMISSION,
             Error::Refused { .. } | Error::Stale { .. } | Error::WrongAccount { .. } => exit_code::REFUSED,
-            Error::Interrupted { terminated: false } => exit_code::INTERRUPTED,
-            Error::Interrupted { terminated: true } => exit_code::TERMINATED,
             _ => exit_code::FAILED,
         }
     }

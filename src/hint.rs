@@ -52,9 +52,7 @@ pub fn of(error: &Error) -> Option<String> {
         Error::NotSettled { .. } => {
             "AWS or the cluster is slow: run the same command again, or raise --timeout".to_owned()
         }
-        Error::HelmFailed { seen: None, .. } | Error::StepsFailed { .. } | Error::Interrupted { .. } => {
-            "run the same command again: what is done stays done".to_owned()
-        }
+        Error::HelmFailed { seen: None, .. } => "run the same command again: what is done stays done".to_owned(),
         #[cfg(feature = "sandbox")]
         Error::Sandbox { source, .. } => {
             let error = source.downcast_ref::<ControlPlaneError>();

@@ -46,7 +46,6 @@ fn facts(config: &Config, region: &str, account: &str) -> Facts {
         endpoint: String::new(),
         ca_pem: String::new(),
         vpc: String::new(),
-        subnets: Vec::new(),
         endpoint_public: false,
         auto_mode: false,
         caller_arn: String::new(),

@@ -135,7 +135,8 @@ fn walk(wanted: &Value, observed: &Value, path: String, fields: &mut Vec<FieldDi
     }
 }
 
-fn text(value: &Value) -> Option<String> {
+/// A value as a difference shows it.
+pub(super) fn text(value: &Value) -> Option<String> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),

@@ -23,7 +23,7 @@ use crate::read::kube::ObjectRef;
 use crate::read::release::{self, Release};
 use crate::read::rollout::{self, Rollout};
 use crate::steps::Step;
-use crate::steps::kube_object::subset_diff;
+use crate::steps::kube_object::{subset_diff, text};
 
 /// One release.
 #[derive(Debug, Clone)]
@@ -262,11 +262,9 @@ fn is_secret(path: &str) -> bool {
 }
 
 fn compare(before: &Value, after: &Value, path: &str, fields: &mut Vec<FieldDiff>) {
-    let text = |value: &Value| match value {
-        Value::Null => None,
+    let shown = |value: &Value| match value {
         Value::String(_) if is_secret(path) => Some("(hidden)".to_owned()),
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
+        other => text(other),
     };
     let empty = serde_json::Map::new();
     match (before, after) {
@@ -279,7 +277,7 @@ fn compare(before: &Value, after: &Value, path: &str, fields: &mut Vec<FieldDiff
                 compare(&of(before), &of(after), &format!("{path}.{name}"), fields);
             }
         }
-        (before, after) => fields.push(FieldDiff::new(path, text(before), text(after))),
+        (before, after) => fields.push(FieldDiff::new(path, shown(before), shown(after))),
     }
 }
 

@@ -6,7 +6,7 @@ use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::permissions;
-use crate::support::{Lab, helm};
+use crate::support::{Lab, helm, of_aws};
 
 const LBC: &str = "aws-load-balancer-controller";
 const ACCOUNTS: &str = "/api/v1/namespaces/kube-system/serviceaccounts";
@@ -144,19 +144,6 @@ async fn adopted_objects_are_given_back(lab: &Lab) {
     assert_eq!(account["metadata"]["labels"].get("app.kubernetes.io/managed-by"), None, "{account:#}");
     assert_eq!(account["metadata"]["annotations"].get("eks-bootstrap.dev/adopted-from"), None, "{account:#}");
     assert_eq!(objects(lab).await, [format!("ServiceAccount/kube-system/{LBC}")]);
-}
-
-/// The steps behind which no cluster is changed.
-fn of_aws(command: &[&'static str]) -> Vec<&'static str> {
-    let steps = [
-        "iam.oidc-provider",
-        "iam.policy.lbc",
-        "iam.role.lbc",
-        "iam.attachment.lbc",
-        "iam.role.ebs",
-        "iam.attachment.ebs",
-    ];
-    command.iter().copied().chain(steps.into_iter().flat_map(|step| ["--only", step])).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,19 +4,11 @@
 use eks_bootstrap::sandbox::aws::{At, Effect, Fault};
 use serde_json::Value;
 
-use crate::support::Aws;
+use crate::support::{Aws, of_aws};
 
 /// An apply of the AWS steps only, since behind this AWS there is no cluster.
 fn arguments() -> Vec<&'static str> {
-    let steps = [
-        "iam.oidc-provider",
-        "iam.policy.lbc",
-        "iam.role.lbc",
-        "iam.attachment.lbc",
-        "iam.role.ebs",
-        "iam.attachment.ebs",
-    ];
-    ["apply", "--yes", "-c", "demo"].into_iter().chain(steps.into_iter().flat_map(|step| ["--only", step])).collect()
+    of_aws(&["apply", "--yes", "-c", "demo"])
 }
 
 /// The world after an undisturbed apply, and how many writes that takes.

@@ -274,6 +274,19 @@ impl Lab {
     }
 }
 
+/// A command on the steps of AWS only, for where no cluster is, or is to be changed.
+pub(crate) fn of_aws(command: &[&'static str]) -> Vec<&'static str> {
+    let steps = [
+        "iam.oidc-provider",
+        "iam.policy.lbc",
+        "iam.role.lbc",
+        "iam.attachment.lbc",
+        "iam.role.ebs",
+        "iam.attachment.ebs",
+    ];
+    command.iter().copied().chain(steps.into_iter().flat_map(|step| ["--only", step])).collect()
+}
+
 /// The program with an empty environment but for PATH and a home that holds nothing.
 pub(crate) fn program(arguments: &[&str], home: &Path) -> Command {
     let mut command = Command::new(PROGRAM);

@@ -18,6 +18,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::error::{ApiError, Result};
 use super::form::Form;
 use super::paging::{Page, page};
+use super::seed::Tags;
 use super::world::{CallContext, World};
 use super::xml::Xml;
 
@@ -88,6 +89,15 @@ fn page_of<T>(world: &World, form: &Form, items: Vec<(String, T)>) -> Result<Pag
     let asked = form.number("MaxItems", 1, 1000)?;
     let size = world.page_of(Some(asked.unwrap_or(100)), 1000);
     page(items, form.get("Marker"), size).ok_or_else(|| ApiError::validation("Invalid Marker."))
+}
+
+/// One page of an object's tags, as all `List...Tags` operations answer.
+fn page_of_tags(world: &World, form: &Form, tags: Tags) -> Result<Xml> {
+    let page = page_of(world, form, tags.into_iter().map(|tag| (tag.0.clone(), tag)).collect())?;
+    Ok(Xml::build(|xml| {
+        names::write_tags(xml, &page.items.into_iter().collect());
+        write_mark(xml, page.next.as_ref());
+    }))
 }
 
 /// Writes whether a list goes on.

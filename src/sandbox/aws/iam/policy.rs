@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::names::{add_tags, check_description, check_name, check_path, remove_tags, write_tags};
-use super::{page_of, time, write_mark};
+use super::{page_of, page_of_tags, time, write_mark};
 use crate::sandbox::aws::document::{MANAGED_LIMIT, check_identity, counted};
 use crate::sandbox::aws::error::{ApiError, Result};
 use crate::sandbox::aws::form::Form;
@@ -265,9 +265,5 @@ pub(super) fn list_tags(world: &World, form: &Form) -> Result<Xml> {
         None if world.managed.contains_key(arn) => Tags::new(),
         None => return Err(missing(arn)),
     };
-    let page = page_of(world, form, tags.into_iter().map(|tag| (tag.0.clone(), tag)).collect())?;
-    Ok(Xml::build(|xml| {
-        write_tags(xml, &page.items.into_iter().collect());
-        write_mark(xml, page.next.as_ref());
-    }))
+    page_of_tags(world, form, tags)
 }

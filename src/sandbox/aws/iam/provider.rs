@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::names::{add_tags, remove_tags, write_tags};
-use super::{page_of, time, write_mark};
+use super::{page_of_tags, time};
 use crate::sandbox::aws::error::{ApiError, Result};
 use crate::sandbox::aws::form::Form;
 use crate::sandbox::aws::seed::{SeedProvider, Tags};
@@ -179,11 +179,7 @@ pub(super) fn untag(world: &mut World, cx: &CallContext, form: &Form) -> Result<
 
 pub(super) fn list_tags(world: &mut World, form: &Form) -> Result<Xml> {
     let tags = find(world, form)?.tags.clone();
-    let page = page_of(world, form, tags.into_iter().map(|tag| (tag.0.clone(), tag)).collect())?;
-    Ok(Xml::build(|xml| {
-        write_tags(xml, &page.items.into_iter().collect());
-        write_mark(xml, page.next.as_ref());
-    }))
+    page_of_tags(world, form, tags)
 }
 
 /// Deleting a provider that is not there is no error, as IAM documents.

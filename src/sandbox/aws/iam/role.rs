@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::names::{add_tags, check_description, check_name, check_path, remove_tags, write_tags};
-use super::{encoded, page_of, time, write_mark};
+use super::{encoded, page_of, page_of_tags, time, write_mark};
 use crate::sandbox::aws::clock::visible;
 use crate::sandbox::aws::document::{TRUST_LIMIT, check_trust_syntax, principals};
 use crate::sandbox::aws::error::{ApiError, Result};
@@ -254,11 +254,7 @@ pub(super) fn untag(world: &mut World, form: &Form) -> Result<Option<Xml>> {
 
 pub(super) fn list_tags(world: &mut World, form: &Form) -> Result<Xml> {
     let tags = find(world, form)?.tags.clone();
-    let page = page_of(world, form, tags.into_iter().map(|tag| (tag.0.clone(), tag)).collect())?;
-    Ok(Xml::build(|xml| {
-        write_tags(xml, &page.items.into_iter().collect());
-        write_mark(xml, page.next.as_ref());
-    }))
+    page_of_tags(world, form, tags)
 }
 
 pub(super) fn delete(world: &mut World, form: &Form) -> Result<Option<Xml>> {
