@@ -37,6 +37,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Print the least IAM policy for plan, apply or destroy under this configuration
     Permissions(PermissionsArgs),
+    /// Write, check and explain configuration files
+    Config(ConfigArgs),
     /// Print the cluster's bearer token as an exec credential for kubectl and helm
     Token(TokenArgs),
     /// Start a simulated AWS and a real local control plane, alone or around one command
@@ -264,6 +266,33 @@ pub struct PermissionsArgs {
     /// Which steps.
     #[command(flatten)]
     pub selection: Selection,
+}
+
+/// `config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// What `config` does.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print a commented configuration file to start from
+    Init,
+    /// Print the JSON Schema of the configuration file
+    Schema,
+    /// Print what is in force, and where each value came from
+    View(ConfigViewArgs),
+}
+
+/// `config view`.
+#[derive(Debug, Args)]
+pub struct ConfigViewArgs {
+    /// The wanted state.
+    #[command(flatten)]
+    pub wanted: Wanted,
 }
 
 /// `token`.

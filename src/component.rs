@@ -121,6 +121,16 @@ impl Component {
         }
     }
 
+    /// Its field in the configuration file: the name in camel case.
+    pub fn field(&self) -> String {
+        let mut parts = self.name.split('-');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |name, part| {
+            let (head, rest) = part.split_at(part.len().min(1));
+            name + &head.to_uppercase() + rest
+        })
+    }
+
     /// Whether it is wanted: what the user says, else not on Auto Mode, which brings load balancing and block storage.
     pub fn wanted(&self, config: &Config, facts: &Facts) -> bool {
         self.configured(config).enabled.unwrap_or(!facts.auto_mode)

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use crate::cli::{Global, Selection, Wanted};
 use crate::component::{self, Component};
-use crate::config_file::{self, ChartSpec, ClusterBootstrap};
+use crate::config_file::{
+    self, API_VERSION, ChartSpec, ClusterBootstrap, ClusterSpec, ComponentsSpec, IamSpec, Metadata, Spec,
+};
 use crate::error::{Error, Result};
 use crate::plan::StepId;
 use crate::validate;
@@ -154,6 +156,39 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    /// The same in the form of the file, with every value that is in force.
+    pub fn as_file(&self) -> ClusterBootstrap {
+        let chart = |component: &ChartComponent| ChartSpec {
+            enabled: component.enabled,
+            version: Some(component.version.clone()),
+            replicas: component.replicas,
+            role_arn: component.role_arn.clone(),
+            values: Some(component.values.clone()),
+        };
+        ClusterBootstrap {
+            api_version: API_VERSION.to_owned(),
+            kind: "ClusterBootstrap".to_owned(),
+            metadata: Metadata::default(),
+            spec: Spec {
+                cluster: ClusterSpec {
+                    name: Some(self.cluster.clone()),
+                    region: self.region.clone(),
+                    account: self.account.clone(),
+                },
+                iam: IamSpec {
+                    name_prefix: Some(self.iam.name_prefix.clone()),
+                    path: Some(self.iam.path.clone()),
+                    permissions_boundary: self.iam.permissions_boundary.clone(),
+                    tags: self.iam.tags.clone(),
+                },
+                components: ComponentsSpec {
+                    aws_load_balancer_controller: chart(&self.load_balancer_controller),
+                    aws_ebs_csi_driver: chart(&self.ebs_csi_driver),
+                },
+            },
+        }
     }
 
     /// Whether `--only` and `--skip` leave a step in.

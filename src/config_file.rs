@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::component::merge;
+use crate::config_schema;
 use crate::error::{Cause, Error, Result};
 
 /// The form's name and version.
 pub const API_VERSION: &str = "eks-bootstrap.dev/v1alpha1";
 
 /// One document of the file.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClusterBootstrap {
     /// `eks-bootstrap.dev/v1alpha1`.
@@ -29,7 +31,7 @@ pub struct ClusterBootstrap {
 }
 
 /// A name for the document.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     /// The name.
@@ -37,7 +39,7 @@ pub struct Metadata {
 }
 
 /// What is wanted.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Spec {
     /// Which cluster.
@@ -49,7 +51,7 @@ pub struct Spec {
 }
 
 /// Which cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ClusterSpec {
     /// Its name.
@@ -61,7 +63,7 @@ pub struct ClusterSpec {
 }
 
 /// What every IAM object gets.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct IamSpec {
     /// Put before every name.
@@ -75,7 +77,7 @@ pub struct IamSpec {
 }
 
 /// What is installed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ComponentsSpec {
     /// The AWS Load Balancer Controller.
@@ -85,7 +87,7 @@ pub struct ComponentsSpec {
 }
 
 /// A component that is installed from a chart.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ChartSpec {
     /// On or off.
@@ -100,14 +102,25 @@ pub struct ChartSpec {
     pub values: Option<Value>,
 }
 
+/// The parts of the files that are about one cluster, each with its file's name, in order.
+///
+/// # Errors
+/// A file that cannot be read or is not of this form.
+pub fn parts(files: &[PathBuf], cluster: Option<&str>) -> Result<Vec<(String, Value)>> {
+    let one = |file: &PathBuf| {
+        let chosen = choose(documents(file)?, cluster).map_err(|source| unusable(file, source))?;
+        Ok((file.display().to_string(), chosen))
+    };
+    files.iter().map(one).collect()
+}
+
 /// Reads the files, lays the later on the earlier and chooses the document of `cluster` where there are several.
 ///
 /// # Errors
 /// A file that cannot be read or is not of this form.
 pub fn read(files: &[PathBuf], cluster: Option<&str>) -> Result<Option<ClusterBootstrap>> {
     let mut merged: Option<Value> = None;
-    for file in files {
-        let chosen = choose(documents(file)?, cluster).map_err(|source| unusable(file, source))?;
+    for (_, chosen) in parts(files, cluster)? {
         match &mut merged {
             Some(merged) => merge(merged, &chosen),
             None => merged = Some(chosen),
@@ -134,7 +147,14 @@ fn documents(file: &Path) -> Result<Vec<Value>> {
         serde_saphyr::from_multiple(&text).map_err(|source| unusable(file, source.to_string().into()))?;
     // Each document is checked for its own sake before they are merged, so that the error is about this file.
     for value in &values {
-        serde_json::from_value::<ClusterBootstrap>(value.clone()).map_err(|source| unusable(file, source.into()))?;
+        if let Some(unknown) = config_schema::unknown_field(value) {
+            return Err(Error::UnknownField { path: file.display().to_string(), unknown });
+        }
+        serde_path_to_error::deserialize::<_, ClusterBootstrap>(value).map_err(|error| {
+            let place = error.path().to_string();
+            let text = format!("{place}: {}", error.into_inner());
+            unusable(file, text.into())
+        })?;
     }
     Ok(values)
 }

@@ -8,6 +8,7 @@ mod service;
 
 use std::path::PathBuf;
 
+use crate::config_schema::Unknown;
 use crate::exit_code;
 
 pub use service::{AwsError, KubeError, RawStatus};
@@ -49,6 +50,14 @@ pub enum Error {
         /// Why.
         #[source]
         source: Cause,
+    },
+    /// The configuration file has a field that does not exist.
+    #[error("unknown field `{}` in configuration file `{path}`", unknown.path)]
+    UnknownField {
+        /// The file, `-` for standard input.
+        path: String,
+        /// The field, and those that exist at its place.
+        unknown: Unknown,
     },
     /// No credentials were found, or they could not be loaded.
     #[error("no usable AWS credentials")]
@@ -230,7 +239,9 @@ impl Error {
     /// The exit code of the program for this error; the table stands in the README.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Config { .. } | Error::Usage { .. } | Error::ConfigFile { .. } => exit_code::USAGE,
+            Error::Config { .. } | Error::Usage { .. } | Error::ConfigFile { .. } | Error::UnknownField { .. } => {
+                exit_code::USAGE
+            }
             Error::Credentials { .. } => exit_code::NO_PERMISSION,
             Error::Aws(error) if error.denied() || error.bad_credentials() => exit_code::NO_PERMISSION,
             Error::Kube(error) if error.denied() => exit_code::NO_PERMISSION,

@@ -12,6 +12,13 @@ pub fn of(error: &Error) -> Option<String> {
         Error::ConfigFile { .. } => {
             "the README shows an example; every field has a flag too (`eks-bootstrap plan --help`)".to_owned()
         }
+        Error::UnknownField { unknown, .. } => {
+            let known = unknown.known.join(", ");
+            match unknown.known.first().filter(|_| unknown.near) {
+                Some(near) => format!("did you mean `{near}`? Known there: {known}"),
+                None => format!("known there: {known}"),
+            }
+        }
         Error::Credentials { .. } => no_credentials(),
         Error::ClusterNotFound { near, region, .. } if near.is_empty() => {
             format!("there is no EKS cluster in {region} for these credentials; check --region and --profile")

@@ -20,6 +20,8 @@ pub mod commands;
 pub mod component;
 pub mod config;
 pub mod config_file;
+pub mod config_schema;
+pub mod config_view;
 pub mod connect;
 pub mod context;
 pub mod dependants;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use eks_bootstrap::cli::Cli;
 use eks_bootstrap::render::terminal::Terminal;
 use eks_bootstrap::{commands, exit_code, report};
@@ -11,8 +11,9 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     // One TLS provider for everything; left to chance, the first client to need one panics.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are results, everything else is a wrong command line.
             let code = if error.use_stderr() { exit_code::USAGE } else { exit_code::DONE };
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         }
     };
     // Boxed once here: nested futures of the SDK are large.
-    let outcome = runtime.block_on(Box::pin(commands::run(cli, terminal)));
+    let outcome = runtime.block_on(Box::pin(commands::run(cli, &matches, terminal)));
     // A blocking read of the terminal must not hold up the end.
     runtime.shutdown_background();
     ExitCode::from(match outcome {

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod assess;
+pub mod config;
 pub mod destroy;
 pub mod execute;
 pub mod explain;
@@ -19,11 +20,11 @@ use crate::error::{Error, Result};
 use crate::exit_code;
 use crate::render::terminal::Terminal;
 
-/// Runs the command of the command line.
+/// Runs the command of the command line; `matches` is the same command line before it lost where each value came from.
 ///
 /// # Errors
 /// Whatever kept the command from its result; `main.rs` prints it.
-pub async fn run(cli: Cli, terminal: Terminal) -> Result<u8> {
+pub async fn run(cli: Cli, matches: &clap::ArgMatches, terminal: Terminal) -> Result<u8> {
     check_form(&cli)?;
     match cli.command {
         Command::Plan(args) => Box::pin(plan::run(&cli.global, &args, terminal)).await,
@@ -32,6 +33,7 @@ pub async fn run(cli: Cli, terminal: Terminal) -> Result<u8> {
         Command::Verify(args) => Box::pin(verify::run(&cli.global, &args, terminal)).await,
         Command::Explain(args) => explain::run(cli.global.output, &args, terminal),
         Command::Permissions(args) => permissions::run(&cli.global, &args, terminal).await,
+        Command::Config(args) => config::run(&cli.global, &args.command, matches, terminal),
         Command::Token(_) => token::run(&cli.global, terminal).await,
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => Box::pin(sandbox::run(&cli.global, args, terminal)).await,

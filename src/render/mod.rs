@@ -3,6 +3,7 @@
 //! stdout carries the result, stderr progress, prompts and messages.
 
 pub mod bars;
+pub mod config_view;
 pub mod events;
 pub mod findings_json;
 pub mod findings_junit;

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::context::ReadContext;
 use crate::error::Result;
+use crate::names;
 use crate::op::Op;
 use crate::op::helm::{HelmOp, ReleaseSpec, cluster_label};
 use crate::owner::{self, Owner};
@@ -253,17 +254,9 @@ fn value_diff(before: &Value, after: &Value) -> Vec<FieldDiff> {
     fields
 }
 
-/// Whether texts at this path are better not shown: plans end up in logs and pull requests.
-fn is_secret(path: &str) -> bool {
-    let name = path.rsplit('.').next().unwrap_or(path).to_lowercase();
-    ["password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey", "credential"]
-        .iter()
-        .any(|word| name.contains(word))
-}
-
 fn compare(before: &Value, after: &Value, path: &str, fields: &mut Vec<FieldDiff>) {
     let shown = |value: &Value| match value {
-        Value::String(_) if is_secret(path) => Some("(hidden)".to_owned()),
+        Value::String(_) if names::is_secret(path) => Some("(hidden)".to_owned()),
         other => text(other),
     };
     let empty = serde_json::Map::new();
