@@ -4,7 +4,7 @@ use crate::cli::{DestroyArgs, Global, Output};
 use crate::commands::assess::{self, Assessed};
 use crate::commands::execute;
 use crate::component::{self, Component};
-use crate::config::Config;
+use crate::config::{Config, Removal};
 use crate::connect;
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
@@ -27,7 +27,8 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Res
             mend: "leave --output out: the plan names every call before anything is asked".to_owned(),
         });
     }
-    let config = Config::resolve(global, &args.wanted)?;
+    let removal = Removal { drain: args.drain, purge_crds: args.purge_crds };
+    let config = Config::resolve(global, &args.wanted)?.for_removal(removal);
     if let Some(name) = args.confirm.as_ref().filter(|name| **name != config.cluster) {
         return Err(refused(
             format!("not confirmed: --confirm says `{name}`, the cluster is `{}`", config.cluster),

@@ -5,6 +5,8 @@
 #[cfg(feature = "sandbox")]
 mod charts;
 #[cfg(feature = "sandbox")]
+mod components;
+#[cfg(feature = "sandbox")]
 mod contract;
 #[cfg(feature = "sandbox")]
 mod control_plane;
