@@ -177,7 +177,7 @@ impl World {
 }
 
 /// Returns the first `length` hexadecimal digits of a text's hash.
-pub(super) fn digest(text: &str, length: usize) -> String {
+pub(in crate::sandbox) fn digest(text: &str, length: usize) -> String {
     let mut hex = hex::encode(Sha256::digest(text));
     hex.truncate(length);
     hex
