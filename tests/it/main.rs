@@ -23,6 +23,8 @@ mod policies;
 mod properties;
 mod readme;
 #[cfg(feature = "sandbox")]
+mod scenarios;
+#[cfg(feature = "sandbox")]
 mod stand_in;
 #[cfg(feature = "sandbox")]
 mod story;
