@@ -9,12 +9,14 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::Simulator;
-use super::clock::visible;
-use super::error::ApiError;
-use super::permission::role_allows;
+use super::error::{ApiError, Result};
+use super::iam::role::Role;
+use super::need::Need;
+use super::permission::refusal;
 use super::seed::Tags;
 use super::sts::{audience_of, provider_of, role_of_token};
 use super::world::{World, digest};
+use crate::policy::Context;
 
 /// A call that a pod would make.
 #[derive(Debug, Clone)]
@@ -54,7 +56,7 @@ impl Simulator {
     ///
     /// # Errors
     /// The refusal in the words of the AWS SDK for Go, in which the controllers are written.
-    pub fn pod_may(&self, call: &PodCall<'_>) -> Result<(), AwsRefusal> {
+    pub fn pod_may(&self, call: &PodCall<'_>) -> std::result::Result<(), AwsRefusal> {
         let Some(role_arn) = call.role_arn else {
             let text = "get identity: get credentials: failed to refresh cached credentials, no EC2 IMDS role found, \
                         operation error ec2imds: GetMetadata, request canceled, context deadline exceeded";
@@ -74,8 +76,10 @@ impl Simulator {
                 "get identity: get credentials: failed to refresh cached credentials, failed to retrieve credentials";
             AwsRefusal(format!("operation error {}: {}, {wrapped}, {cause}", call.service, call.operation))
         })?;
-        if may(world, &role.name, call, now) {
-            return Ok(());
+        match may(world, role, call, now) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(AwsRefusal(failure(call.service, call.operation, &error))),
         }
         let session = format!("arn:{}:sts::{}:assumed-role/{}/sandbox", world.partition.name, world.account, role.name);
         let text = format!(
@@ -101,25 +105,26 @@ fn failure(service: &str, operation: &str, error: &ApiError) -> String {
     )
 }
 
-/// The driver's AWS managed policies, whose documents the simulator does not carry.
-const EBS_POLICIES: [&str; 3] =
-    ["AmazonEBSCSIDriverPolicy", "AmazonEBSCSIDriverPolicyV2", "AmazonEBSCSIDriverEKSClusterScopedPolicy"];
-
-/// Asks the role's policies. Their conditions are on the tags that the controllers always set, which the stand-ins set too,
-/// so a statement that can only be decided by its conditions counts as met.
-fn may(world: &World, role: &str, call: &PodCall<'_>, now: Timestamp) -> bool {
-    let attached = world.roles.get(role).into_iter().flat_map(|role| &role.attached);
-    let mut attached = attached.filter(|(_, since)| visible(**since, world.lag, now));
-    let managed = attached.any(|(arn, _)| {
-        let name = arn.rsplit('/').next().unwrap_or_default();
-        world.managed.contains_key(arn) && EBS_POLICIES.contains(&name)
-    });
-    let of_the_driver = matches!(
-        call.action,
-        "ec2:CreateVolume" | "ec2:DeleteVolume" | "ec2:AttachVolume" | "ec2:DetachVolume" | "ec2:CreateTags"
-    );
-    match role_allows(world, role, call.action, call.resource, now) {
-        Ok(allowed) => allowed || (managed && of_the_driver),
-        Err(open) => open.code == "NotImplemented",
+/// Asks the role's policies, with the tags that the call sets and those of what it acts on.
+fn may(world: &World, role: &Role, call: &PodCall<'_>, now: Timestamp) -> Result<bool> {
+    let mut context = Context::new();
+    context.add("aws:RequestedRegion", call.resource.split(':').nth(3));
+    context.add("aws:SecureTransport", ["true"]);
+    context.add("aws:PrincipalArn", [role.arn.as_str()]);
+    context.add("aws:PrincipalAccount", [world.account.as_str()]);
+    for (key, value) in &role.tags {
+        context.add(&format!("aws:PrincipalTag/{key}"), [value.as_str()]);
     }
+    for (key, value) in call.request_tags {
+        context.add(&format!("aws:RequestTag/{key}"), [value.as_str()]);
+        context.add("aws:TagKeys", [key.as_str()]);
+    }
+    for (key, value) in call.resource_tags {
+        context.add(&format!("aws:ResourceTag/{key}"), [value.as_str()]);
+        // The services' own forms of the same key.
+        context.add(&format!("ec2:ResourceTag/{key}"), [value.as_str()]);
+        context.add(&format!("elasticloadbalancing:ResourceTag/{key}"), [value.as_str()]);
+    }
+    let needs = [Need { action: call.action.to_owned(), resource: call.resource.to_owned(), context }];
+    Ok(refusal(world, Some(&role.name), &needs, now)?.is_none())
 }
