@@ -17,7 +17,7 @@ use crate::render::terminal::Terminal;
 /// # Errors
 /// No cluster named, no region, or no account and no credentials to ask for it.
 pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) -> Result<u8> {
-    let mut config = Config::resolve(global, &args.wanted)?;
+    let mut config = Config::resolve(global, &args.wanted, &args.selection)?;
     if args.purpose == Purpose::Destroy {
         config = config.for_removal(Removal::default());
     }

@@ -25,6 +25,12 @@ mod policies;
 mod properties;
 mod readme;
 #[cfg(feature = "sandbox")]
+mod scenarios;
+#[cfg(feature = "sandbox")]
+mod simulation;
+#[cfg(feature = "sandbox")]
+mod stand_in;
+#[cfg(feature = "sandbox")]
 mod story;
 #[cfg(feature = "sandbox")]
 mod support;
