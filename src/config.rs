@@ -2,21 +2,24 @@
 //! defaults, in this order. The only reader of the environment. Nothing here asks AWS or Kubernetes: wrong values are
 //! refused before the first call.
 
+mod merging;
+mod removal;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::cli::{Global, Selection, Wanted};
-use crate::component::{self, Component};
-use crate::config_file::{
-    self, API_VERSION, ChartSpec, ClusterBootstrap, ClusterSpec, ComponentsSpec, IamSpec, Metadata, Spec,
-};
+use crate::component;
+use crate::config_file;
 use crate::error::{Error, Result};
 use crate::plan::StepId;
 use crate::validate;
+
+pub use removal::Removal;
 
 /// How long one step may wait by default: the time that `helm --wait` needs for image pulls on fresh nodes, twice.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
@@ -53,6 +56,13 @@ pub struct Config {
     pub load_balancer_controller: ChartComponent,
     /// The EBS CSI driver.
     pub ebs_csi_driver: ChartComponent,
+    /// metrics-server.
+    pub metrics_server: ChartComponent,
+    /// The StorageClass `gp3`.
+    pub gp3_storage_class: StorageClassConfig,
+    /// What a destroy removes beside what `apply` made.
+    #[serde(default)]
+    pub removal: Removal,
     /// Steps whose objects may be taken over from their owner.
     pub adopt: BTreeSet<String>,
     /// Only these steps; empty means all.
@@ -91,6 +101,20 @@ pub struct ChartComponent {
     pub values: Value,
 }
 
+/// What can be said about the StorageClass `gp3`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StorageClassConfig {
+    /// On or off; none is off.
+    pub enabled: Option<bool>,
+    /// Whether it is the class of claims that name none.
+    pub default: bool,
+    /// Whether its volumes are encrypted.
+    pub encrypted: bool,
+    /// The KMS key of its volumes; none is the account's default key for EBS.
+    pub kms_key_id: Option<String>,
+}
+
 impl Config {
     /// Merges flags, variables, files and defaults, and checks every value.
     ///
@@ -98,7 +122,7 @@ impl Config {
     /// The first value that cannot be used, with the flag or field and the mend.
     pub fn resolve(global: &Global, wanted: &Wanted, selection: &Selection) -> Result<Config> {
         let file = config_file::read(&global.file, global.cluster.as_deref())?.unwrap_or_default();
-        let mut config = merged(global, wanted, &file)?;
+        let mut config = merging::merged(global, wanted, &file)?;
         for (chosen, flags) in [
             (&mut config.adopt, &selection.adopt),
             (&mut config.only, &selection.only),
@@ -124,11 +148,9 @@ impl Config {
         validate::tags(&self.iam.tags)?;
         for component in component::ALL {
             let configured = component.configured(self);
-            let short = component.short;
-            validate::version(&format!("--{short}-version"), &configured.version)?;
-            check(configured.role_arn.as_deref(), |arn| {
-                validate::iam_arn(&format!("--{short}-role-arn"), arn, "role")
-            })?;
+            let flag = component.flag;
+            validate::version(&format!("--{flag}-version"), &configured.version)?;
+            check(configured.role_arn.as_deref(), |arn| validate::iam_arn(&format!("--{flag}-role-arn"), arn, "role"))?;
             validate::replicas(component.name, configured.replicas)?;
             if !configured.values.is_object() {
                 let field = format!("values of {}", component.name);
@@ -139,6 +161,12 @@ impl Config {
                     "give `key: value` pairs",
                 ));
             }
+        }
+        let class = &self.gp3_storage_class;
+        check(class.kms_key_id.as_deref(), |key| validate::kms_key("kmsKeyId of gp3-storage-class", key))?;
+        if let Some(key) = class.kms_key_id.as_ref().filter(|_| !class.encrypted) {
+            let mend = "leave kmsKeyId out, or set encrypted to true";
+            return Err(Error::config("kmsKeyId of gp3-storage-class", key, "its volumes are not encrypted", mend));
         }
         check(self.charts.as_deref(), |folder| validate::folder("--charts", folder))?;
         check(self.helm.as_deref(), |file| validate::file("--helm", file))?;
@@ -158,39 +186,6 @@ impl Config {
         Ok(())
     }
 
-    /// The same in the form of the file, with every value that is in force.
-    pub fn as_file(&self) -> ClusterBootstrap {
-        let chart = |component: &ChartComponent| ChartSpec {
-            enabled: component.enabled,
-            version: Some(component.version.clone()),
-            replicas: component.replicas,
-            role_arn: component.role_arn.clone(),
-            values: Some(component.values.clone()),
-        };
-        ClusterBootstrap {
-            api_version: API_VERSION.to_owned(),
-            kind: "ClusterBootstrap".to_owned(),
-            metadata: Metadata::default(),
-            spec: Spec {
-                cluster: ClusterSpec {
-                    name: Some(self.cluster.clone()),
-                    region: self.region.clone(),
-                    account: self.account.clone(),
-                },
-                iam: IamSpec {
-                    name_prefix: Some(self.iam.name_prefix.clone()),
-                    path: Some(self.iam.path.clone()),
-                    permissions_boundary: self.iam.permissions_boundary.clone(),
-                    tags: self.iam.tags.clone(),
-                },
-                components: ComponentsSpec {
-                    aws_load_balancer_controller: chart(&self.load_balancer_controller),
-                    aws_ebs_csi_driver: chart(&self.ebs_csi_driver),
-                },
-            },
-        }
-    }
-
     /// Whether `--only` and `--skip` leave a step in.
     pub fn chooses(&self, step: &StepId) -> bool {
         (self.only.is_empty() || self.only.contains(step.as_str())) && !self.skip.contains(step.as_str())
@@ -204,100 +199,6 @@ impl Config {
 
 fn check<T: ?Sized>(value: Option<&T>, rule: impl FnOnce(&T) -> Result<()>) -> Result<()> {
     value.map_or(Ok(()), rule)
-}
-
-fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) -> Result<Config> {
-    let spec = &file.spec;
-    let or = |flag: &Option<String>, field: &Option<String>| flag.clone().or_else(|| field.clone());
-    let Some(cluster) = or(&global.cluster, &spec.cluster.name) else {
-        return Err(Error::Usage {
-            message: "no cluster is named".to_owned(),
-            mend: "pass --cluster NAME, set EKS_BOOTSTRAP_CLUSTER, or name it in the configuration file".to_owned(),
-        });
-    };
-    let mut tags = spec.iam.tags.clone();
-    for tag in &wanted.tags {
-        let Some((key, value)) = tag.split_once('=') else {
-            return Err(Error::config("--tag", tag, "no `=` in it", "write --tag KEY=VALUE"));
-        };
-        tags.insert(key.to_owned(), value.to_owned());
-    }
-    let parts = &spec.components;
-    Ok(Config {
-        cluster,
-        region: or(&global.region, &spec.cluster.region),
-        profile: global.profile.clone(),
-        assume_role: global.assume_role.clone(),
-        account: or(&wanted.account, &spec.cluster.account),
-        endpoint_url: global.endpoint_url.clone(),
-        kubeconfig: global.kubeconfig.clone(),
-        context: global.context.clone(),
-        helm: global.helm.clone().or_else(helm_bin),
-        charts: global.charts.as_deref().map(absolute).transpose()?,
-        timeout_seconds: match &global.timeout {
-            Some(text) => validate::duration("--timeout", text)?.as_secs(),
-            None => DEFAULT_TIMEOUT.as_secs(),
-        },
-        iam: IamConfig {
-            name_prefix: or(&wanted.name_prefix, &spec.iam.name_prefix).unwrap_or_default(),
-            path: or(&wanted.iam_path, &spec.iam.path).unwrap_or_else(|| "/".to_owned()),
-            permissions_boundary: or(&wanted.permissions_boundary, &spec.iam.permissions_boundary),
-            tags,
-        },
-        load_balancer_controller: chart_component(
-            &component::LOAD_BALANCER_CONTROLLER,
-            &parts.aws_load_balancer_controller,
-            wanted,
-            wanted.lbc_version.as_ref(),
-            wanted.lbc_role_arn.as_ref(),
-        )?,
-        ebs_csi_driver: chart_component(
-            &component::EBS_CSI_DRIVER,
-            &parts.aws_ebs_csi_driver,
-            wanted,
-            wanted.ebs_version.as_ref(),
-            wanted.ebs_role_arn.as_ref(),
-        )?,
-        adopt: BTreeSet::new(),
-        only: BTreeSet::new(),
-        skip: BTreeSet::new(),
-    })
-}
-
-fn chart_component(
-    component: &Component,
-    spec: &ChartSpec,
-    wanted: &Wanted,
-    version: Option<&String>,
-    role_arn: Option<&String>,
-) -> Result<ChartComponent> {
-    for (flag, names) in [("--enable", &wanted.enable), ("--disable", &wanted.disable)] {
-        for name in names {
-            validate::one_of(flag, name, component::ALL.iter().map(|component| component.name))?;
-        }
-    }
-    let named = |names: &[String]| names.iter().any(|name| name == component.name);
-    let enabled = match (named(&wanted.enable), named(&wanted.disable)) {
-        (true, true) => {
-            let mend = "leave one of them out";
-            return Err(Error::config("--enable and --disable", component.name, "both name it", mend));
-        }
-        (true, false) => Some(true),
-        (false, true) => Some(false),
-        (false, false) => spec.enabled,
-    };
-    Ok(ChartComponent {
-        enabled,
-        version: version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
-        replicas: spec.replicas,
-        role_arn: role_arn.or(spec.role_arn.as_ref()).cloned(),
-        values: spec.values.clone().unwrap_or_else(|| json!({})),
-    })
-}
-
-/// Chart folders are handed to helm, which runs in another folder.
-fn absolute(folder: &Path) -> Result<PathBuf> {
-    std::path::absolute(folder).map_err(|source| Error::io(format!("find `{}`", folder.display()), source))
 }
 
 /// `HELM_BIN`, which helm sets for its own plugins and people set for tools around helm.

@@ -4,6 +4,7 @@ pub mod apply;
 pub mod assess;
 pub mod config;
 pub mod destroy;
+pub mod diagnostics;
 pub mod execute;
 pub mod explain;
 pub mod permissions;

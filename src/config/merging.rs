@@ -1,0 +1,175 @@
+//! Laying flags and variables on the file and the file on the defaults, and the way back: what is in force in the form of the
+//! file. Called by `config.rs` and `commands/config.rs`; whether the values can be used is checked there.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::cli::{Global, Wanted};
+use crate::component::{self, Component};
+use crate::config::{ChartComponent, Config, DEFAULT_TIMEOUT, IamConfig, Removal, StorageClassConfig, helm_bin};
+use crate::config_file::{
+    API_VERSION, ChartSpec, ClusterBootstrap, ClusterSpec, ComponentsSpec, IamSpec, Metadata, RolelessChartSpec, Spec,
+    StorageClassSpec,
+};
+use crate::error::{Error, Result};
+use crate::validate;
+
+pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) -> Result<Config> {
+    let spec = &file.spec;
+    let or = |flag: &Option<String>, field: &Option<String>| flag.clone().or_else(|| field.clone());
+    let Some(cluster) = or(&global.cluster, &spec.cluster.name) else {
+        return Err(Error::Usage {
+            message: "no cluster is named".to_owned(),
+            mend: "pass --cluster NAME, set EKS_BOOTSTRAP_CLUSTER, or name it in the configuration file".to_owned(),
+        });
+    };
+    let mut tags = spec.iam.tags.clone();
+    for tag in &wanted.tags {
+        let Some((key, value)) = tag.split_once('=') else {
+            return Err(Error::config("--tag", tag, "no `=` in it", "write --tag KEY=VALUE"));
+        };
+        tags.insert(key.to_owned(), value.to_owned());
+    }
+    let parts = &spec.components;
+    Ok(Config {
+        cluster,
+        region: or(&global.region, &spec.cluster.region),
+        profile: global.profile.clone(),
+        assume_role: global.assume_role.clone(),
+        account: or(&wanted.account, &spec.cluster.account),
+        endpoint_url: global.endpoint_url.clone(),
+        kubeconfig: global.kubeconfig.clone(),
+        context: global.context.clone(),
+        helm: global.helm.clone().or_else(helm_bin),
+        charts: global.charts.as_deref().map(absolute).transpose()?,
+        timeout_seconds: match &global.timeout {
+            Some(text) => validate::duration("--timeout", text)?.as_secs(),
+            None => DEFAULT_TIMEOUT.as_secs(),
+        },
+        iam: IamConfig {
+            name_prefix: or(&wanted.name_prefix, &spec.iam.name_prefix).unwrap_or_default(),
+            path: or(&wanted.iam_path, &spec.iam.path).unwrap_or_else(|| "/".to_owned()),
+            permissions_boundary: or(&wanted.permissions_boundary, &spec.iam.permissions_boundary),
+            tags,
+        },
+        load_balancer_controller: chart_component(
+            &component::LOAD_BALANCER_CONTROLLER,
+            &parts.aws_load_balancer_controller,
+            wanted,
+            wanted.lbc_version.as_ref(),
+            wanted.lbc_role_arn.as_ref(),
+        )?,
+        ebs_csi_driver: chart_component(
+            &component::EBS_CSI_DRIVER,
+            &parts.aws_ebs_csi_driver,
+            wanted,
+            wanted.ebs_version.as_ref(),
+            wanted.ebs_role_arn.as_ref(),
+        )?,
+        metrics_server: chart_component(
+            &component::METRICS_SERVER,
+            &parts.metrics_server.clone().into(),
+            wanted,
+            wanted.metrics_server_version.as_ref(),
+            None,
+        )?,
+        gp3_storage_class: StorageClassConfig {
+            enabled: enabled(component::GP3_STORAGE_CLASS, parts.gp3_storage_class.enabled, wanted)?,
+            default: parts.gp3_storage_class.default.unwrap_or(true),
+            encrypted: parts.gp3_storage_class.encrypted.unwrap_or(true),
+            kms_key_id: parts.gp3_storage_class.kms_key_id.clone(),
+        },
+        removal: Removal::default(),
+        adopt: BTreeSet::new(),
+        only: BTreeSet::new(),
+        skip: BTreeSet::new(),
+    })
+}
+
+fn chart_component(
+    component: &Component,
+    spec: &ChartSpec,
+    wanted: &Wanted,
+    version: Option<&String>,
+    role_arn: Option<&String>,
+) -> Result<ChartComponent> {
+    Ok(ChartComponent {
+        enabled: enabled(component.name, spec.enabled, wanted)?,
+        version: version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
+        replicas: spec.replicas,
+        role_arn: role_arn.or(spec.role_arn.as_ref()).cloned(),
+        values: spec.values.clone().unwrap_or_else(|| json!({})),
+    })
+}
+
+/// Whether a component is said to be on or off, by flag or else by file.
+fn enabled(component: &str, in_file: Option<bool>, wanted: &Wanted) -> Result<Option<bool>> {
+    for (flag, names) in [("--enable", &wanted.enable), ("--disable", &wanted.disable)] {
+        for name in names {
+            validate::one_of(flag, name, component::names())?;
+        }
+    }
+    let named = |names: &[String]| names.iter().any(|name| name == component);
+    match (named(&wanted.enable), named(&wanted.disable)) {
+        (true, true) => {
+            Err(Error::config("--enable and --disable", component, "both name it", "leave one of them out"))
+        }
+        (true, false) => Ok(Some(true)),
+        (false, true) => Ok(Some(false)),
+        (false, false) => Ok(in_file),
+    }
+}
+
+/// Chart folders are handed to helm, which runs in another folder.
+fn absolute(folder: &Path) -> Result<PathBuf> {
+    std::path::absolute(folder).map_err(|source| Error::io(format!("find `{}`", folder.display()), source))
+}
+
+impl Config {
+    /// The same in the form of the file, with every value that is in force.
+    pub fn as_file(&self) -> ClusterBootstrap {
+        let chart = |component: &ChartComponent| ChartSpec {
+            enabled: component.enabled,
+            version: Some(component.version.clone()),
+            replicas: component.replicas,
+            role_arn: component.role_arn.clone(),
+            values: Some(component.values.clone()),
+        };
+        ClusterBootstrap {
+            api_version: API_VERSION.to_owned(),
+            kind: "ClusterBootstrap".to_owned(),
+            metadata: Metadata::default(),
+            spec: Spec {
+                cluster: ClusterSpec {
+                    name: Some(self.cluster.clone()),
+                    region: self.region.clone(),
+                    account: self.account.clone(),
+                },
+                iam: IamSpec {
+                    name_prefix: Some(self.iam.name_prefix.clone()),
+                    path: Some(self.iam.path.clone()),
+                    permissions_boundary: self.iam.permissions_boundary.clone(),
+                    tags: self.iam.tags.clone(),
+                },
+                components: ComponentsSpec {
+                    aws_load_balancer_controller: chart(&self.load_balancer_controller),
+                    aws_ebs_csi_driver: chart(&self.ebs_csi_driver),
+                    metrics_server: RolelessChartSpec {
+                        enabled: self.metrics_server.enabled,
+                        version: Some(self.metrics_server.version.clone()),
+                        replicas: self.metrics_server.replicas,
+                        values: Some(self.metrics_server.values.clone()),
+                    },
+                    gp3_storage_class: StorageClassSpec {
+                        enabled: self.gp3_storage_class.enabled,
+                        default: Some(self.gp3_storage_class.default),
+                        encrypted: Some(self.gp3_storage_class.encrypted),
+                        kms_key_id: self.gp3_storage_class.kms_key_id.clone(),
+                    },
+                },
+            },
+        }
+    }
+}
