@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config_file::ManagedBy;
 use crate::permissions::Purpose;
 
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
@@ -134,6 +135,18 @@ pub struct Wanted {
     /// Use this role for the EBS CSI driver instead of one of ours
     #[arg(long, env = "EKS_BOOTSTRAP_EBS_ROLE_ARN", value_name = "ARN", help_heading = "Components")]
     pub ebs_role_arn: Option<String>,
+    /// Who installs the EBS CSI driver: the Helm chart, or EKS as an add-on [default: helm]
+    #[arg(long, env = "EKS_BOOTSTRAP_EBS_MANAGED_BY", value_enum, value_name = "WHO", help_heading = "Components")]
+    pub ebs_managed_by: Option<ManagedBy>,
+    /// Version of the EKS add-on [default: what EKS has as default for the cluster's Kubernetes, or newer]
+    #[arg(long, env = "EKS_BOOTSTRAP_EBS_ADDON_VERSION", value_name = "VERSION", help_heading = "Components")]
+    pub ebs_addon_version: Option<String>,
+    /// Attach the EBS CSI driver's policy to the nodes' roles too: every pod on these nodes can then use it
+    #[arg(long, help_heading = "Components")]
+    pub attach_node_role: bool,
+    /// A node role that no node group names (self-managed nodes, Karpenter); repeatable
+    #[arg(long, value_name = "ARN|NAME", help_heading = "Components")]
+    pub node_role: Vec<String>,
     /// IAM path of roles and policies [default: /]
     #[arg(long, env = "EKS_BOOTSTRAP_IAM_PATH", value_name = "PATH", help_heading = "IAM")]
     pub iam_path: Option<String>,

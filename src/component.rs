@@ -68,6 +68,10 @@ pub struct Component {
     pub objects: &'static [(&'static str, &'static str, &'static str)],
     /// The EKS add-on that installs the same.
     pub addon: Option<&'static str>,
+    /// Whether the user may have EKS install it.
+    pub offers_addon: bool,
+    /// Whether its (AWS managed) policy may be put on the nodes' roles.
+    pub offers_node_role: bool,
     /// Role name that AWS's documentation uses; empty without a role.
     pub documented_role: &'static str,
 }
@@ -97,6 +101,8 @@ pub const LOAD_BALANCER_CONTROLLER: Component = Component {
         ("networking.k8s.io/v1", "IngressClass", "alb"),
     ],
     addon: None,
+    offers_addon: false,
+    offers_node_role: false,
     documented_role: "AmazonEKSLoadBalancerControllerRole",
 };
 
@@ -127,6 +133,8 @@ pub const EBS_CSI_DRIVER: Component = Component {
         ("storage.k8s.io/v1", "CSIDriver", "ebs.csi.aws.com"),
     ],
     addon: Some("aws-ebs-csi-driver"),
+    offers_addon: true,
+    offers_node_role: true,
     documented_role: "AmazonEKS_EBS_CSI_DriverRole",
 };
 
@@ -155,6 +163,8 @@ pub const METRICS_SERVER: Component = Component {
         ("apiregistration.k8s.io/v1", "APIService", "v1beta1.metrics.k8s.io"),
     ],
     addon: Some("metrics-server"),
+    offers_addon: false,
+    offers_node_role: false,
     documented_role: "",
 };
 

@@ -2,6 +2,7 @@
 //! defaults, in this order. The only reader of the environment. Nothing here asks AWS or Kubernetes: wrong values are
 //! refused before the first call.
 
+mod installation;
 mod merging;
 mod removal;
 
@@ -14,11 +15,12 @@ use serde_json::Value;
 
 use crate::cli::{Global, Selection, Wanted};
 use crate::component;
-use crate::config_file;
+use crate::config_file::{self, ManagedBy};
 use crate::error::{Error, Result};
 use crate::plan::StepId;
 use crate::validate;
 
+pub use installation::NodeRoles;
 pub use removal::Removal;
 
 /// How long one step may wait by default: the time that `helm --wait` needs for image pulls on fresh nodes, twice.
@@ -99,6 +101,15 @@ pub struct ChartComponent {
     pub role_arn: Option<String>,
     /// Values beside the ones that we set; they win.
     pub values: Value,
+    /// Who installs it; none where nothing is said, so the chart, unless EKS has installed it already.
+    #[serde(default)]
+    pub managed_by: Option<ManagedBy>,
+    /// The version of the EKS add-on; none leaves it to EKS.
+    #[serde(default)]
+    pub addon_version: Option<String>,
+    /// Whether the nodes' roles get its policy too.
+    #[serde(default)]
+    pub nodes: NodeRoles,
 }
 
 /// What can be said about the StorageClass `gp3`.
@@ -152,6 +163,7 @@ impl Config {
             validate::version(&format!("--{flag}-version"), &configured.version)?;
             check(configured.role_arn.as_deref(), |arn| validate::iam_arn(&format!("--{flag}-role-arn"), arn, "role"))?;
             validate::replicas(component.name, configured.replicas)?;
+            configured.check_installation(flag)?;
             if !configured.values.is_object() {
                 let field = format!("values of {}", component.name);
                 return Err(Error::config(

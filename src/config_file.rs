@@ -83,7 +83,7 @@ pub struct ComponentsSpec {
     /// The AWS Load Balancer Controller.
     pub aws_load_balancer_controller: ChartSpec,
     /// The EBS CSI driver.
-    pub aws_ebs_csi_driver: ChartSpec,
+    pub aws_ebs_csi_driver: DriverSpec,
     /// metrics-server.
     pub metrics_server: RolelessChartSpec,
     /// The StorageClass `gp3`.
@@ -104,6 +104,53 @@ pub struct ChartSpec {
     pub role_arn: Option<String>,
     /// Chart values; they win over ours.
     pub values: Option<Value>,
+}
+
+/// Who installs a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "camelCase")]
+pub enum ManagedBy {
+    /// The Helm chart
+    Helm,
+    /// EKS, as an add-on
+    EksAddon,
+}
+
+/// The EBS CSI driver, which a chart or EKS installs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DriverSpec {
+    /// On or off.
+    pub enabled: Option<bool>,
+    /// Who installs it.
+    pub managed_by: Option<ManagedBy>,
+    /// The chart's version.
+    pub version: Option<String>,
+    /// The add-on's version.
+    pub addon_version: Option<String>,
+    /// Replicas of the controller.
+    pub replicas: Option<u32>,
+    /// A role that exists and is to be used.
+    pub role_arn: Option<String>,
+    /// Whether the nodes' roles get its policy too.
+    pub attach_node_role: Option<bool>,
+    /// Node roles that no node group names: ARNs or names.
+    pub node_roles: Vec<String>,
+    /// Chart values, which win over ours, or the add-on's configuration.
+    pub values: Option<Value>,
+}
+
+impl DriverSpec {
+    /// What it has in common with other components.
+    pub fn chart(&self) -> ChartSpec {
+        ChartSpec {
+            enabled: self.enabled,
+            version: self.version.clone(),
+            replicas: self.replicas,
+            role_arn: self.role_arn.clone(),
+            values: self.values.clone(),
+        }
+    }
 }
 
 /// A component that is installed from a chart and has no role in AWS.

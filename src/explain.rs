@@ -21,7 +21,7 @@ pub struct Explanation {
 }
 
 /// All kinds of steps.
-pub const ALL: [Explanation; 11] = [
+pub const ALL: [Explanation; 12] = [
     Explanation {
         step: "iam.oidc-provider",
         what: "the IAM OIDC provider of the cluster's issuer, with the audience sts.amazonaws.com",
@@ -64,6 +64,17 @@ pub const ALL: [Explanation; 11] = [
         references: &[
             "https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html",
             "kubernetes-sigs/aws-ebs-csi-driver#2918 (the newer policy's ARN)",
+        ],
+    },
+    Explanation {
+        step: "iam.node-role",
+        what: "the EBS CSI driver's policy on the nodes' roles, only with --attach-node-role; a tag remembers what is ours",
+        why: "some clusters let the driver work with its node's role; AWS advises against it, the driver has a role of its own",
+        breaks: "nothing without it; with it every pod that reaches the nodes' metadata can create and delete volumes",
+        mend: "leave --attach-node-role out and apply: what we attached is detached, what others attached stays",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/best-practices/identity-and-access-management.html",
+            "kubernetes-sigs/aws-ebs-csi-driver#821 (where the controller gets its credentials), #517 (nodes need none)",
         ],
     },
     Explanation {

@@ -36,11 +36,18 @@ pub fn partition_of_region(region: &str) -> &'static str {
     PREFIXES.iter().find(|(prefix, _)| region.starts_with(prefix)).map_or("aws", |(_, partition)| partition)
 }
 
+/// The first eight hexadecimal digits of the hash of a cluster's ARN: tells clusters apart where there is little room.
+pub fn cluster_hash(cluster_arn: &str) -> String {
+    let mut hash = hex::encode(Sha256::digest(cluster_arn.as_bytes()));
+    hash.truncate(8);
+    hash
+}
+
 /// `<prefix><cluster>-<component>-<8 hex of the cluster ARN's hash>`, with the stem shortened so that it fits.
 ///
 /// IAM is global: two clusters of one name in two regions must not collide, hence the hash.
 pub fn iam_name(prefix: &str, cluster: &str, component: &str, cluster_arn: &str) -> String {
-    let hash = &hex::encode(Sha256::digest(cluster_arn.as_bytes()))[..8];
+    let hash = cluster_hash(cluster_arn);
     let tail = format!("-{component}-{hash}");
     let stem: String = format!("{prefix}{cluster}").chars().take(NAME_LIMIT.saturating_sub(tail.len())).collect();
     format!("{}{tail}", stem.trim_end_matches('-'))

@@ -77,6 +77,34 @@ pub(crate) fn iam_arn(field: &str, arn: &str, kind: &str) -> Result<()> {
     Err(Error::config(field, arn, format!("not the ARN of an IAM {kind}"), mend))
 }
 
+/// A node role: the ARN of a role, or a role's name.
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_Role.html>
+pub(crate) fn node_role(role: &str) -> Result<()> {
+    let named = !role.is_empty()
+        && role.len() <= 64
+        && role.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c));
+    if named || iam_arn("--node-role", role, "role").is_ok() {
+        return Ok(());
+    }
+    let mend = "give the role's name or its ARN (not that of an instance profile)";
+    Err(Error::config("--node-role", role, "not the name or ARN of an IAM role", mend))
+}
+
+/// A version of an EKS add-on, such as `v1.64.0-eksbuild.1`.
+pub(crate) fn addon_version(field: &str, text: &str) -> Result<()> {
+    let parsed = text.strip_prefix('v').and_then(|rest| rest.split_once("-eksbuild."));
+    let number = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    if let Some((version, build)) = parsed
+        && number(build)
+        && version.split('.').count() == 3
+        && version.split('.').all(number)
+    {
+        return Ok(());
+    }
+    let mend = "write it as EKS does, as in `v1.64.0-eksbuild.1` (aws eks describe-addon-versions lists them)";
+    Err(Error::config(field, text, "not the version of an EKS add-on", mend))
+}
+
 /// IAM: begins and ends with `/`, at most 512, visible ASCII.
 /// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateRole.html>
 pub(crate) fn iam_path(path: &str) -> Result<()> {

@@ -18,7 +18,7 @@ use crate::render::terminal::Terminal;
 const EXAMPLE: &str = include_str!("../../templates/config.yaml");
 
 /// Flags that set one field of the file: the flag's name, and the field.
-const FIELDS: [(&str, &str); 11] = [
+const FIELDS: [(&str, &str); 15] = [
     ("cluster", "spec.cluster.name"),
     ("region", "spec.cluster.region"),
     ("account", "spec.cluster.account"),
@@ -29,6 +29,10 @@ const FIELDS: [(&str, &str); 11] = [
     ("lbc_role_arn", "spec.components.awsLoadBalancerController.roleArn"),
     ("ebs_version", "spec.components.awsEbsCsiDriver.version"),
     ("ebs_role_arn", "spec.components.awsEbsCsiDriver.roleArn"),
+    ("ebs_managed_by", "spec.components.awsEbsCsiDriver.managedBy"),
+    ("ebs_addon_version", "spec.components.awsEbsCsiDriver.addonVersion"),
+    ("attach_node_role", "spec.components.awsEbsCsiDriver.attachNodeRole"),
+    ("node_role", "spec.components.awsEbsCsiDriver.nodeRoles"),
     ("metrics_server_version", "spec.components.metricsServer.version"),
 ];
 

@@ -13,6 +13,7 @@ pub async fn of(cx: &ReadContext, goal: Goal) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let mut all = brought_by_auto_mode(cx);
+    all.extend(opened_to_nodes(cx));
     let (autoscalers, classes) = futures::join!(autoscalers(cx), default_class(cx));
     for (what, found) in [("autoscalers", autoscalers), ("storage classes", classes)] {
         match found {
@@ -54,6 +55,17 @@ fn brought_by_auto_mode(cx: &ReadContext) -> Vec<Diagnostic> {
         )));
     }
     all
+}
+
+/// What is attached to a node's role is everybody's on that node.
+fn opened_to_nodes(cx: &ReadContext) -> Option<Diagnostic> {
+    let step = StepId::from(format!("iam.node-role.{}", EBS_CSI_DRIVER.short));
+    let asked = EBS_CSI_DRIVER.configured(&cx.config).nodes.attach && cx.config.chooses(&step);
+    (asked && EBS_CSI_DRIVER.wanted(&cx.config, &cx.facts)).then(|| {
+        let what =
+            "--attach-node-role lets every pod that reaches its node's credentials create, attach and delete volumes";
+        warning(format!("{what}; AWS advises against it, and the driver has a role of its own without it"))
+    })
 }
 
 /// Autoscalers do nothing without numbers.

@@ -8,10 +8,12 @@ use serde_json::json;
 
 use crate::cli::{Global, Wanted};
 use crate::component::{self, Component};
-use crate::config::{ChartComponent, Config, DEFAULT_TIMEOUT, IamConfig, Removal, StorageClassConfig, helm_bin};
+use crate::config::{
+    ChartComponent, Config, DEFAULT_TIMEOUT, IamConfig, NodeRoles, Removal, StorageClassConfig, helm_bin,
+};
 use crate::config_file::{
-    API_VERSION, ChartSpec, ClusterBootstrap, ClusterSpec, ComponentsSpec, IamSpec, Metadata, RolelessChartSpec, Spec,
-    StorageClassSpec,
+    API_VERSION, ChartSpec, ClusterBootstrap, ClusterSpec, ComponentsSpec, DriverSpec, IamSpec, ManagedBy, Metadata,
+    RolelessChartSpec, Spec, StorageClassSpec,
 };
 use crate::error::{Error, Result};
 use crate::validate;
@@ -61,13 +63,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             wanted.lbc_version.as_ref(),
             wanted.lbc_role_arn.as_ref(),
         )?,
-        ebs_csi_driver: chart_component(
-            &component::EBS_CSI_DRIVER,
-            &parts.aws_ebs_csi_driver,
-            wanted,
-            wanted.ebs_version.as_ref(),
-            wanted.ebs_role_arn.as_ref(),
-        )?,
+        ebs_csi_driver: driver(&parts.aws_ebs_csi_driver, wanted)?,
         metrics_server: chart_component(
             &component::METRICS_SERVER,
             &parts.metrics_server.clone().into(),
@@ -101,6 +97,23 @@ fn chart_component(
         replicas: spec.replicas,
         role_arn: role_arn.or(spec.role_arn.as_ref()).cloned(),
         values: spec.values.clone().unwrap_or_else(|| json!({})),
+        managed_by: None,
+        addon_version: None,
+        nodes: NodeRoles::default(),
+    })
+}
+
+fn driver(spec: &DriverSpec, wanted: &Wanted) -> Result<ChartComponent> {
+    let (version, role_arn) = (wanted.ebs_version.as_ref(), wanted.ebs_role_arn.as_ref());
+    let chart = chart_component(&component::EBS_CSI_DRIVER, &spec.chart(), wanted, version, role_arn)?;
+    Ok(ChartComponent {
+        managed_by: wanted.ebs_managed_by.or(spec.managed_by),
+        addon_version: wanted.ebs_addon_version.clone().or_else(|| spec.addon_version.clone()),
+        nodes: NodeRoles {
+            attach: wanted.attach_node_role || spec.attach_node_role == Some(true),
+            more: spec.node_roles.iter().chain(&wanted.node_role).cloned().collect(),
+        },
+        ..chart
     })
 }
 
@@ -137,6 +150,7 @@ impl Config {
             role_arn: component.role_arn.clone(),
             values: Some(component.values.clone()),
         };
+        let driver = &self.ebs_csi_driver;
         ClusterBootstrap {
             api_version: API_VERSION.to_owned(),
             kind: "ClusterBootstrap".to_owned(),
@@ -155,7 +169,17 @@ impl Config {
                 },
                 components: ComponentsSpec {
                     aws_load_balancer_controller: chart(&self.load_balancer_controller),
-                    aws_ebs_csi_driver: chart(&self.ebs_csi_driver),
+                    aws_ebs_csi_driver: DriverSpec {
+                        enabled: driver.enabled,
+                        managed_by: Some(driver.managed_by.unwrap_or(ManagedBy::Helm)),
+                        version: Some(driver.version.clone()),
+                        addon_version: driver.addon_version.clone(),
+                        replicas: driver.replicas,
+                        role_arn: driver.role_arn.clone(),
+                        attach_node_role: Some(driver.nodes.attach),
+                        node_roles: driver.nodes.more.iter().cloned().collect(),
+                        values: Some(driver.values.clone()),
+                    },
                     metrics_server: RolelessChartSpec {
                         enabled: self.metrics_server.enabled,
                         version: Some(self.metrics_server.version.clone()),

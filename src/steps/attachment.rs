@@ -39,16 +39,21 @@ impl AttachmentStep {
         if !self.aws_managed {
             return Ok(self.policies[0].clone());
         }
-        for arn in &self.policies {
-            if cx.iam.policy(arn).await?.is_some() {
-                return Ok(arn.clone());
-            }
-        }
-        Err(Error::Refused {
-            what: format!("none of the AWS managed policies {} exists in this partition", self.policies.join(", ")),
-            mend: "attach a policy of your own to a role and name the role".to_owned(),
-        })
+        first_that_exists(cx, &self.policies).await
     }
+}
+
+/// The first of some AWS managed policies that exists in the partition.
+pub(super) async fn first_that_exists(cx: &ReadContext, policies: &[String]) -> Result<String> {
+    for arn in policies {
+        if cx.iam.policy(arn).await?.is_some() {
+            return Ok(arn.clone());
+        }
+    }
+    Err(Error::Refused {
+        what: format!("none of the AWS managed policies {} exists in this partition", policies.join(", ")),
+        mend: "attach a policy of your own to a role and name the role".to_owned(),
+    })
 }
 
 /// What may be detached: everything of ours from a role that we made, and a policy that we made from any role.
@@ -88,7 +93,7 @@ impl AttachmentStep {
     }
 }
 
-fn last_part(arn: &str) -> &str {
+pub(super) fn last_part(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 

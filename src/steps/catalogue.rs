@@ -21,6 +21,7 @@ use crate::steps::attachment::AttachmentStep;
 use crate::steps::chart_crds::ChartCrdsStep;
 use crate::steps::identity::IdentityStep;
 use crate::steps::kube_object::KubeObjectStep;
+use crate::steps::node_role::NodeRoleStep;
 use crate::steps::oidc_provider::{self, OidcProviderStep};
 use crate::steps::policy::PolicyStep;
 use crate::steps::release::ReleaseStep;
@@ -40,6 +41,7 @@ pub fn ids() -> Vec<String> {
             (matches!(component.permissions, Permissions::Document(_)), "iam.policy"),
             (component.has_role(), "iam.role"),
             (component.has_role(), "iam.attachment"),
+            (component.offers_node_role, "iam.node-role"),
             (component.service_account_maker == ServiceAccountMaker::Us, "k8s.service-account"),
             (component.has_role(), "proof.identity"),
             (component.has_crds, "k8s.crds"),
@@ -160,6 +162,19 @@ impl Builder<'_> {
             cluster_arn: facts.arn.clone(),
             aws_managed: matches!(component.permissions, Permissions::AwsManaged(_)),
         }));
+        if component.offers_node_role {
+            let nodes = &component.configured(config).nodes;
+            steps.push(Arc::new(NodeRoleStep {
+                id: self.id("iam.node-role"),
+                cluster: facts.cluster.clone(),
+                cluster_arn: facts.arn.clone(),
+                short: component.short,
+                wanted: nodes.attach,
+                more: nodes.more.clone(),
+                policies: self.policies(),
+                component_role: self.role_name(),
+            }));
+        }
     }
 
     /// ARNs of the policies, one of which is attached to the role.
@@ -243,7 +258,7 @@ impl Builder<'_> {
             adopt: self.adopts(&release),
             id: release.clone(),
             needs: release_needs,
-            after: after.to_vec(),
+            after: after.iter().cloned().chain(component.offers_node_role.then(|| self.id("iam.node-role"))).collect(),
             release: ReleaseSpec {
                 name: component.name.to_owned(),
                 namespace: component.namespace.to_owned(),

@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod chart_crds;
 pub mod identity;
 pub mod kube_object;
+pub mod node_role;
 pub mod oidc_provider;
 pub mod policy;
 pub mod release;
