@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait")]
 
 #[cfg(feature = "sandbox")]
+mod bad_values;
+#[cfg(feature = "sandbox")]
 mod charts;
 #[cfg(feature = "sandbox")]
 mod components;
@@ -20,6 +22,8 @@ mod drift;
 mod errors;
 #[cfg(feature = "sandbox")]
 mod house;
+#[cfg(feature = "sandbox")]
+mod partitions;
 #[cfg(feature = "sandbox")]
 mod permissions;
 mod policies;
