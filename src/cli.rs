@@ -31,7 +31,9 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Remove what `apply` made, in reverse order; refuses while load balancers or volumes depend on it
     Destroy(DestroyArgs),
-    /// Say what a step is for, what breaks without it, and how to mend it
+    /// Prove that it works, check by check; writes nothing
+    Verify(VerifyArgs),
+    /// Say what a step or a check is for, what breaks without it, and how to mend it
     Explain(ExplainArgs),
     /// Print the least IAM policy for plan, apply or destroy under this configuration
     Permissions(PermissionsArgs),
@@ -109,15 +111,6 @@ pub struct Wanted {
     /// Refuse to work in any other account
     #[arg(long, env = "EKS_BOOTSTRAP_ACCOUNT", value_name = "ID", help_heading = "Guards")]
     pub account: Option<String>,
-    /// Take over the object of this step from its owner; repeatable
-    #[arg(long, value_name = "STEP", help_heading = "Guards")]
-    pub adopt: Vec<String>,
-    /// Only these steps; repeatable
-    #[arg(long, value_name = "STEP", help_heading = "Steps")]
-    pub only: Vec<String>,
-    /// All but these steps; repeatable
-    #[arg(long, value_name = "STEP", help_heading = "Steps")]
-    pub skip: Vec<String>,
     /// Turn a component on where it would be off (on EKS Auto Mode); repeatable
     #[arg(long, value_name = "COMPONENT", help_heading = "Components")]
     pub enable: Vec<String>,
@@ -150,6 +143,20 @@ pub struct Wanted {
     pub tags: Vec<String>,
 }
 
+/// Which steps a command is about; shared by the commands that plan.
+#[derive(Debug, Default, Args)]
+pub struct Selection {
+    /// Take over the object of this step from its owner; repeatable
+    #[arg(long, value_name = "STEP", help_heading = "Guards")]
+    pub adopt: Vec<String>,
+    /// Only these steps; repeatable
+    #[arg(long, value_name = "STEP", help_heading = "Steps")]
+    pub only: Vec<String>,
+    /// All but these steps; repeatable
+    #[arg(long, value_name = "STEP", help_heading = "Steps")]
+    pub skip: Vec<String>,
+}
+
 /// `plan`.
 #[derive(Debug, Args)]
 pub struct PlanArgs {
@@ -162,6 +169,9 @@ pub struct PlanArgs {
     /// The wanted state.
     #[command(flatten)]
     pub wanted: Wanted,
+    /// Which steps.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// `apply`.
@@ -176,6 +186,9 @@ pub struct ApplyArgs {
     /// The wanted state.
     #[command(flatten)]
     pub wanted: Wanted,
+    /// Which steps.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// `destroy`.
@@ -193,14 +206,50 @@ pub struct DestroyArgs {
     /// What was wanted; the same flags as for `apply`.
     #[command(flatten)]
     pub wanted: Wanted,
+    /// Which steps.
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code 3 means that a check failed. `eks-bootstrap explain CHECK` says more about one.")]
+pub struct VerifyArgs {
+    /// Before anything is installed: credentials, permissions, nodes, versions, subnets, helm, charts
+    #[arg(long, help_heading = "Checks")]
+    pub pre: bool,
+    /// Not this check, or not this family (EKB-NET); repeatable
+    #[arg(long, value_name = "CHECK", help_heading = "Checks")]
+    pub skip: Vec<String>,
+    /// Look again until nothing fails, at most so long (90s, 10m)
+    #[arg(long, value_name = "DURATION", help_heading = "Checks")]
+    pub wait: Option<String>,
+    /// From which severity on a failure gives exit code 3
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::Error, help_heading = "Checks")]
+    pub fail_on: FailOn,
+    /// List the checks and end
+    #[arg(long, help_heading = "Checks")]
+    pub list_checks: bool,
+    /// What was wanted; the same flags as for `apply`.
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// From which severity on `verify` fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Warnings too
+    Warning,
+    /// Errors only
+    Error,
 }
 
 /// `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The step, as the plan lists it [default: one line for each]
-    #[arg(value_name = "STEP")]
-    pub step: Option<String>,
+    /// The step as the plan lists it, or the check as verify lists it [default: one line for each]
+    #[arg(value_name = "CODE")]
+    pub code: Option<String>,
 }
 
 /// `permissions`.
@@ -212,6 +261,9 @@ pub struct PermissionsArgs {
     /// The wanted state.
     #[command(flatten)]
     pub wanted: Wanted,
+    /// Which steps.
+    #[command(flatten)]
+    pub selection: Selection,
 }
 
 /// `token`.
@@ -248,6 +300,10 @@ pub enum Output {
     Json,
     /// `plan` only: the same as a shell script of aws, kubectl and helm
     Commands,
+    /// `verify` only: what is not as it should be, one line each
+    Short,
+    /// `verify` only: JUnit's XML, as CI systems read it
+    Junit,
 }
 
 /// When to use colour.

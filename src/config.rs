@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::cli::{Global, Wanted};
+use crate::cli::{Global, Selection, Wanted};
 use crate::component::{self, Component};
 use crate::config_file::{self, ChartSpec, ClusterBootstrap};
 use crate::error::{Error, Result};
@@ -94,9 +94,16 @@ impl Config {
     ///
     /// # Errors
     /// The first value that cannot be used, with the flag or field and the mend.
-    pub fn resolve(global: &Global, wanted: &Wanted) -> Result<Config> {
+    pub fn resolve(global: &Global, wanted: &Wanted, selection: &Selection) -> Result<Config> {
         let file = config_file::read(&global.file, global.cluster.as_deref())?.unwrap_or_default();
-        let config = merged(global, wanted, &file)?;
+        let mut config = merged(global, wanted, &file)?;
+        for (chosen, flags) in [
+            (&mut config.adopt, &selection.adopt),
+            (&mut config.only, &selection.only),
+            (&mut config.skip, &selection.skip),
+        ] {
+            *chosen = flags.iter().cloned().collect();
+        }
         config.check()?;
         Ok(config)
     }
@@ -216,9 +223,9 @@ fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) -> Result<C
             wanted.ebs_version.as_ref(),
             wanted.ebs_role_arn.as_ref(),
         )?,
-        adopt: wanted.adopt.iter().cloned().collect(),
-        only: wanted.only.iter().cloned().collect(),
-        skip: wanted.skip.iter().cloned().collect(),
+        adopt: BTreeSet::new(),
+        only: BTreeSet::new(),
+        skip: BTreeSet::new(),
     })
 }
 

@@ -9,11 +9,12 @@ use crate::config::Config;
 use crate::op::helm::HelmWrite;
 use crate::op::iam::IamWrite;
 use crate::op::kube::KubeWrite;
+use crate::plan::Target;
 use crate::read::chart::ChartRead;
 use crate::read::eks::EksRead;
 use crate::read::iam::IamRead;
 use crate::read::kube::KubeRead;
-use crate::read::sts::StsRead;
+use crate::read::sts::{StsRead, short_caller};
 use crate::read::tagging::TaggingRead;
 
 /// What `DescribeCluster` says, and who asks.
@@ -52,6 +53,18 @@ impl Facts {
     pub fn provider_arn(&self) -> String {
         let host = crate::names::issuer_host(&self.issuer);
         format!("arn:{}:iam::{}:oidc-provider/{host}", self.partition, self.account)
+    }
+
+    /// The head line of everything that is shown.
+    pub fn target(&self) -> Target {
+        Target {
+            cluster: self.cluster.clone(),
+            arn: self.arn.clone(),
+            account: self.account.clone(),
+            region: self.region.clone(),
+            kubernetes_version: self.kubernetes_version.clone(),
+            caller: short_caller(&self.caller_arn),
+        }
     }
 }
 

@@ -6,6 +6,8 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// `plan --detailed-exitcode`: changes are pending.
 pub const CHANGES_PENDING: u8 = 2;
+/// `verify`: a check failed, or could not be read.
+pub const CHECK_FAILED: u8 = 3;
 /// A guard refused; nothing was changed.
 pub const REFUSED: u8 = 4;
 /// The command line or the configuration is wrong (`EX_USAGE` of sysexits).

@@ -1,10 +1,12 @@
-//! What each step is for: what it looks after, why, what breaks without it, how to mend it, and where to read on. Data; the
-//! command prints it, and a test makes sure that no step is without.
+//! What each step and each check is for: what it looks after, why, what breaks without it, how to mend it, and where to read
+//! on. Data; the command prints it, and tests make sure that none is without. Checks carry theirs themselves (`checks/`).
 
-/// What there is to say about a kind of step.
+use crate::checks;
+
+/// What there is to say about a kind of step, or a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Explanation {
-    /// The beginning of the ids of such steps.
+    /// The beginning of the ids of such steps, or the check's id.
     pub step: &'static str,
     /// What it looks after.
     pub what: &'static str,
@@ -121,10 +123,25 @@ pub const ALL: [Explanation; 9] = [
     },
 ];
 
-/// The explanation of a step.
-pub fn of(step: &str) -> Option<&'static Explanation> {
-    ALL.iter().find(|explanation| {
-        step.strip_prefix(explanation.step).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+/// Everything that can be explained: the ids of all steps, then of all checks.
+pub fn codes() -> Vec<String> {
+    crate::steps::ids().into_iter().chain(checks::all().map(|check| check.id.to_owned())).collect()
+}
+
+/// The explanation of a step or a check.
+pub fn of(code: &str) -> Option<Explanation> {
+    let step = ALL.iter().find(|explanation| {
+        code.strip_prefix(explanation.step).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    });
+    step.copied().or_else(|| {
+        checks::of(code).map(|check| Explanation {
+            step: check.id,
+            what: check.title,
+            why: check.why,
+            breaks: check.breaks,
+            mend: check.mend,
+            references: check.references,
+        })
     })
 }
 
@@ -139,7 +156,7 @@ mod tests {
             assert!(of(id).is_some(), "{id} is not explained");
         }
         for explanation in &ALL {
-            let used = ids.iter().any(|id| of(id) == Some(explanation));
+            let used = ids.iter().any(|id| of(id) == Some(*explanation));
             assert!(used, "{} explains no step", explanation.step);
             assert!(explanation.references.len() >= 2, "{} leads nowhere", explanation.step);
         }

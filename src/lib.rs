@@ -9,10 +9,12 @@
 //! Words, one meaning each: a *component* is what a user turns on; a *step* is one object that must be in a given state;
 //! *observe* reads the world; *diff* compares, purely; a *change* is one difference and holds one *op*, which is one
 //! write; the *plan* is all steps with their changes, and it is what runs; the *outcome* is how a step ended; *facts* are
-//! what EKS says of the cluster. The world is the state: there is no state file.
+//! what EKS says of the cluster; a *check* is one thing that `verify` proves, a *finding* what it saw. The world is the state: there is no state file.
 //!
 //! The library exists for the program and its tests; its types are no stable interface.
 
+pub mod check;
+pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod component;

@@ -19,18 +19,12 @@ use crate::render::{plan_json, plan_text};
 /// # Errors
 /// Whatever kept the run from beginning; failures of steps are told as they happen and in the exit code.
 pub async fn run(global: &Global, args: &ApplyArgs, terminal: Terminal) -> Result<u8> {
-    if global.output == Output::Commands {
-        return Err(Error::Usage {
-            message: "apply has no output form `commands`".to_owned(),
-            mend: "use `eks-bootstrap plan -o commands`".to_owned(),
-        });
-    }
     let (config, saved) = match &args.plan {
         Some(file) => {
             let (config, fingerprint) = load(file)?;
             (config, Some(fingerprint))
         }
-        None => (Config::resolve(global, &args.wanted)?, None),
+        None => (Config::resolve(global, &args.wanted, &args.selection)?, None),
     };
     let connection = connect::connect(config, None).await?;
     let mut assessed = assess::assess(&connection.read, Goal::Present).await?;

@@ -9,8 +9,7 @@ use crate::component;
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
 use crate::graph;
-use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan, PlannedStep, StepId, Target};
-use crate::read::sts::short_caller;
+use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan, PlannedStep, StepId};
 use crate::steps::{self, Step};
 
 /// A plan with the steps that run it.
@@ -56,16 +55,7 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
         });
     }
     spare_proofs(&mut planned);
-    let facts = &cx.facts;
-    let target = Target {
-        cluster: facts.cluster.clone(),
-        arn: facts.arn.clone(),
-        account: facts.account.clone(),
-        region: facts.region.clone(),
-        kubernetes_version: facts.kubernetes_version.clone(),
-        caller: short_caller(&facts.caller_arn),
-    };
-    let plan = Plan { goal, target, steps: planned, diagnostics: diagnostics(cx) };
+    let plan = Plan { goal, target: cx.facts.target(), steps: planned, diagnostics: diagnostics(cx) };
     Ok(Assessed { plan, steps: chosen.into_iter().map(|step| (step.id(), step)).collect(), errors })
 }
 

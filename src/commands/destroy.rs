@@ -21,13 +21,7 @@ const SHOWN: usize = 20;
 /// # Errors
 /// Whatever kept the run from beginning; failures of steps are told as they happen and in the exit code.
 pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Result<u8> {
-    if global.output == Output::Commands {
-        return Err(Error::Usage {
-            message: "destroy has no output form `commands`".to_owned(),
-            mend: "leave --output out: the plan names every call before anything is asked".to_owned(),
-        });
-    }
-    let config = Config::resolve(global, &args.wanted)?;
+    let config = Config::resolve(global, &args.wanted, &args.selection)?;
     if let Some(name) = args.confirm.as_ref().filter(|name| **name != config.cluster) {
         return Err(refused(
             format!("not confirmed: --confirm says `{name}`, the cluster is `{}`", config.cluster),

@@ -1,4 +1,4 @@
-//! `explain`: what a step is for, what breaks without it, and how to mend it. Asks nobody.
+//! `explain`: what a step or a check is for, what breaks without it, and how to mend it. Asks nobody.
 
 use std::fmt::Write as _;
 
@@ -8,23 +8,23 @@ use crate::exit_code;
 use crate::explain::{self, Explanation};
 use crate::render::style::Styles;
 use crate::render::terminal::Terminal;
-use crate::{steps, validate};
+use crate::validate;
 
 /// Runs the command.
 ///
 /// # Errors
-/// No step has that id.
+/// No step and no check has that id.
 pub fn run(output: Output, args: &ExplainArgs, terminal: Terminal) -> Result<u8> {
-    let ids = steps::ids();
-    let chosen: Vec<_> = match &args.step {
-        Some(step) => {
-            validate::one_of("STEP", step, ids.iter().map(String::as_str))?;
-            vec![step.as_str()]
+    let ids = explain::codes();
+    let chosen: Vec<_> = match &args.code {
+        Some(code) => {
+            validate::one_of("CODE", code, ids.iter().map(String::as_str))?;
+            vec![code.as_str()]
         }
         None => ids.iter().map(String::as_str).collect(),
     };
     let explained: Vec<_> = chosen.iter().filter_map(|id| Some((*id, explain::of(id)?))).collect();
-    terminal.result(&match (output, &args.step) {
+    terminal.result(&match (output, &args.code) {
         (Output::Json, _) => json(&explained),
         (_, Some(_)) => explained.iter().map(|(id, explanation)| whole(id, explanation, terminal.out)).collect(),
         (_, None) => explained.iter().fold(String::new(), |mut text, (id, explanation)| {
@@ -51,7 +51,7 @@ fn whole(id: &str, explanation: &Explanation, styles: Styles) -> String {
     text
 }
 
-fn json(explained: &[(&str, &Explanation)]) -> String {
+fn json(explained: &[(&str, Explanation)]) -> String {
     let all: Vec<_> = explained
         .iter()
         .map(|(id, explanation)| {

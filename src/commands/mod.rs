@@ -10,10 +10,11 @@ pub mod plan;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod token;
+pub mod verify;
 
 use clap::CommandFactory as _;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Output};
 use crate::error::{Error, Result};
 use crate::exit_code;
 use crate::render::terminal::Terminal;
@@ -23,10 +24,12 @@ use crate::render::terminal::Terminal;
 /// # Errors
 /// Whatever kept the command from its result; `main.rs` prints it.
 pub async fn run(cli: Cli, terminal: Terminal) -> Result<u8> {
+    check_form(&cli)?;
     match cli.command {
         Command::Plan(args) => Box::pin(plan::run(&cli.global, &args, terminal)).await,
         Command::Apply(args) => Box::pin(apply::run(&cli.global, &args, terminal)).await,
         Command::Destroy(args) => Box::pin(destroy::run(&cli.global, &args, terminal)).await,
+        Command::Verify(args) => Box::pin(verify::run(&cli.global, &args, terminal)).await,
         Command::Explain(args) => explain::run(cli.global.output, &args, terminal),
         Command::Permissions(args) => permissions::run(&cli.global, &args, terminal).await,
         Command::Token(_) => token::run(&cli.global, terminal).await,
@@ -52,4 +55,33 @@ pub async fn run(cli: Cli, terminal: Terminal) -> Result<u8> {
             Ok(exit_code::DONE)
         }
     }
+}
+
+/// The forms of a command's result beside text.
+fn forms(command: &Command) -> &'static [Output] {
+    match command {
+        Command::Plan(_) => &[Output::Json, Output::Commands],
+        Command::Verify(_) => &[Output::Json, Output::Short, Output::Junit],
+        // The rest says nothing that a program would read, or always in one form.
+        _ => &[Output::Json],
+    }
+}
+
+fn check_form(cli: &Cli) -> Result<()> {
+    use clap::ValueEnum as _;
+    let wanted = cli.global.output;
+    let forms = forms(&cli.command);
+    if wanted == Output::Text || forms.contains(&wanted) {
+        return Ok(());
+    }
+    let name = |form: &Output| form.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+    let mend = match (&cli.command, wanted) {
+        #[cfg(feature = "sandbox")]
+        (Command::Sandbox(_), _) => {
+            format!("put the flag behind `--`: `eks-bootstrap sandbox -- plan -o {}`", name(&wanted))
+        }
+        (_, Output::Commands) => "use `eks-bootstrap plan -o commands`".to_owned(),
+        _ => format!("this command knows text, {}", forms.iter().map(name).collect::<Vec<_>>().join(", ")),
+    };
+    Err(Error::Usage { message: format!("this command has no output form `{}`", name(&wanted)), mend })
 }

@@ -17,7 +17,7 @@ use crate::render::terminal::Terminal;
 /// # Errors
 /// No cluster named, no region, or no account and no credentials to ask for it.
 pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) -> Result<u8> {
-    let config = Config::resolve(global, &args.wanted)?;
+    let config = Config::resolve(global, &args.wanted, &args.selection)?;
     let aws = connect::aws_config(&config, None).await?;
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let account = if let Some(account) = &config.account {

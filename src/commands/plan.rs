@@ -19,7 +19,7 @@ use crate::render::{plan_commands, plan_json, plan_text};
 /// # Errors
 /// Whatever kept the plan from being complete; what could be read is shown all the same.
 pub async fn run(global: &Global, args: &PlanArgs, terminal: Terminal) -> Result<u8> {
-    let config = Config::resolve(global, &args.wanted)?;
+    let config = Config::resolve(global, &args.wanted, &args.selection)?;
     let Connection { read, .. } = connect::connect(config, None).await?;
     let mut assessed = assess::assess(&read, Goal::Present).await?;
     show(&assessed.plan, global.output, terminal);
@@ -47,9 +47,10 @@ fn code(assessed: &Assessed, detailed: bool) -> u8 {
 /// Prints a plan in the wanted form.
 pub fn show(plan: &Plan, output: Output, terminal: Terminal) {
     terminal.result(&match output {
-        Output::Text => plan_text::of(plan, terminal.out),
         Output::Json => pretty(&plan_json::of(plan)),
         Output::Commands => plan_commands::of(plan),
+        // The other forms have been refused.
+        _ => plan_text::of(plan, terminal.out),
     });
 }
 

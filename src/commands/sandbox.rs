@@ -22,12 +22,6 @@ use crate::sandbox::{Options, Sandbox};
 /// # Errors
 /// The sandbox does not start, or its command cannot be run.
 pub async fn run(global: &Global, args: SandboxArgs, terminal: Terminal) -> Result<u8> {
-    if global.output == Output::Commands {
-        return Err(Error::Usage {
-            message: "sandbox has no output form `commands`".to_owned(),
-            mend: "put the flag behind `--`: `eks-bootstrap sandbox -- plan -o commands`".to_owned(),
-        });
-    }
     let seed = seed(&args)?;
     let program = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
     let starting = Arc::new(Starting::new(terminal));

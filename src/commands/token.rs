@@ -1,7 +1,7 @@
 //! `token`: the cluster's bearer token as an exec credential, so that kubectl and helm need neither the AWS CLI nor a
 //! plugin. Asks nobody: the token is signed here.
 
-use crate::cli::{Global, Wanted};
+use crate::cli::{Global, Selection, Wanted};
 use crate::config::Config;
 use crate::connect;
 use crate::error::Result;
@@ -15,7 +15,7 @@ use crate::token::TokenSigner;
 /// # Errors
 /// No cluster named, no region, no credentials.
 pub async fn run(global: &Global, terminal: Terminal) -> Result<u8> {
-    let config = Config::resolve(global, &Wanted::default())?;
+    let config = Config::resolve(global, &Wanted::default(), &Selection::default())?;
     let aws = connect::aws_config(&config, None).await?;
     let credentials = connect::credentials(&aws).await?;
     let region = aws.region().map(ToString::to_string).unwrap_or_default();

@@ -4,6 +4,9 @@
 
 pub mod bars;
 pub mod events;
+pub mod findings_json;
+pub mod findings_junit;
+pub mod findings_text;
 pub mod lines;
 pub mod plan_commands;
 pub mod plan_json;

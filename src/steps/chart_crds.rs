@@ -21,8 +21,8 @@ use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::read::chart::ChartRef;
 use crate::read::kube::ObjectRef;
 use crate::read::release;
-use crate::steps::Step;
 use crate::steps::kube_object::subset_diff;
+use crate::steps::{Step, parting, settled};
 
 /// The CRDs of one chart.
 #[derive(Debug, Clone)]
@@ -57,6 +57,9 @@ impl ChartCrdsStep {
         let mut changes = Vec::new();
         let (mut missing, mut unready) = (0, 0);
         for (wanted, observed) in wanted.iter().zip(observed) {
+            if let Some(leaving) = observed.as_ref().and_then(parting) {
+                return Assessment::unknown(leaving);
+            }
             let fields = match observed {
                 None => {
                     missing += 1;
@@ -180,7 +183,7 @@ impl Step for ChartCrdsStep {
         }
         let wanted = self.wanted(cx).await?;
         let references: Vec<_> = wanted.iter().map(ObjectRef::of).collect();
-        let observed = try_join_all(references.iter().map(|reference| cx.kube.get(reference))).await?;
+        let observed = try_join_all(references.iter().map(|reference| settled(cx, reference))).await?;
         Ok(self.diff(&wanted, &observed))
     }
 }

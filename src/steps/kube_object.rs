@@ -15,7 +15,7 @@ use crate::op::kube::KubeOp;
 use crate::owner::{self, ADOPTED_FROM_ANNOTATION, Owner};
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::read::kube::ObjectRef;
-use crate::steps::Step;
+use crate::steps::{Step, parting, settled};
 
 /// One object.
 #[derive(Debug, Clone)]
@@ -41,6 +41,9 @@ impl KubeObjectStep {
                 subset_diff(&self.object, &Value::Null).into_iter().filter(|field| matters(&field.path)).collect();
             return Assessment::create(self.purpose(), vec![self.apply(fields, self.object.clone(), false)]);
         };
+        if let Some(leaving) = parting(observed) {
+            return Assessment::unknown(leaving);
+        }
         let owner = owner::of_object(observed);
         let mut wanted = self.object.clone();
         if let Owner::Ours { adopted: true } = owner {
@@ -159,10 +162,9 @@ impl Step for KubeObjectStep {
     }
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
-        let observed = cx.kube.get(&self.reference()).await?;
         Ok(match goal {
-            Goal::Present => self.diff(observed.as_ref()),
-            Goal::Absent => self.absent_diff(observed.as_ref()),
+            Goal::Present => self.diff(settled(cx, &self.reference()).await?.as_ref()),
+            Goal::Absent => self.absent_diff(cx.kube.get(&self.reference()).await?.as_ref()),
         })
     }
 }

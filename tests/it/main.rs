@@ -23,6 +23,8 @@ mod policies;
 mod properties;
 mod readme;
 #[cfg(feature = "sandbox")]
+mod scenarios;
+#[cfg(feature = "sandbox")]
 mod simulation;
 #[cfg(feature = "sandbox")]
 mod story;

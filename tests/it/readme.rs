@@ -19,6 +19,7 @@ fn every_exit_code_is_in_the_readme() {
         exit_code::DONE,
         exit_code::FAILED,
         exit_code::CHANGES_PENDING,
+        exit_code::CHECK_FAILED,
         exit_code::REFUSED,
         exit_code::USAGE,
         exit_code::NO_PERMISSION,

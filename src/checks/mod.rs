@@ -1,0 +1,130 @@
+//! The checks of `verify`, one file a family. A family reads what it needs, compares, and returns findings; it writes
+//! nothing, since all it has are readers.
+//!
+//! Each file lists its checks first and then looks. What is compared is cut off from what is read, so that it can be tested
+//! without a cluster.
+
+mod cluster;
+mod credentials;
+
+use std::collections::BTreeSet;
+
+use futures::future::{BoxFuture, join_all};
+
+use crate::check::{Check, Finding, Scene, Stage};
+use crate::component::{self, Component};
+use crate::error::Error;
+
+/// A family of checks.
+#[derive(Clone, Copy)]
+pub struct Family {
+    /// Its name, as a heading.
+    pub title: &'static str,
+    /// The middle of its checks' ids.
+    pub code: &'static str,
+    /// Its checks.
+    pub checks: &'static [Check],
+    /// Looks.
+    run: for<'a> fn(&'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>>,
+}
+
+/// All families, in the order in which they are shown.
+pub const FAMILIES: [Family; 2] = [
+    Family { title: "Credentials", code: "CRED", checks: credentials::CHECKS, run: credentials::run },
+    Family { title: "Cluster", code: "CLUS", checks: cluster::CHECKS, run: cluster::run },
+];
+
+/// Every check.
+pub fn all() -> impl Iterator<Item = &'static Check> {
+    FAMILIES.iter().flat_map(|family| family.checks)
+}
+
+/// The check with this id.
+pub fn of(id: &str) -> Option<&'static Check> {
+    all().find(|check| check.id == id)
+}
+
+/// The family that a check's id names.
+pub fn family(id: &str) -> Option<&'static Family> {
+    FAMILIES.iter().find(|family| id.split('-').nth(1) == Some(family.code))
+}
+
+/// Whether `skip` (ids, or their beginnings such as `EKB-IRSA`) names the check.
+pub fn skips(skip: &BTreeSet<String>, id: &str) -> bool {
+    skip.iter().any(|named| id == named || id.strip_prefix(named.as_str()).is_some_and(|rest| rest.starts_with('-')))
+}
+
+/// Runs every check of the stage but those in `skip`, all families side by side. Every check has at least one finding: one
+/// that found nothing to look at is skipped, and says so.
+pub async fn run(scene: &Scene<'_>, skip: &BTreeSet<String>) -> Vec<Finding> {
+    let wanted = |check: &Check| check.stages.contains(&scene.stage) && !skips(skip, check.id);
+    let families: Vec<_> = FAMILIES.iter().filter(|family| family.checks.iter().any(wanted)).collect();
+    let found = join_all(families.iter().map(|family| (family.run)(scene))).await;
+    let mut findings = Vec::new();
+    for (family, mut found) in families.into_iter().zip(found) {
+        for check in family.checks {
+            let (own, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|finding| finding.check.id == check.id);
+            found = rest;
+            if !check.stages.contains(&scene.stage) {
+                continue;
+            }
+            if skips(skip, check.id) {
+                findings.push(check.skipped("by --skip"));
+            } else if own.is_empty() {
+                findings.push(check.skipped("nothing here to check"));
+            } else {
+                findings.extend(own);
+            }
+        }
+    }
+    findings
+}
+
+/// What is to be said where not even the cluster could be described: the finding that the error stands for. None for errors
+/// that are no finding, such as a wrong command line.
+pub fn of_connection(error: &Error) -> Option<Finding> {
+    credentials::of_connection(error).or_else(|| cluster::of_connection(error))
+}
+
+/// The components that the checks of a run are about.
+fn components(scene: &Scene<'_>) -> Vec<Component> {
+    component::ALL.into_iter().filter(|component| component.wanted(&scene.cx.config, &scene.cx.facts)).collect()
+}
+
+/// The stages of checks that make sense before an installation as well as after it.
+const ALWAYS: &[Stage] = &[Stage::Before, Stage::Installed];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_name_their_family() {
+        let mut seen = BTreeSet::new();
+        for family in FAMILIES {
+            for check in family.checks {
+                assert!(seen.insert(check.id), "{} twice", check.id);
+                let number = check.id.strip_prefix(&format!("EKB-{}-", family.code)).unwrap_or_default();
+                assert!(number.len() == 3 && number.bytes().all(|byte| byte.is_ascii_digit()), "{}", check.id);
+                assert!(!check.stages.is_empty(), "{} is never run", check.id);
+            }
+        }
+    }
+
+    #[test]
+    fn every_check_is_explained() {
+        for check in all() {
+            for text in [check.title, check.why, check.breaks, check.mend] {
+                assert!(text.len() > 10 && !text.ends_with('.'), "{}: {text}", check.id);
+            }
+            assert!(!check.references.is_empty(), "{} leads nowhere", check.id);
+        }
+    }
+
+    #[test]
+    fn families_and_single_checks_can_be_skipped() {
+        let skip = BTreeSet::from(["EKB-CRED".to_owned(), "EKB-CLUS-001".to_owned()]);
+        assert!(skips(&skip, "EKB-CRED-001") && skips(&skip, "EKB-CLUS-001"));
+        assert!(!skips(&skip, "EKB-CLUS-002") && !skips(&skip, "EKB-CREDIT-001"));
+    }
+}

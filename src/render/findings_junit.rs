@@ -1,0 +1,65 @@
+//! Findings of `verify` as JUnit's XML, one suite a family, so that CI systems show them as tests. Pure.
+//!
+//! Warnings are passed tests with the warning as their output: JUnit knows no third way, and a pipeline that asks for
+//! errors only must not turn red over them.
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::check::{Finding, Severity, Verdict};
+use crate::checks::FAMILIES;
+use crate::cli::FailOn;
+use crate::error::{Error, Result};
+use crate::render::findings_text::says;
+
+/// The document.
+///
+/// # Errors
+/// When the XML cannot be written.
+pub fn of(findings: &[Finding], fail_on: FailOn) -> Result<String> {
+    let mut report = Report::new("eks-bootstrap verify");
+    for family in FAMILIES {
+        let of_family = findings.iter().filter(|finding| family.checks.contains(finding.check));
+        let mut suite = TestSuite::new(family.title);
+        suite.add_test_cases(of_family.map(|finding| case(finding, fail_on)));
+        if !suite.test_cases.is_empty() {
+            report.add_test_suite(suite);
+        }
+    }
+    report.to_string().map_err(|source| Error::io("write JUnit's XML", std::io::Error::other(source)))
+}
+
+fn case(finding: &Finding, fail_on: FailOn) -> TestCase {
+    let fails = finding.severity().is_some_and(|severity| severity == Severity::Error || fail_on == FailOn::Warning);
+    let (text, kind) = match &finding.verdict {
+        Verdict::Passed => (String::new(), "ok"),
+        Verdict::Failed { observed, expected, mend, .. } => {
+            (format!("observed  {observed}\nexpected  {expected}\nmend      {mend}"), "failed")
+        }
+        Verdict::Unknown { reason, mend } => {
+            (format!("unknown   {reason}\nmend      {}", mend.as_deref().unwrap_or("-")), "unknown")
+        }
+        Verdict::Skipped { reason } => (reason.clone(), "skipped"),
+    };
+    let mut status = match &finding.verdict {
+        Verdict::Skipped { .. } => TestCaseStatus::skipped(),
+        _ if fails => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        _ => TestCaseStatus::success(),
+    };
+    if fails {
+        status.set_type(kind);
+        status.set_message(says(finding));
+        status.set_description(&text);
+    } else if matches!(finding.verdict, Verdict::Skipped { .. }) {
+        status.set_message(&text);
+    }
+    let name = match &finding.about {
+        Some(about) => format!("{} {about}: {}", finding.check.id, finding.check.title),
+        None => format!("{} {}", finding.check.id, finding.check.title),
+    };
+    let mut case = TestCase::new(name, status);
+    case.set_classname("eks-bootstrap");
+    if !fails && finding.severity().is_some() {
+        case.set_system_out(format!("warning: {}\n{text}", says(finding)));
+    }
+    case
+}
