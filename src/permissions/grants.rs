@@ -1,4 +1,4 @@
-//! What every purpose needs of AWS, as a table: a row is a statement, for each component where it speaks of a component.
+//! What every purpose needs of AWS, as a table: a row is a statement, or one for each component where conditions differ.
 //!
 //! Conditions stand where IAM knows their keys for the action (service authorization reference of IAM): tags of the request
 //! on what makes or tags, tags of the object on what deletes, the policy's ARN on attachments, the boundary on what makes,
@@ -15,8 +15,14 @@ pub(super) enum On {
     Everything,
     /// The OIDC provider.
     Provider,
+    /// The OIDC provider and the policies that are ours.
+    ProviderAndPolicies,
+    /// Everything that is ours: provider, roles, policies.
+    Made,
     /// Roles of ours that the configuration does not speak of.
     LeftRoles,
+    /// Policies of ours that the configuration does not speak of.
+    LeftPolicies,
     /// The component's role.
     Role,
     /// The component's role, and the one of AWS's documentation where it is looked for.
@@ -105,11 +111,7 @@ pub(super) const GRANTS: &[Grant] = &[
     // Only to name the clusters that exist when the one asked for does not.
     grant("FindCluster", ALL, &["eks:ListClusters"], On::Everything, When::Always, Only::Always),
     grant("ReadProvider", ALL, &["iam:GetOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
-    grant("MakeProvider", &[Apply], &["iam:CreateOpenIDConnectProvider"], On::Provider, When::Always, Only::TheseTags),
     grant("ChangeProvider", &[Apply], &["iam:AddClientIDToOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
-    // Whatever is made with tags needs the right to tag it as well.
-    grant("TagProvider", &[Apply], &["iam:TagOpenIDConnectProvider"], On::Provider, When::Always, Only::TheseTagKeys),
-    grant("RemoveProvider", &[Destroy], &["iam:DeleteOpenIDConnectProvider"], On::Provider, When::Always, Only::Ours),
 
     grant("ReadAddon", ALL, &["eks:DescribeAddon"], On::Addon, When::Addon, Only::Always),
 
@@ -118,27 +120,27 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("SimulateRole", &[Verify], &["iam:SimulatePrincipalPolicy"], On::Role, When::Always, Only::Always),
     grant("MakeRole", &[Apply], &["iam:CreateRole"], On::Role, When::OwnRole, Only::TheseTagsAndBoundary),
     grant("ChangeRole", &[Apply], &["iam:UpdateRole"], On::Role, When::OwnRole, Only::Always),
-    grant("TagRole", &[Apply], &["iam:TagRole"], On::Role, When::OwnRole, Only::TheseTagKeys),
+    grant("ChangeRole", &[Apply, Destroy], &["iam:UpdateAssumeRolePolicy"], On::Role, When::Always, Only::Always),
     grant("BoundRole", &[Apply], &["iam:PutRolePermissionsBoundary"], On::Role, When::BoundRole, Only::Boundary),
-    grant("ChangeTrust", &[Apply, Destroy], &["iam:UpdateAssumeRolePolicy"], On::Role, When::Always, Only::Always),
     grant("Attach", &[Apply], &["iam:AttachRolePolicy"], On::Role, When::Always, Only::ThesePoliciesAndBoundary),
     grant("ReadWhatHangsOnRole", &[Destroy], &["iam:ListRolePolicies", "iam:ListInstanceProfilesForRole"], On::Role, When::Always, Only::Always),
     grant("Detach", &[Destroy], &["iam:DetachRolePolicy"], On::Role, When::Always, Only::ThesePolicies),
-    grant("RemoveRole", &[Destroy], &["iam:DeleteRole"], On::Role, When::OwnRole, Only::Ours),
-    grant("UntagRole", &[Destroy], &["iam:UntagRole"], On::Role, When::OwnRole, Only::OurTagKeys),
 
     grant("ReadPolicy", LOOK, &["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"], On::Policies, When::OwnPolicy, Only::Always),
     grant("ReadPolicy", &[Destroy], &["iam:GetPolicy", "iam:ListPolicyVersions", "iam:ListEntitiesForPolicy"], On::Policies, When::OwnPolicy, Only::Always),
-    grant("ReadPolicy", LOOK, &["iam:GetPolicy"], On::Policies, When::AwsPolicy, Only::Always),
-    grant("MakePolicy", &[Apply], &["iam:CreatePolicy"], On::Policies, When::OwnPolicy, Only::TheseTags),
+    grant("ReadAwsPolicy", LOOK, &["iam:GetPolicy"], On::Policies, When::AwsPolicy, Only::Always),
     grant("ChangePolicy", &[Apply], &["iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicyVersion"], On::Policies, When::OwnPolicy, Only::Always),
-    grant("TagPolicy", &[Apply], &["iam:TagPolicy"], On::Policies, When::OwnPolicy, Only::TheseTagKeys),
-    grant("RemovePolicy", &[Destroy], &["iam:DeletePolicyVersion", "iam:DeletePolicy"], On::Policies, When::OwnPolicy, Only::Ours),
-    grant("UntagPolicy", &[Destroy], &["iam:UntagPolicy"], On::Policies, When::OwnPolicy, Only::OurTagKeys),
+
+    grant("Make", &[Apply], &["iam:CreateOpenIDConnectProvider", "iam:CreatePolicy"], On::ProviderAndPolicies, When::Always, Only::TheseTags),
+    // Whatever is made with tags needs the right to tag it as well.
+    grant("Tag", &[Apply], &["iam:TagOpenIDConnectProvider", "iam:TagRole", "iam:TagPolicy"], On::Made, When::Always, Only::TheseTagKeys),
+    grant("Remove", &[Destroy], &["iam:DeleteOpenIDConnectProvider", "iam:DeleteRole", "iam:DeletePolicyVersion", "iam:DeletePolicy"], On::Made, When::Always, Only::Ours),
+    grant("Untag", &[Destroy], &["iam:UntagRole", "iam:UntagPolicy"], On::Made, When::Always, Only::OurTagKeys),
 
     // Subnets by their tags; at the end of a destroy, what is left by the controllers' tags.
     grant("ReadTags", &[Verify, Destroy], &["tag:GetResources"], On::Everything, When::Always, Only::Always),
     // Whether others trust the provider is asked of every role of the account.
     grant("ReadTrusts", &[Destroy], &["iam:ListRoles"], On::Everything, When::Always, Only::Always),
     grant("ReadLeftRoles", &[Destroy], &["iam:GetRole"], On::LeftRoles, When::Always, Only::Always),
+    grant("ReadLeftPolicies", &[Destroy], &["iam:GetPolicy"], On::LeftPolicies, When::Always, Only::Always),
 ];

@@ -18,6 +18,8 @@ mod errors;
 mod house;
 #[cfg(feature = "sandbox")]
 mod permissions;
+#[cfg(feature = "sandbox")]
+mod permissions_enforced;
 mod policies;
 #[cfg(feature = "sandbox")]
 mod properties;
