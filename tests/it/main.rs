@@ -26,6 +26,8 @@ mod house;
 mod partitions;
 #[cfg(feature = "sandbox")]
 mod permissions;
+#[cfg(feature = "sandbox")]
+mod permissions_enforced;
 mod policies;
 #[cfg(feature = "sandbox")]
 mod properties;
