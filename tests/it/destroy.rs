@@ -1,5 +1,7 @@
 //! What `destroy` removes, what it leaves alone, and what it refuses: the world after it is the world before `apply`.
 
+mod drain;
+
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::{At, Effect, Fault, Seed, SeedResource};
 use eks_bootstrap::sandbox::control_plane::HelmMajor;
@@ -25,6 +27,9 @@ async fn objects(lab: &Lab) -> Vec<String> {
         ("apps/v1", "DaemonSet", "ebs-csi-node"),
         ("networking.k8s.io/v1", "IngressClass", "alb"),
         ("storage.k8s.io/v1", "CSIDriver", "ebs.csi.aws.com"),
+        ("storage.k8s.io/v1", "StorageClass", "gp3"),
+        ("apps/v1", "Deployment", "metrics-server"),
+        ("apiregistration.k8s.io/v1", "APIService", "v1beta1.metrics.k8s.io"),
     ] {
         let reference = ObjectRef::new(api_version, kind, "kube-system", name);
         if reader.get(&reference).await.unwrap().is_some() {
