@@ -55,7 +55,7 @@ pub async fn of_load_balancers(kube: &KubeRead) -> Result<Vec<Dependant>> {
     )?;
     let classes = alb_classes(&ingress_classes);
     let ingresses = ingresses.iter().filter(|ingress| is_alb(ingress, &classes));
-    let mut found: Vec<_> = ingresses.map(|ingress| of_ingress(ingress)).collect();
+    let mut found: Vec<_> = ingresses.map(of_ingress).collect();
     let services = services.iter().filter(|service| is_nlb(service));
     found.extend(services.map(|service| of("v1", "Service", service, Some("service.k8s.aws"))));
     let controllers = gateway_controllers(&gateway_classes);

@@ -33,7 +33,7 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Res
     }
     let connection = connect::connect(config, None).await?;
     let mut assessed = assess::assess(&connection.read, Goal::Absent).await?;
-    if let Err(refusal) = guards(&connection.read, &mut assessed, args).await {
+    if let Err(refusal) = Box::pin(guards(&connection.read, &mut assessed, args)).await {
         terminal.note(&plan_text::of(&assessed.plan, terminal.err));
         return Err(refusal);
     }
@@ -84,9 +84,11 @@ async fn guards(cx: &ReadContext, assessed: &mut Assessed, args: &DestroyArgs) -
     }
     let (balancers, volumes) =
         futures::try_join!(dependants::of_load_balancers(&cx.kube), dependants::volumes(&cx.kube))?;
-    assessed.plan.diagnostics.extend(stranded(cx, &balancers, &volumes).await);
+    assessed.plan.diagnostics.extend(Box::pin(stranded(cx, &balancers, &volumes)).await);
     // All that stands in the way is told at once.
     let (mut found, mut mends) = (Vec::new(), Vec::new());
+    // The controller's own bindings go with what they were made for.
+    let balancers: Vec<_> = balancers.into_iter().filter(|dependant| !dependant.derived).collect();
     if balancing && !drained && !balancers.is_empty() {
         mends.push(
             "pass --drain to delete the load balancers' objects while the controller still runs, or do so by hand",
@@ -148,11 +150,24 @@ fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
         let what = "not confirmed: nobody can be asked without a terminal, and --yes is not enough to destroy";
         return Err(refused(what.to_owned(), mend));
     }
-    let question = format!("\nRemove all this from {name}? Type the cluster's name to confirm: ");
+    let question =
+        format!("\n{}Remove all this from {name}? Type the cluster's name to confirm: ", users_objects(plan));
     if terminal.ask(&question).as_deref() == Some(name.as_str()) {
         return Ok(());
     }
     Err(refused("not confirmed; nothing was changed".to_owned(), format!("type `{name}`, or {mend}")))
+}
+
+/// What users made and will lose.
+fn users_objects(plan: &Plan) -> String {
+    let drains = plan.steps.iter().filter(|step| step.id == drain::ID);
+    let names: Vec<_> = drains.flat_map(|step| &step.assessment.changes).map(|change| &change.resource.0).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+    let names: Vec<_> = names.into_iter().take(SHOWN).map(String::as_str).collect();
+    format!("Their load balancers stop serving: {}{more}\n", names.join(", "))
 }
 
 fn refused(what: String, mend: String) -> Error {

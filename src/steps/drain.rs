@@ -42,7 +42,8 @@ struct Observed {
     dependants: Vec<Dependant>,
     /// What the objects explain, or explained.
     in_aws: Vec<Tagged>,
-    controller: bool,
+    /// How many replicas of the controller are ready; none where it is gone.
+    controller: Option<u64>,
     /// The last warning about an object, by its uid.
     warnings: BTreeMap<String, String>,
 }
@@ -67,38 +68,39 @@ impl DrainStep {
             let events = cx.kube.list("v1", "Event", &namespace, "").await.unwrap_or_default();
             warnings.extend(latest_warnings(&events));
         }
-        Ok(Observed { dependants, in_aws, controller: controller.is_some(), warnings })
+        Ok(Observed { dependants, in_aws, controller: controller.as_ref().map(ready_replicas), warnings })
     }
+}
 
-    fn diff(&self, observed: &Observed) -> Assessment {
-        let Observed { dependants, in_aws, .. } = observed;
-        if dependants.is_empty() && in_aws.is_empty() {
-            return Assessment::keep("no object has a load balancer");
-        }
-        let stuck = dependants.iter().find(|dependant| !dependant.finalizers.is_empty());
-        if let Some(stuck) = stuck.filter(|_| !observed.controller) {
-            let reason = format!(
-                "{} waits for {}, and its controller is gone: only that takes the finalizer off and deletes the load balancer",
-                stuck.object,
-                stuck.finalizers.join(", ")
-            );
-            let owner = Owner::Tool { name: "the controller".to_owned() };
-            let mend = "install the controller again with `apply`, then run the same command".to_owned();
-            return Assessment { mend: Some(mend), ..Assessment::blocked(&ID, owner, reason) };
-        }
-        let mut changes: Vec<_> = dependants.iter().filter(|dependant| !dependant.derived).map(deletion).collect();
-        if changes.is_empty() {
-            return Assessment::unknown(waiting(observed));
-        }
-        describe(&mut changes, dependants, in_aws);
-        let reason = if dependants.iter().any(|dependant| dependant.going) {
-            waiting(observed)
-        } else {
-            let objects = counted(changes.len(), "object", "objects");
-            format!("{objects} deleted, with {} in AWS", counted(in_aws.len(), "thing", "things"))
-        };
-        Assessment::delete(reason, changes)
+/// What is left to do.
+fn diff(observed: &Observed) -> Assessment {
+    let Observed { dependants, in_aws, .. } = observed;
+    if dependants.is_empty() && in_aws.is_empty() {
+        return Assessment::keep("no object has a load balancer");
     }
+    let stuck = dependants.iter().find(|dependant| !dependant.finalizers.is_empty());
+    if let Some(stuck) = stuck.filter(|_| observed.controller.is_none()) {
+        let reason = format!(
+            "{} waits for {}, and its controller is gone: only that takes the finalizer off and deletes the load balancer",
+            stuck.object,
+            stuck.finalizers.join(", ")
+        );
+        let owner = Owner::Tool { name: "the controller".to_owned() };
+        let mend = "install the controller again with `apply`, then run the same command".to_owned();
+        return Assessment { mend: Some(mend), ..Assessment::blocked(&ID, owner, reason) };
+    }
+    let mut changes: Vec<_> = dependants.iter().filter(|dependant| !dependant.derived).map(deletion).collect();
+    if changes.is_empty() {
+        return Assessment::unknown(waiting(observed));
+    }
+    describe(&mut changes, dependants, in_aws);
+    let reason = if dependants.iter().any(|dependant| dependant.going) {
+        waiting(observed)
+    } else {
+        let objects = counted(changes.len(), "object", "objects");
+        format!("{objects} deleted, with {} in AWS", counted(in_aws.len(), "thing", "things"))
+    };
+    Assessment::delete(reason, changes)
 }
 
 fn deletion(dependant: &Dependant) -> Change {
@@ -122,18 +124,27 @@ fn counted(count: usize, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
+fn ready_replicas(deployment: &Value) -> u64 {
+    deployment.pointer("/status/readyReplicas").and_then(Value::as_u64).unwrap_or(0)
+}
+
 /// What is still there and why.
 fn waiting(observed: &Observed) -> String {
-    let Observed { dependants, in_aws, warnings, .. } = observed;
+    let Observed { dependants, in_aws, warnings, controller } = observed;
     let mut parts = Vec::new();
-    for dependant in dependants.iter().filter(|dependant| dependant.going || dependant.derived).take(NAMED) {
+    if *controller == Some(0) {
+        parts.push("no replica of the controller is ready".to_owned());
+    }
+    let left = dependants.iter().filter(|dependant| dependant.going || dependant.derived);
+    let named: Vec<_> = left.take(NAMED).collect();
+    for dependant in &named {
         let reason = match warnings.get(&dependant.uid) {
             Some(warning) => warning.clone(),
             None => format!("waits for {}", dependant.finalizers.join(", ")),
         };
         parts.push(format!("{} {reason}", dependant.object));
     }
-    let more = dependants.len().saturating_sub(parts.len());
+    let more = dependants.len().saturating_sub(named.len());
     if more > 0 {
         parts.push(format!("{} more", counted(more, "object", "objects")));
     }
@@ -179,7 +190,7 @@ impl Step for DrainStep {
         if goal == Goal::Present {
             return Ok(Assessment::skip("only a destroy drains"));
         }
-        Ok(self.diff(&self.observe(cx).await?))
+        Ok(diff(&self.observe(cx).await?))
     }
 
     async fn progress(&self, cx: &ReadContext) -> Option<String> {

@@ -181,6 +181,8 @@ async fn what_others_made_or_need_stays() {
     lab.forget();
     let run = lab.run(&destroy).await.expect(0);
     assert!(run.stdout.contains("kept: role external-dns trusts it"), "{}", run.stdout);
+    let alone = format!("warning: {balancer} is of no object in the cluster and stays");
+    assert!(run.stdout.contains(&alone), "{}", run.stdout);
     assert!(run.stderr.contains(&format!("left in AWS:\n  {balancer}\n  {provider}\n")), "{}", run.stderr);
     assert_eq!(lab.aws_writes().len(), 5, "two detachments, two roles, one policy: {:?}", lab.aws_writes());
 

@@ -38,7 +38,8 @@ impl ChartCrdsStep {
         let by_chart = latest.map(|latest| latest.objects).unwrap_or_default();
         let others = used.into_iter().flatten().filter(|object| {
             let of_chart = by_chart.iter().any(|made| made.kind == object.kind && made.name == object.name);
-            !of_chart && !(self.drained && object.kind == DRAINED)
+            let drained = self.drained && object.kind == DRAINED;
+            !of_chart && !drained
         });
         Ok(self.purge_diff(&ours, &others.collect::<Vec<_>>()))
     }
@@ -111,7 +112,7 @@ mod tests {
             "metadata": {"name": "widgets.example.com"}, "spec": {"versions": [{"name": "v1"}]}});
         let widget = |number: usize| ObjectRef::new("example.com/v1", "Widget", "shop", &format!("w{number}"));
         assert_eq!(step().purge_diff(&[], &[widget(1)]).action, Action::Keep);
-        let deleted = step().purge_diff(&[crd.clone()], &[]);
+        let deleted = step().purge_diff(std::slice::from_ref(&crd), &[]);
         assert_eq!(
             (deleted.action, deleted.changes[0].op.call()),
             (Action::Delete, "k8s:delete CustomResourceDefinition".into())

@@ -4,14 +4,6 @@ use super::*;
 use crate::plan::Action;
 use serde_json::json;
 
-fn step() -> DrainStep {
-    DrainStep {
-        needs: Vec::new(),
-        controller: ObjectRef::new("apps/v1", "Deployment", "kube-system", "lbc"),
-        stranded: OnceLock::new(),
-    }
-}
-
 fn dependant(name: &str, going: bool, derived: bool) -> Dependant {
     Dependant {
         object: ObjectRef::new("networking.k8s.io/v1", "Ingress", "shop", name),
@@ -31,23 +23,23 @@ fn tagged(resource: &str, stack: &str) -> Tagged {
 }
 
 fn observed(dependants: Vec<Dependant>, in_aws: Vec<Tagged>) -> Observed {
-    Observed { dependants, in_aws, controller: true, warnings: BTreeMap::new() }
+    Observed { dependants, in_aws, controller: Some(2), warnings: BTreeMap::new() }
 }
 
 #[test]
 fn nothing_is_left_only_when_cluster_and_aws_show_none() {
-    let action = |observed: Observed| step().diff(&observed).action;
+    let action = |observed: Observed| diff(&observed).action;
     let balancer = || vec![tagged("loadbalancer/app/a/0", "shop/a")];
     assert_eq!(action(observed(vec![], vec![])), Action::Keep);
     assert_eq!(action(observed(vec![], balancer())), Action::Unknown);
     assert_eq!(action(observed(vec![dependant("a", false, true)], vec![])), Action::Unknown);
     assert_eq!(action(observed(vec![dependant("a", false, false)], vec![])), Action::Delete);
     assert_eq!(action(observed(vec![dependant("a", true, false)], vec![])), Action::Delete);
-    let alone = Observed { controller: false, ..observed(vec![dependant("a", false, false)], vec![]) };
+    let alone = Observed { controller: None, ..observed(vec![dependant("a", false, false)], vec![]) };
     assert_eq!(action(alone), Action::Blocked);
     let mut free = dependant("a", false, false);
     free.finalizers.clear();
-    assert_eq!(action(Observed { controller: false, ..observed(vec![free], vec![]) }), Action::Delete);
+    assert_eq!(action(Observed { controller: None, ..observed(vec![free], vec![]) }), Action::Delete);
 }
 
 #[test]
@@ -58,7 +50,7 @@ fn what_goes_with_an_object_is_shown_with_it() {
         vec![dependant("a", false, false), dependant("b", false, false), dependant("a", false, true)],
         vec![tagged("loadbalancer/app/a/0", "shop/a"), shared],
     );
-    let assessment = step().diff(&found);
+    let assessment = diff(&found);
     assert_eq!(assessment.reason, "2 objects deleted, with 2 things in AWS");
     let fields: Vec<_> = assessment.changes.iter().map(|change| change.fields[0].before.clone().unwrap()).collect();
     assert_eq!(fields, ["loadbalancer/app/a/0", "security-group/sg-1"]);
@@ -81,8 +73,10 @@ fn waiting_has_a_cause() {
     );
     found.warnings = latest_warnings(&events);
     assert_eq!(
-        step().diff(&found).reason,
+        diff(&found).reason,
         "Ingress/shop/a FailedDeployModel: AccessDenied: DeleteLoadBalancer; Ingress/shop/b waits for \
          ingress.k8s.aws/resources; AWS still shows loadbalancer/app/a/0 and 1 more"
     );
+    found.controller = Some(0);
+    assert!(diff(&found).reason.starts_with("no replica of the controller is ready; Ingress/shop/a "));
 }

@@ -151,6 +151,11 @@ async fn load_balancers_end_before_their_controller() {
         assert!(refused.stderr.contains(part), "{part} is not in {}", refused.stderr);
     }
     assert!(!refused.stderr.contains("Gateway/default/mesh"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("4 objects depend"),
+        "the controller's own bindings are left out: {}",
+        refused.stderr
+    );
     let refused = lab.run(&[&DRAIN[..], &["--skip", "drain.load-balancers"]].concat()).await.expect(4);
     assert!(refused.stderr.contains("Ingress/default/shop"), "{}", refused.stderr);
     // What will be deleted is shown before the confirmation.
@@ -227,7 +232,7 @@ async fn a_controller_that_may_not_delete_is_the_cause(lab: &Lab) {
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:Describe*","Resource":"*"}]}"#;
     let call = iam.create_policy_version().policy_arn(&arn).policy_document(document).set_as_default(true);
     let other = call.send().await.unwrap().policy_version().unwrap().version_id().unwrap().to_owned();
-    let failed = lab.run(&[&DRAIN[..], &["--timeout", "8s"]].concat()).await.expect(1);
+    let failed = lab.run(&[&DRAIN[..], &["--timeout", "10s"]].concat()).await.expect(1);
     for part in ["failed  drain.load-balancers", "FailedDeployModel", "remains: k8s:delete Ingress", "AWS still shows"]
     {
         assert!(failed.stderr.contains(part), "{part} is not in {}", failed.stderr);
