@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config_file::ManagedBy;
 use crate::permissions::Purpose;
+use crate::smoke::{self, Scheme};
 
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
 #[derive(Debug, Parser)]
@@ -32,14 +33,16 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Remove what `apply` made, in reverse order; refuses while load balancers or volumes depend on it
     Destroy(DestroyArgs),
-    /// Prove that it works, check by check; writes nothing
+    /// Prove that it works, check by check; writes nothing unless asked to (--deep)
     Verify(VerifyArgs),
     /// Say what a step or a check is for, what breaks without it, and how to mend it
     Explain(ExplainArgs),
-    /// Print the least IAM policy for plan, apply or destroy under this configuration
+    /// Print the least IAM policy, or the least rights in the cluster, for a command under this configuration
     Permissions(PermissionsArgs),
     /// Write, check and explain configuration files
     Config(ConfigArgs),
+    /// The smoke workload of `verify --deep` as manifests to start from
+    Smoke(SmokeArgs),
     /// Print the cluster's bearer token as an exec credential for kubectl and helm
     Token(TokenArgs),
     /// Start a simulated AWS and a real local control plane, alone or around one command
@@ -254,9 +257,74 @@ pub struct VerifyArgs {
     /// List the checks and end
     #[arg(long, help_heading = "Checks")]
     pub list_checks: bool,
+    /// Also make a short-lived workload (pods, volume, load balancer), prove that it works, and remove it
+    #[arg(long, help_heading = "Smoke workload", conflicts_with_all = ["pre", "wait"])]
+    pub deep: bool,
+    /// Do not ask before --deep makes its objects
+    #[arg(short, long, env = "EKS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new())]
+    pub yes: bool,
+    /// The smoke workload.
+    #[command(flatten)]
+    pub smoke: SmokeFlags,
     /// What was wanted; the same flags as for `apply`.
     #[command(flatten)]
     pub wanted: Wanted,
+}
+
+/// What the smoke workload of `verify --deep` is like.
+#[derive(Debug, Args)]
+pub struct SmokeFlags {
+    /// Image of its containers: answers 200 on port 8080, without root
+    #[arg(long, value_name = "IMAGE", default_value = smoke::DEFAULT_IMAGE, help_heading = "Smoke workload")]
+    pub smoke_image: String,
+    /// Who reaches its load balancer; an internal one only answers inside the VPC
+    #[arg(long, value_enum, value_name = "SCHEME", default_value_t = Scheme::InternetFacing, help_heading = "Smoke workload")]
+    pub smoke_scheme: Scheme,
+    /// Namespace that is made for it
+    #[arg(long, value_name = "NAME", default_value = smoke::NAMESPACE, help_heading = "Smoke workload")]
+    pub smoke_namespace: String,
+    /// StorageClass of its volume [default: the cluster's for gp3, else a temporary one]
+    #[arg(long, value_name = "NAME", help_heading = "Smoke workload")]
+    pub smoke_storage_class: Option<String>,
+}
+
+/// `smoke`.
+#[derive(Debug, Args)]
+pub struct SmokeArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: SmokeCommand,
+}
+
+/// What `smoke` does.
+#[derive(Debug, Subcommand)]
+pub enum SmokeCommand {
+    /// Print the manifests; asks no cluster
+    Print(SmokePrintArgs),
+}
+
+/// `smoke print`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  eks-bootstrap smoke print --namespace shop | kubectl apply --server-side -f -")]
+pub struct SmokePrintArgs {
+    /// Namespace of everything
+    #[arg(long, value_name = "NAME", default_value = "example")]
+    pub namespace: String,
+    /// Image of the containers: answers 200 on port 8080, without root
+    #[arg(long, default_value = smoke::DEFAULT_IMAGE)]
+    pub image: String,
+    /// Who reaches the load balancer
+    #[arg(long, value_enum, default_value_t = Scheme::Internal)]
+    pub scheme: Scheme,
+    /// Class of the Ingress
+    #[arg(long, value_name = "NAME", default_value = "alb")]
+    pub ingress_class: String,
+    /// StorageClass of the volume
+    #[arg(long, value_name = "NAME", default_value = "gp3")]
+    pub storage_class: String,
+    /// Print the StorageClass too
+    #[arg(long)]
+    pub with_storage_class: bool,
 }
 
 /// From which severity on `verify` fails.
@@ -282,6 +350,15 @@ pub struct PermissionsArgs {
     /// What the policy is for
     #[arg(long = "for", value_name = "COMMAND", value_enum, default_value_t = Purpose::Apply)]
     pub purpose: Purpose,
+    /// Print the rights in the cluster (RBAC as YAML, or a List with -o json) and the access-entry command
+    #[arg(long)]
+    pub kubernetes: bool,
+    /// With --kubernetes: the group that gets the rights [default: eks-bootstrap]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// With --kubernetes: the IAM role or user that is mapped to the group [default: the caller]
+    #[arg(long, value_name = "ARN")]
+    pub principal: Option<String>,
     /// The wanted state.
     #[command(flatten)]
     pub wanted: Wanted,

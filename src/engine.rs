@@ -199,7 +199,7 @@ impl Engine {
     /// Observes again, runs the ops, and observes until nothing is left to do.
     async fn change(&self, step: &dyn Step, planned: &PlannedStep, goal: Goal, progress: &Progress) -> Result<Outcome> {
         let mut now = step.plan(&self.read, goal).await?;
-        if now.changes != planned.assessment.changes {
+        if now.action == Action::Blocked || !as_shown(goal, &now.changes, &planned.assessment.changes) {
             return Err(Error::Stale { what: format!("{}: {}", step.id(), now.reason) });
         }
         let mut writes = 0;
@@ -308,6 +308,12 @@ impl Engine {
 
 fn calls(changes: &[Change]) -> Vec<String> {
     changes.iter().map(|change| format!("{} {}", change.op.call(), change.resource)).collect()
+}
+
+/// Whether what is to be done now is what was shown. There may be less to remove than was shown: what is gone is gone.
+fn as_shown(goal: Goal, now: &[Change], shown: &[Change]) -> bool {
+    let known = |change: &Change| shown.iter().any(|shown| shown.resource == change.resource && shown.op == change.op);
+    now == shown || (goal == Goal::Absent && now.iter().all(known))
 }
 
 fn not_settled(id: &StepId, limit: Duration, last: String) -> Error {

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod credentials;
+pub(crate) mod smoke;
 
 use std::collections::BTreeSet;
 
@@ -29,9 +30,10 @@ pub struct Family {
 }
 
 /// All families, in the order in which they are shown.
-pub const FAMILIES: [Family; 2] = [
+pub const FAMILIES: [Family; 3] = [
     Family { title: "Credentials", code: "CRED", checks: credentials::CHECKS, run: credentials::run },
     Family { title: "Cluster", code: "CLUS", checks: cluster::CHECKS, run: cluster::run },
+    Family { title: "Smoke", code: "SMOK", checks: smoke::CHECKS, run: smoke::run },
 ];
 
 /// Every check.

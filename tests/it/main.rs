@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait")]
 
 #[cfg(feature = "sandbox")]
+mod bad_values;
+#[cfg(feature = "sandbox")]
 mod charts;
 #[cfg(feature = "sandbox")]
 mod components;
@@ -21,7 +23,11 @@ mod errors;
 #[cfg(feature = "sandbox")]
 mod house;
 #[cfg(feature = "sandbox")]
+mod partitions;
+#[cfg(feature = "sandbox")]
 mod permissions;
+#[cfg(feature = "sandbox")]
+mod permissions_enforced;
 mod policies;
 #[cfg(feature = "sandbox")]
 mod properties;
@@ -30,6 +36,8 @@ mod readme;
 mod scenarios;
 #[cfg(feature = "sandbox")]
 mod simulation;
+#[cfg(feature = "sandbox")]
+mod smoke;
 #[cfg(feature = "sandbox")]
 mod stand_in;
 #[cfg(feature = "sandbox")]
