@@ -21,7 +21,7 @@ pub struct Explanation {
 }
 
 /// All kinds of steps.
-pub const ALL: [Explanation; 12] = [
+pub const ALL: [Explanation; 13] = [
     Explanation {
         step: "iam.oidc-provider",
         what: "the IAM OIDC provider of the cluster's issuer, with the audience sts.amazonaws.com",

@@ -141,6 +141,7 @@ impl Scope<'_> {
             When::OwnPolicy => own_policy,
             When::AwsPolicy => matches!(component.permissions, Permissions::AwsManaged(_)),
             When::Addon => component.addon.is_some(),
+            When::OnNodeRoles => component.offers_node_role && component.configured(self.config).nodes.attach,
         }
     }
 
@@ -163,6 +164,11 @@ impl Scope<'_> {
                 let Facts { partition, region, account, cluster, .. } = facts;
                 let addons = format!("arn:{partition}:eks:{region}:{account}:addon/{cluster}/{addon}/*");
                 vec![facts.arn.clone(), addons]
+            }
+            On::NodeRoles => vec![format!("arn:{}:iam::{}:role/*", facts.partition, facts.account)],
+            On::NodeGroups => {
+                let Facts { partition, region, account, cluster, .. } = facts;
+                vec![facts.arn.clone(), format!("arn:{partition}:eks:{region}:{account}:nodegroup/{cluster}/*/*")]
             }
             _ => Vec::new(),
         }

@@ -31,11 +31,15 @@ pub(super) enum On {
     Policies,
     /// The component's EKS add-on.
     Addon,
+    /// Every role: which ones are the nodes', nobody knows before node groups are listed.
+    NodeRoles,
+    /// The cluster, and its node groups.
+    NodeGroups,
 }
 
 impl On {
     pub(super) const fn of_component(self) -> bool {
-        matches!(self, On::Role | On::Roles | On::Policies | On::Addon)
+        matches!(self, On::Role | On::Roles | On::Policies | On::Addon | On::NodeRoles | On::NodeGroups)
     }
 }
 
@@ -54,6 +58,8 @@ pub(super) enum When {
     AwsPolicy,
     /// Those that exist as an EKS add-on too.
     Addon,
+    /// Those whose policy is wanted on the nodes' roles.
+    OnNodeRoles,
 }
 
 /// Under which condition.
@@ -130,6 +136,13 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ReadPolicy", &[Destroy], &["iam:GetPolicy", "iam:ListPolicyVersions", "iam:ListEntitiesForPolicy"], On::Policies, When::OwnPolicy, Only::Always),
     grant("ReadAwsPolicy", LOOK, &["iam:GetPolicy"], On::Policies, When::AwsPolicy, Only::Always),
     grant("ChangePolicy", &[Apply], &["iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicyVersion"], On::Policies, When::OwnPolicy, Only::Always),
+
+    grant("ReadNodeGroups", LOOK, &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::OnNodeRoles, Only::Always),
+    grant("ReadNodeRoles", ALL, &["iam:GetRole", "iam:ListAttachedRolePolicies"], On::NodeRoles, When::OnNodeRoles, Only::Always),
+    grant("AttachToNodes", &[Apply], &["iam:AttachRolePolicy"], On::NodeRoles, When::OnNodeRoles, Only::ThesePolicies),
+    grant("TagNodes", &[Apply], &["iam:TagRole"], On::NodeRoles, When::OnNodeRoles, Only::OurTagKeys),
+    grant("DetachFromNodes", &[Apply, Destroy], &["iam:DetachRolePolicy"], On::NodeRoles, When::OnNodeRoles, Only::ThesePolicies),
+    grant("UntagNodes", &[Apply, Destroy], &["iam:UntagRole"], On::NodeRoles, When::OnNodeRoles, Only::OurTagKeys),
 
     grant("Make", &[Apply], &["iam:CreateOpenIDConnectProvider", "iam:CreatePolicy"], On::ProviderAndPolicies, When::Always, Only::TheseTags),
     // Whatever is made with tags needs the right to tag it as well.

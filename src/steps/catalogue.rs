@@ -176,6 +176,7 @@ impl Builder<'_> {
             let nodes = &component.configured(config).nodes;
             steps.push(Arc::new(NodeRoleStep {
                 id: self.id("iam.node-role"),
+                needs: vec![self.id("iam.role")],
                 cluster: facts.cluster.clone(),
                 cluster_arn: facts.arn.clone(),
                 short: component.short,

@@ -2,8 +2,8 @@
 //!
 //! Node roles belong to others and may serve several clusters. So a tag on the role remembers what was attached for which
 //! cluster: what somebody else attached is used and stays, and what we attached goes when nobody of us wants it any more.
-//! Roles come from the node groups and from the user; a role with our tag that is neither any more is found again through
-//! the policy, since IAM lists whom a policy is attached to.
+//! Roles come from the node groups and from the user; which of them were given the policy is remembered on the component's
+//! own role, so that they are found again when they are neither any more, and those who never asked for it need no rights.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,11 +22,26 @@ use crate::steps::attachment;
 /// Before the hash of the cluster whose run attached something.
 const CLAIM: &str = "eks-bootstrap/node-role-";
 
+/// On the component's role, before the name of a node role that was given the policy.
+const MARK: &str = "eks-bootstrap/on-node/";
+
+/// The key of a mark: names of roles may hold commas, keys of tags may not, and colons are the other way round.
+fn mark(role: &str) -> String {
+    format!("{MARK}{}", role.replace(',', ":"))
+}
+
+/// The roles that marks name.
+fn marked(tags: &Tags) -> BTreeSet<String> {
+    tags.keys().filter_map(|key| key.strip_prefix(MARK)).map(|role| role.replace(':', ",")).collect()
+}
+
 /// A policy on the nodes' roles.
 #[derive(Debug, Clone)]
 pub struct NodeRoleStep {
     /// The step.
     pub id: StepId,
+    /// The step of the component's role.
+    pub needs: Vec<StepId>,
     /// The cluster's name.
     pub cluster: String,
     /// The cluster's ARN.
@@ -46,6 +61,7 @@ pub struct NodeRoleStep {
 /// A role as it is.
 #[derive(Debug, Clone, Default)]
 struct Observed {
+    exists: bool,
     attached: BTreeSet<String>,
     tags: Tags,
 }
@@ -76,34 +92,29 @@ impl NodeRoleStep {
         Ok(roles)
     }
 
-    /// Names of the other roles that hold one of the policies.
-    async fn holders(&self, cx: &ReadContext) -> Result<BTreeSet<String>> {
-        let holders = try_join_all(self.policies.iter().map(|arn| cx.iam.policy_holders(arn))).await?;
-        let roles = holders.iter().flatten().filter_map(|holder| holder.strip_prefix("role/"));
-        Ok(roles.filter(|role| *role != self.component_role).map(ToOwned::to_owned).collect())
-    }
-
-    async fn observe(&self, cx: &ReadContext, wanted: &BTreeSet<String>) -> Result<BTreeMap<String, Observed>> {
-        let roles: BTreeSet<_> = wanted.union(&self.holders(cx).await?).cloned().collect();
+    async fn observe(&self, cx: &ReadContext, roles: BTreeSet<String>) -> Result<BTreeMap<String, Observed>> {
         let read = |role: String| async move {
             let (found, attached) = futures::try_join!(cx.iam.role(&role), cx.iam.attached_policies(&role))?;
-            if found.is_none() && wanted.contains(&role) {
-                return Err(Error::Refused {
-                    what: format!("the node role {role} does not exist"),
-                    mend: "name roles that exist with --node-role, or look at the node group that has it".to_owned(),
-                });
-            }
+            let exists = found.is_some();
             let tags = found.map(|role| role.tags).unwrap_or_default();
-            Ok((role, Observed { attached: attached.unwrap_or_default(), tags }))
+            Ok::<_, Error>((role, Observed { exists, attached: attached.unwrap_or_default(), tags }))
         };
         Ok(try_join_all(roles.into_iter().map(read)).await?.into_iter().collect())
     }
 
-    fn diff(&self, wanted: &BTreeSet<String>, observed: &BTreeMap<String, Observed>, policy: &str) -> Assessment {
+    /// What is to be done to the roles; `marked` are those that the component's role remembers.
+    fn diff(
+        &self,
+        wanted: &BTreeSet<String>,
+        observed: &BTreeMap<String, Observed>,
+        policy: &str,
+        marked: &BTreeSet<String>,
+    ) -> Assessment {
         let (mut changes, mut attached, mut detached, mut foreign) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (role, found) in observed {
             let claimed = found.tags.contains_key(&self.claim());
             if wanted.contains(role) {
+                let before = changes.len();
                 let held = self.policies.iter().find(|arn| found.attached.contains(*arn));
                 match held {
                     Some(_) if !claimed && !self.claimed_by_others(&found.tags) => foreign.push(role.as_str()),
@@ -119,8 +130,19 @@ impl NodeRoleStep {
                         attached.push(role.as_str());
                     }
                 }
-            } else if claimed {
-                changes.extend(self.release(role, found));
+                if !marked.contains(role) && (claimed || changes.len() > before) {
+                    let tags = Tags::from([(mark(role), "true".to_owned())]);
+                    let fields = vec![FieldDiff::new(format!("tags.{}", mark(role)), None, "true".to_owned())];
+                    let op = IamOp::TagRole { role: self.component_role.clone(), tags };
+                    changes.insert(before, change(&self.component_role, fields, op));
+                }
+            } else if claimed || marked.contains(role) {
+                if claimed {
+                    changes.extend(self.release(role, found));
+                }
+                let fields = vec![FieldDiff::new(format!("tags.{}", mark(role)), "true".to_owned(), None)];
+                let op = IamOp::UntagRole { role: self.component_role.clone(), keys: vec![mark(role)] };
+                changes.push(change(&self.component_role, fields, op));
                 detached.push(role.as_str());
             }
         }
@@ -130,8 +152,7 @@ impl NodeRoleStep {
         if changes.is_empty() {
             let names: Vec<_> = wanted.iter().map(String::as_str).collect();
             return match (wanted.is_empty(), foreign.is_empty()) {
-                (true, _) if self.wanted => Assessment::keep("there are no node groups, and no --node-role is given"),
-                (true, _) => Assessment::skip("nothing of ours on the nodes' roles (--attach-node-role)"),
+                (true, _) => Assessment::keep("there are no node groups, and no --node-role is given"),
                 (false, true) => Assessment::keep(format!("attached to {}: {opens}", list(&names))),
                 (false, false) => Assessment::keep(format!(
                     "attached to {}: {opens}; on {} by someone else, so it stays there",
@@ -150,11 +171,13 @@ impl NodeRoleStep {
                 let reason = format!("attach {name} to {}: {opens}; detach from {}", list(&attached), list(&detached));
                 Assessment::update(reason, changes)
             }
-            (true, true) => Assessment::update("attached by us for another cluster, and wanted here too", changes),
+            (true, true) => {
+                Assessment::update("attached by us already, and to be remembered for this cluster", changes)
+            }
         }
     }
 
-    /// The tag goes on before the policy, and off after it: a run that ends between leaves nothing that nobody remembers.
+    /// Tags go on before the policy, and off after it: a run that ends between leaves nothing that nobody remembers.
     fn claim_change(&self, role: &str, found: &Observed, policy: &str) -> Change {
         let tags = Tags::from([(self.claim(), policy.to_owned())]);
         let before = found.tags.get(&self.claim()).cloned();
@@ -189,7 +212,7 @@ impl Step for NodeRoleStep {
     }
 
     fn needs(&self) -> Vec<StepId> {
-        Vec::new()
+        self.needs.clone()
     }
 
     fn resource(&self) -> ResourceId {
@@ -198,18 +221,24 @@ impl Step for NodeRoleStep {
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
         let attach = self.wanted && goal == Goal::Present;
+        let own = cx.iam.role(&self.component_role).await?;
+        let marked = own.map(|role| marked(&role.tags)).unwrap_or_default();
+        if !attach && marked.is_empty() {
+            return Ok(match goal {
+                Goal::Present => Assessment::skip("not asked for (--attach-node-role)"),
+                Goal::Absent => Assessment::keep("absent"),
+            });
+        }
         let wanted = if attach { self.node_roles(cx).await? } else { BTreeSet::new() };
-        let observed = match self.observe(cx, &wanted).await {
-            // Who never asked for this needs no right to look for it.
-            Err(error) if !self.wanted && goal == Goal::Present && error.denied() => {
-                return Ok(Assessment::skip("not asked for; whether anything of ours is left there may not be read"));
-            }
-            other => other?,
-        };
+        let observed = self.observe(cx, wanted.union(&marked).cloned().collect()).await?;
+        if let Some(role) = wanted.iter().find(|role| observed.get(*role).is_none_or(|found| !found.exists)) {
+            return Err(Error::Refused {
+                what: format!("the node role {role} does not exist"),
+                mend: "name roles that exist with --node-role, or look at the node group that has it".to_owned(),
+            });
+        }
         let policy = if attach { attachment::first_that_exists(cx, &self.policies).await? } else { String::new() };
-        let assessment = self.diff(&wanted, &observed, &policy);
-        let nothing = goal == Goal::Absent && assessment.changes.is_empty();
-        Ok(if nothing { Assessment::keep("absent") } else { assessment })
+        Ok(self.diff(&wanted, &observed, &policy, &marked))
     }
 }
 
@@ -224,6 +253,7 @@ mod tests {
     fn step() -> NodeRoleStep {
         NodeRoleStep {
             id: StepId::new("iam.node-role.ebs"),
+            needs: Vec::new(),
             cluster: "demo".to_owned(),
             cluster_arn: "arn:aws:eks:eu-west-1:111122223333:cluster/demo".to_owned(),
             short: "ebs",
@@ -242,10 +272,19 @@ mod tests {
             let key = if *key == "own" { own.clone() } else { (*key).to_owned() };
             (key, (*value).to_owned())
         });
-        let found = Observed { attached: attached.iter().map(|arn| (*arn).to_owned()).collect(), tags: tags.collect() };
-        let roles = if wanted { BTreeSet::from(["nodes".to_owned()]) } else { BTreeSet::new() };
-        let assessment = step.diff(&roles, &BTreeMap::from([("nodes".to_owned(), found)]), V2);
+        let attached = attached.iter().map(|arn| (*arn).to_owned()).collect();
+        let found = Observed { exists: true, attached, tags: tags.collect() };
+        let nodes = BTreeSet::from(["nodes".to_owned()]);
+        let roles = if wanted { nodes.clone() } else { BTreeSet::new() };
+        let assessment = step.diff(&roles, &BTreeMap::from([("nodes".to_owned(), found)]), V2, &nodes);
         (assessment.action, assessment.changes.iter().map(|change| change.op.call()).collect())
+    }
+
+    #[test]
+    fn marks_name_roles() {
+        let tags = Tags::from([(mark("a,b-c"), "true".to_owned()), ("team".to_owned(), "x".to_owned())]);
+        assert!(!tags.keys().any(|key| key.contains(',')));
+        assert_eq!(marked(&tags), BTreeSet::from(["a,b-c".to_owned()]));
     }
 
     #[test]
@@ -268,12 +307,26 @@ mod tests {
                 Action::Create,
                 &["iam:TagRole", "iam:AttachRolePolicy"],
             ),
-            ("not asked for", false, &[worker], &[], Action::Keep, &[]),
-            ("theirs, not asked for", false, &[V2], &[], Action::Keep, &[]),
-            ("left", false, &[V2], &[("own", V2)], Action::Delete, &["iam:DetachRolePolicy", "iam:UntagRole"]),
-            ("left, shared", false, &[V2], &[("own", V2), other], Action::Delete, &["iam:UntagRole"]),
-            ("only the tag is left", false, &[], &[("own", V2)], Action::Delete, &["iam:UntagRole"]),
-            ("the tag was tampered with", false, &[worker], &[("own", worker)], Action::Delete, &["iam:UntagRole"]),
+            ("only the mark is left", false, &[worker], &[], Action::Delete, &["iam:UntagRole"]),
+            ("theirs, not asked for", false, &[V2], &[], Action::Delete, &["iam:UntagRole"]),
+            (
+                "left",
+                false,
+                &[V2],
+                &[("own", V2)],
+                Action::Delete,
+                &["iam:DetachRolePolicy", "iam:UntagRole", "iam:UntagRole"],
+            ),
+            ("left, shared", false, &[V2], &[("own", V2), other], Action::Delete, &["iam:UntagRole", "iam:UntagRole"]),
+            ("only tags are left", false, &[], &[("own", V2)], Action::Delete, &["iam:UntagRole", "iam:UntagRole"]),
+            (
+                "the tag was tampered with",
+                false,
+                &[worker],
+                &[("own", worker)],
+                Action::Delete,
+                &["iam:UntagRole", "iam:UntagRole"],
+            ),
         ];
         for (name, wanted, attached, tags, action, expected) in cases {
             let expected: Vec<_> = expected.iter().map(|call| (*call).to_owned()).collect();

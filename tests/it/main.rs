@@ -23,6 +23,8 @@ mod errors;
 #[cfg(feature = "sandbox")]
 mod house;
 #[cfg(feature = "sandbox")]
+mod node_role;
+#[cfg(feature = "sandbox")]
 mod partitions;
 #[cfg(feature = "sandbox")]
 mod permissions;

@@ -26,7 +26,7 @@ fn bounded(seed: &mut Seed) {
     });
 }
 
-fn iam(simulator: &Simulator) -> Iam {
+pub(crate) fn iam(simulator: &Simulator) -> Iam {
     let key = simulator.access_key();
     let credentials =
         aws_credential_types::Credentials::new(key.access_key_id, key.secret_access_key, None, None, "test");
