@@ -25,6 +25,8 @@ mod readme;
 #[cfg(feature = "sandbox")]
 mod scenarios;
 #[cfg(feature = "sandbox")]
+mod simulation;
+#[cfg(feature = "sandbox")]
 mod story;
 #[cfg(feature = "sandbox")]
 mod support;
