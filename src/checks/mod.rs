@@ -8,9 +8,12 @@ mod cluster;
 mod credentials;
 mod irsa;
 mod oidc;
+mod ownership;
+mod permissions;
 mod pod_identity;
 mod policy;
 mod simulation;
+mod tools;
 
 use std::collections::BTreeSet;
 
@@ -37,10 +40,13 @@ pub struct Family {
 pub const FAMILIES: &[Family] = &[
     Family { title: "Credentials", code: "CRED", checks: credentials::CHECKS, run: credentials::run },
     Family { title: "Cluster", code: "CLUS", checks: cluster::CHECKS, run: cluster::run },
+    Family { title: "Tools", code: "TOOL", checks: tools::CHECKS, run: tools::run },
+    Family { title: "Permissions", code: "PERM", checks: permissions::CHECKS, run: permissions::run },
     Family { title: "OIDC", code: "OIDC", checks: oidc::CHECKS, run: oidc::run },
     Family { title: "IRSA", code: "IRSA", checks: irsa::CHECKS, run: irsa::run },
     Family { title: "Pod Identity", code: "PODID", checks: pod_identity::CHECKS, run: pod_identity::run },
     Family { title: "Policy", code: "POL", checks: policy::CHECKS, run: policy::run },
+    Family { title: "Ownership", code: "OWN", checks: ownership::CHECKS, run: ownership::run },
 ];
 
 /// Every check.

@@ -6,6 +6,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_sts::Client;
 
 use crate::error::{AwsError, Error, Result};
+use crate::read::clock::Skew;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Caller {
     pub account: String,
     /// The caller's ARN; an assumed role has no path in it.
     pub arn: String,
+    /// Seconds by which AWS' clock is ahead of this machine's; none where its answer has no date.
+    pub clock_skew: Option<i64>,
 }
 
 /// STS.
@@ -30,9 +33,11 @@ impl StsRead {
 
     /// Who asks.
     pub async fn caller(&self) -> Result<Caller> {
-        let answer = self.client.get_caller_identity().send().await;
+        let skew = Skew::new();
+        let answer = self.client.get_caller_identity().customize().interceptor(skew.clone()).send().await;
         let answer = answer.map_err(|error| AwsError::new("sts:GetCallerIdentity", &error))?;
         Ok(Caller {
+            clock_skew: skew.seconds(),
             account: answer.account().unwrap_or_default().to_owned(),
             arn: answer.arn().unwrap_or_default().to_owned(),
         })

@@ -100,23 +100,28 @@ fn differences(observed: &Document, wanted: &Document) -> String {
     match (missing.as_slice(), more) {
         ([], 0) => "the same actions on other resources or under other conditions".to_owned(),
         ([], more) => format!("{more} actions that it does not need"),
-        (missing, 0) => format!("without {}", listed(missing)),
-        (missing, more) => format!("without {}, with {more} that it does not need", listed(missing)),
+        (missing, 0) => format!("without {}", listed(missing, wanted)),
+        (missing, more) => format!("without {}, with {more} that it does not need", listed(missing, wanted)),
     }
 }
 
-fn listed(actions: &[&str]) -> String {
+/// Names of actions that are allowed, in lower case, which is how IAM compares them.
+fn actions(document: &Document) -> BTreeSet<String> {
+    document.grants().into_iter().map(|grant| grant.action).collect()
+}
+
+/// The first of many actions, spelled as the wanted document spells them.
+fn listed(actions: &[&str], wanted: &Document) -> String {
     const SHOWN: usize = 4;
-    let shown = actions.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
+    let spelled: Vec<_> = wanted.statements.iter().flat_map(|statement| statement.action.iter().flatten()).collect();
+    let spell = |action: &&str| -> String {
+        spelled.iter().find(|name| name.eq_ignore_ascii_case(action)).map_or((*action).to_owned(), ToString::to_string)
+    };
+    let shown = actions.iter().take(SHOWN).map(spell).collect::<Vec<_>>().join(", ");
     match actions.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
-}
-
-/// Names of actions that are allowed, in lower case.
-fn actions(document: &Document) -> BTreeSet<String> {
-    document.grants().into_iter().map(|grant| grant.action).collect()
 }
 
 fn covers(wanted: &Wanted, observed: &Observed) -> Finding {
@@ -140,7 +145,7 @@ fn covers(wanted: &Wanted, observed: &Observed) -> Finding {
     if !missing.is_empty() {
         return COVERS.failed(
             format!("the policy is older than the installed {app_version}"),
-            format!("without {}", listed(&missing)),
+            format!("without {}", listed(&missing, &observed.wanted)),
             format!("all {} actions that {app_version} calls", needed.len()),
             mend(wanted, &found.policy),
         );
@@ -208,7 +213,7 @@ mod tests {
         assert_eq!(covers("v2.11.0").verdict, Verdict::Passed);
         let newer = covers("v2.12.1");
         let Verdict::Failed { observed: text, .. } = newer.verdict else { panic!("{newer:?}") };
-        assert_eq!(text, "without ec2:describeipampools");
+        assert_eq!(text, "without ec2:DescribeIpamPools");
         assert_eq!(covers("2.13.0").severity(), Some(Severity::Error));
     }
 
@@ -226,7 +231,7 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(text(5).ends_with("apply deletes v1"), "{}", text(5));
-        assert_eq!(text(4), "without ec2:describeipampools, ec2:describeroutetables");
+        assert_eq!(text(4), "without ec2:DescribeIpamPools, ec2:DescribeRouteTables");
     }
 
     #[test]
