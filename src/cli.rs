@@ -134,6 +134,15 @@ pub struct Wanted {
     /// Use this role for the EBS CSI driver instead of one of ours
     #[arg(long, env = "EKS_BOOTSTRAP_EBS_ROLE_ARN", value_name = "ARN", help_heading = "Components")]
     pub ebs_role_arn: Option<String>,
+    /// How pods get their role: irsa or pod-identity, for all or for one (`lbc=pod-identity`); repeatable [default: irsa]
+    #[arg(
+        long,
+        env = "EKS_BOOTSTRAP_IDENTITY",
+        value_name = "[COMPONENT=]WAY",
+        value_delimiter = ',',
+        help_heading = "IAM"
+    )]
+    pub identity: Vec<String>,
     /// IAM path of roles and policies [default: /]
     #[arg(long, env = "EKS_BOOTSTRAP_IAM_PATH", value_name = "PATH", help_heading = "IAM")]
     pub iam_path: Option<String>,
