@@ -1,11 +1,15 @@
 //! The catalogue of components, as data. Steps are made from these entries; none has a code path of its own.
 
-use serde_json::Value;
+mod values;
 
-use crate::config::{ChartComponent, Config};
+use crate::config::{ChartComponent, Config, Identity};
 use crate::context::Facts;
+use crate::error::Result;
 use crate::names;
 use crate::policy::Document;
+use crate::validate;
+
+pub use values::merge;
 
 /// Who makes a component's service account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,14 @@ pub struct Component {
     pub service_account_maker: ServiceAccountMaker,
     /// What its role may do.
     pub permissions: Permissions,
+    /// What it calls, as a document that would just allow it; none for partitions of which that is not known.
+    pub needs: fn(partition: &str) -> Option<Document>,
+    /// Actions that a version of the software calls and older ones do not, by major and minor version.
+    pub actions_since: &'static [((u64, u64), &'static [&'static str])],
+    /// The oldest Kubernetes that the software supports.
+    pub oldest_kubernetes: (u64, u64),
+    /// Names (`app.kubernetes.io/name`) of software that does the same and must not run beside it.
+    pub predecessors: &'static [&'static str],
     /// Values that are always set, a YAML document with `${...}` places.
     pub values: &'static str,
     /// The path of the value that says how many replicas its controller has.
@@ -90,6 +102,24 @@ pub const LOAD_BALANCER_CONTROLLER: Component = Component {
     service_account: "aws-load-balancer-controller",
     service_account_maker: ServiceAccountMaker::Us,
     permissions: Permissions::Document(crate::policy::load_balancer_controller_policy),
+    needs: crate::policy::load_balancer_controller_policy,
+    // From the policy documents of its releases, compared one by one; nothing was added from 2.13 to 3.5.
+    actions_since: &[
+        ((2, 7), &["elasticloadbalancing:DescribeTrustStores"]),
+        ((2, 9), &["elasticloadbalancing:DescribeListenerAttributes", "elasticloadbalancing:ModifyListenerAttributes"]),
+        ((2, 10), &["ec2:GetSecurityGroupsForVpc"]),
+        (
+            (2, 11),
+            &["elasticloadbalancing:DescribeCapacityReservation", "elasticloadbalancing:ModifyCapacityReservation"],
+        ),
+        (
+            (2, 12),
+            &["ec2:DescribeIpamPools", "elasticloadbalancing:ModifyIpPools", "elasticloadbalancing:SetRulePriorities"],
+        ),
+        ((2, 13), &["ec2:DescribeRouteTables"]),
+    ],
+    oldest_kubernetes: (1, 22),
+    predecessors: &["alb-ingress-controller"],
     values: include_str!("../templates/values/aws-load-balancer-controller.yaml"),
     replicas_value: &["replicaCount"],
     has_crds: true,
@@ -119,6 +149,10 @@ pub const EBS_CSI_DRIVER: Component = Component {
     namespace: "kube-system",
     service_account: "ebs-csi-controller-sa",
     service_account_maker: ServiceAccountMaker::Chart,
+    needs: crate::policy::ebs_csi_driver_needs,
+    actions_since: &[],
+    oldest_kubernetes: (1, 17),
+    predecessors: &[],
     // V2 has no `service-role/` in its ARN (AWS managed policy reference), whatever the driver's own page says.
     permissions: Permissions::AwsManaged(&["AmazonEBSCSIDriverPolicyV2", "service-role/AmazonEBSCSIDriverPolicy"]),
     values: include_str!("../templates/values/aws-ebs-csi-driver.yaml"),
@@ -152,6 +186,10 @@ pub const METRICS_SERVER: Component = Component {
     service_account: "metrics-server",
     service_account_maker: ServiceAccountMaker::Chart,
     permissions: Permissions::None,
+    needs: |_| None,
+    actions_since: &[],
+    oldest_kubernetes: (1, 31),
+    predecessors: &[],
     values: "{}",
     replicas_value: &["replicas"],
     has_crds: false,
@@ -168,6 +206,9 @@ pub const METRICS_SERVER: Component = Component {
     documented_role: "",
 };
 
+/// The newest Kubernetes with which the components' versions were tried.
+pub const NEWEST_KUBERNETES_TRIED: (u64, u64) = (1, 35);
+
 /// All components that are installed from a chart, in the order in which they are shown.
 pub const ALL: [Component; 3] = [LOAD_BALANCER_CONTROLLER, EBS_CSI_DRIVER, METRICS_SERVER];
 
@@ -177,6 +218,20 @@ pub const GP3_STORAGE_CLASS: &str = "gp3-storage-class";
 /// The names of everything that can be turned on and off.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.into_iter().map(|component| component.name).chain([GP3_STORAGE_CLASS])
+}
+
+/// The component of this name, long or short, which has a role.
+///
+/// # Errors
+/// There is none; the error names `field` and those that exist.
+pub fn with_role(field: &str, name: &str) -> Result<Component> {
+    let known: Vec<_> = ALL.into_iter().filter(Component::has_role).collect();
+    let found = known.iter().find(|component| component.name == name || component.short == name);
+    if let Some(component) = found {
+        return Ok(*component);
+    }
+    let names = known.iter().flat_map(|component| [component.short, component.name]);
+    Err(validate::one_of(field, name, names).expect_err("it is none of them"))
 }
 
 impl Component {
@@ -224,81 +279,36 @@ impl Component {
         names::iam_arn(&facts.partition, &facts.account, "policy", &config.iam.path, &name)
     }
 
+    /// ARNs of the policies, one of which is to be attached to its role: the first that exists, unless another one is already.
+    pub fn policy_arns(&self, config: &Config, facts: &Facts) -> Vec<String> {
+        match self.permissions {
+            Permissions::Document(_) => vec![self.policy_arn(config, facts)],
+            Permissions::AwsManaged(paths) => {
+                paths.iter().map(|path| format!("arn:{}:iam::aws:policy/{path}", facts.partition)).collect()
+            }
+            Permissions::None => Vec::new(),
+        }
+    }
+
+    /// The Deployment of its controller.
+    pub fn deployment(&self) -> Option<&'static str> {
+        self.objects.iter().find(|(_, kind, _)| *kind == "Deployment").map(|(_, _, name)| *name)
+    }
+
     /// The subject of its service account's tokens.
     pub fn subject(&self) -> String {
         format!("system:serviceaccount:{}:{}", self.namespace, self.service_account)
     }
 
-    /// The chart's values: what is always set, with the user's on top.
-    pub fn chart_values(&self, config: &Config, facts: &Facts) -> Value {
-        let configured = self.configured(config);
-        let mut values: Value = serde_saphyr::from_str(self.values).expect("value templates are part of the program");
-        let role_arn = self.role_arn(config, facts);
-        fill(&mut values, &|place| match place {
-            "cluster" => Some(&facts.cluster),
-            "region" => Some(&facts.region),
-            "vpc" => Some(&facts.vpc),
-            "role_arn" => Some(&role_arn),
-            _ => None,
-        });
-        if let Some(replicas) = configured.replicas {
-            let count = Value::from(replicas);
-            let nested =
-                self.replicas_value.iter().rev().fold(count, |value, name| serde_json::json!({ *name: value }));
-            merge(&mut values, &nested);
-        }
-        merge(&mut values, &configured.values);
-        values
-    }
-}
-
-/// Replaces `${place}` texts in `value`.
-fn fill<'a>(value: &mut Value, known: &impl Fn(&str) -> Option<&'a String>) {
-    match value {
-        Value::String(text) => {
-            let place = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-            if let Some(filled) = place.and_then(known) {
-                text.clone_from(filled);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, known)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| fill(field, known)),
-        _ => {}
-    }
-}
-
-/// Lays `over` on `value` as helm lays values: objects are merged, everything else is replaced. A null stays, since to
-/// helm it means "not even the chart's default".
-pub fn merge(value: &mut Value, over: &Value) {
-    match (value, over) {
-        (Value::Object(fields), Value::Object(overs)) => {
-            for (name, over) in overs {
-                merge(fields.entry(name.clone()).or_insert(Value::Null), over);
-            }
-        }
-        (value, over) => *value = over.clone(),
+    /// How its pods get their role: what is said of it, else what is said of all.
+    pub fn identity(&self, config: &Config) -> Identity {
+        self.configured(config).identity.unwrap_or(config.identity)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn values_are_merged_as_helm_merges_them() {
-        let mut value = json!({"a": {"b": 1, "c": 2}, "d": [1]});
-        merge(&mut value, &json!({"a": {"b": 3, "c": null}, "d": [2, 3], "e": true}));
-        assert_eq!(value, json!({"a": {"b": 3, "c": null}, "d": [2, 3], "e": true}));
-    }
-
-    #[test]
-    fn places_are_filled() {
-        let mut value = json!({"a": "${cluster}", "b": ["${other}", "x"]});
-        let demo = "demo".to_owned();
-        fill(&mut value, &|place| (place == "cluster").then_some(&demo));
-        assert_eq!(value, json!({"a": "demo", "b": ["${other}", "x"]}));
-    }
 
     #[test]
     fn ids_and_names_are_unique() {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::component::merge;
+use crate::config::Identity;
 use crate::config_schema;
 use crate::error::{Cause, Error, Result};
 
@@ -46,6 +47,8 @@ pub struct Spec {
     pub cluster: ClusterSpec,
     /// What every IAM object gets.
     pub iam: IamSpec,
+    /// How pods get their role, unless a component says otherwise.
+    pub identity: Option<Identity>,
     /// What is installed.
     pub components: ComponentsSpec,
 }
@@ -102,6 +105,8 @@ pub struct ChartSpec {
     pub replicas: Option<u32>,
     /// A role that exists and is to be used.
     pub role_arn: Option<String>,
+    /// How its pods get their role.
+    pub identity: Option<Identity>,
     /// Chart values; they win over ours.
     pub values: Option<Value>,
 }
@@ -132,6 +137,8 @@ pub struct DriverSpec {
     pub replicas: Option<u32>,
     /// A role that exists and is to be used.
     pub role_arn: Option<String>,
+    /// How its pods get their role, where that differs from the others.
+    pub identity: Option<Identity>,
     /// Whether the nodes' roles get its policy too.
     pub attach_node_role: Option<bool>,
     /// Node roles that no node group names: ARNs or names.
@@ -148,6 +155,7 @@ impl DriverSpec {
             version: self.version.clone(),
             replicas: self.replicas,
             role_arn: self.role_arn.clone(),
+            identity: self.identity,
             values: self.values.clone(),
         }
     }
@@ -170,7 +178,7 @@ pub struct RolelessChartSpec {
 impl From<RolelessChartSpec> for ChartSpec {
     fn from(spec: RolelessChartSpec) -> ChartSpec {
         let RolelessChartSpec { enabled, version, replicas, values } = spec;
-        ChartSpec { enabled, version, replicas, role_arn: None, values }
+        ChartSpec { enabled, version, replicas, role_arn: None, identity: None, values }
     }
 }
 

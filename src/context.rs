@@ -47,6 +47,8 @@ pub struct Facts {
     pub auto_mode: bool,
     /// The caller's ARN as STS gives it.
     pub caller_arn: String,
+    /// Seconds by which AWS' clock is ahead of this machine's, where that is known.
+    pub clock_skew: Option<i64>,
 }
 
 impl Facts {

@@ -162,7 +162,7 @@ impl Engine {
             Some(step) => {
                 let work = async {
                     if planned.assessment.action == Action::Prove {
-                        self.prove(step.as_ref(), &planned.assessment.reason).await
+                        self.prove(step.as_ref(), &planned.assessment.reason, progress).await
                     } else {
                         self.change(step.as_ref(), planned, goal, progress).await
                     }
@@ -199,8 +199,14 @@ impl Engine {
     /// Observes again, runs the ops, and observes until nothing is left to do.
     async fn change(&self, step: &dyn Step, planned: &PlannedStep, goal: Goal, progress: &Progress) -> Result<Outcome> {
         let mut now = step.plan(&self.read, goal).await?;
-        if now.action == Action::Blocked || !as_shown(goal, &now.changes, &planned.assessment.changes) {
+        // A step before it may have done a part of it on its way, as a chart does that replaces its own pods. Less than was
+        // shown is no surprise; anything else is.
+        let unfit = goal == Goal::Present && matches!(now.action, Action::Unknown | Action::Skip);
+        if unfit || now.action == Action::Blocked || !as_shown(goal, &now.changes, &planned.assessment.changes) {
             return Err(Error::Stale { what: format!("{}: {}", step.id(), now.reason) });
+        }
+        if goal == Goal::Present && now.changes.is_empty() {
+            return Ok(Outcome::Unchanged { reason: now.reason });
         }
         let mut writes = 0;
         for attempt in 1.. {
@@ -212,12 +218,7 @@ impl Engine {
                 match self.run_op(change).await {
                     Ok(()) => {
                         writes += 1;
-                        progress.writes.fetch_add(1, Ordering::SeqCst);
-                        let _ = self.events.send(Event::OpFinished {
-                            step: step.id(),
-                            call: change.op.call(),
-                            resource: change.resource.clone(),
-                        });
+                        self.wrote(step, change, progress);
                     }
                     Err(error) if attempt < ATTEMPTS && in_doubt(&error) => {
                         doubt = Some(error);
@@ -235,6 +236,16 @@ impl Engine {
         }
         self.settle(step, goal).await?;
         Ok(Outcome::Changed { action: planned.assessment.action, writes })
+    }
+
+    /// Counts a write and tells of it.
+    fn wrote(&self, step: &dyn Step, change: &Change, progress: &Progress) {
+        progress.writes.fetch_add(1, Ordering::SeqCst);
+        let _ = self.events.send(Event::OpFinished {
+            step: step.id(),
+            call: change.op.call(),
+            resource: change.resource.clone(),
+        });
     }
 
     /// Runs one op, again where the table of transient errors says so.
@@ -261,6 +272,8 @@ impl Engine {
             let last = match step.plan(&self.read, goal).await {
                 Ok(now) if now.changes.is_empty() && now.action != Action::Unknown => return Ok(()),
                 Ok(now) => now.reason,
+                // A step that says that it cannot become right is believed.
+                Err(error @ Error::Refused { .. }) => return Err(error),
                 Err(error) if error.denied() => return Err(error),
                 Err(error) => error.to_string(),
             };
@@ -271,9 +284,10 @@ impl Engine {
     }
 
     /// Asks for the proof until it succeeds.
-    async fn prove(&self, step: &dyn Step, reason: &str) -> Result<Outcome> {
+    async fn prove(&self, step: &dyn Step, reason: &str, progress: &Progress) -> Result<Outcome> {
         let limit = self.patience.min(retry::IAM_PROPAGATION);
         let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(2), limit);
+        let mut remedy = step.remedy();
         loop {
             match step.prove(&self.read).await {
                 Ok(()) => return Ok(Outcome::Proved { reason: reason.to_owned() }),
@@ -282,6 +296,12 @@ impl Engine {
                     return Ok(Outcome::Cancelled { remains: Vec::new() });
                 }
                 Err(error) => {
+                    if let Some(change) = remedy.take() {
+                        tracing::debug!(%error, call = change.op.call(), "a remedy is tried");
+                        self.run_op(&change).await?;
+                        self.wrote(step, &change, progress);
+                        continue;
+                    }
                     if !back_off.wait().await {
                         return Err(error);
                     }
@@ -312,8 +332,13 @@ fn calls(changes: &[Change]) -> Vec<String> {
 
 /// Whether what is to be done now is what was shown. There may be less to remove than was shown: what is gone is gone.
 fn as_shown(goal: Goal, now: &[Change], shown: &[Change]) -> bool {
-    let known = |change: &Change| shown.iter().any(|shown| shown.resource == change.resource && shown.op == change.op);
-    now == shown || (goal == Goal::Absent && now.iter().all(known))
+    let known = |change: &Change| {
+        shown.iter().any(|shown| match goal {
+            Goal::Present => shown == change,
+            Goal::Absent => shown.resource == change.resource && shown.op == change.op,
+        })
+    };
+    now.iter().all(known)
 }
 
 fn not_settled(id: &StepId, limit: Duration, last: String) -> Error {

@@ -43,6 +43,15 @@ pub struct Wanted {
     /// A node role that no node group names (self-managed nodes, Karpenter); repeatable
     #[arg(long, value_name = "ARN|NAME", help_heading = "Components")]
     pub node_role: Vec<String>,
+    /// How pods get their role: irsa or pod-identity, for all or for one (`lbc=pod-identity`); repeatable [default: irsa]
+    #[arg(
+        long,
+        env = "EKS_BOOTSTRAP_IDENTITY",
+        value_name = "[COMPONENT=]WAY",
+        value_delimiter = ',',
+        help_heading = "IAM"
+    )]
+    pub identity: Vec<String>,
     /// IAM path of roles and policies [default: /]
     #[arg(long, env = "EKS_BOOTSTRAP_IAM_PATH", value_name = "PATH", help_heading = "IAM")]
     pub iam_path: Option<String>,

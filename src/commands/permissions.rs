@@ -106,5 +106,6 @@ fn facts(config: &Config, region: &str, account: &str) -> Facts {
         endpoint_public: false,
         auto_mode: false,
         caller_arn: String::new(),
+        clock_skew: None,
     }
 }

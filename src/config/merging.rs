@@ -1,7 +1,7 @@
 //! Laying flags and variables on the file and the file on the defaults, and the way back: what is in force in the form of the
 //! file. Called by `config.rs` and `commands/config.rs`; whether the values can be used is checked there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::{Global, Wanted};
 use crate::component::{self, Component};
 use crate::config::{
-    ChartComponent, Config, DEFAULT_TIMEOUT, IamConfig, NodeRoles, Removal, StorageClassConfig, helm_bin,
+    ChartComponent, Config, DEFAULT_TIMEOUT, IamConfig, Identity, NodeRoles, Removal, StorageClassConfig, helm_bin,
 };
 use crate::config_file::{
     API_VERSION, ChartSpec, ClusterBootstrap, ClusterSpec, ComponentsSpec, DriverSpec, IamSpec, ManagedBy, Metadata,
@@ -35,6 +35,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
         tags.insert(key.to_owned(), value.to_owned());
     }
     let parts = &spec.components;
+    let identities = identities(&wanted.identity)?;
     Ok(Config {
         cluster,
         region: or(&global.region, &spec.cluster.region),
@@ -56,18 +57,22 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             permissions_boundary: or(&wanted.permissions_boundary, &spec.iam.permissions_boundary),
             tags,
         },
+        identity: identities.all.or(spec.identity).unwrap_or_default(),
+        migrating: BTreeSet::new(),
         load_balancer_controller: chart_component(
             &component::LOAD_BALANCER_CONTROLLER,
             &parts.aws_load_balancer_controller,
             wanted,
+            &identities,
             wanted.lbc_version.as_ref(),
             wanted.lbc_role_arn.as_ref(),
         )?,
-        ebs_csi_driver: driver(&parts.aws_ebs_csi_driver, wanted)?,
+        ebs_csi_driver: driver(&parts.aws_ebs_csi_driver, wanted, &identities)?,
         metrics_server: chart_component(
             &component::METRICS_SERVER,
             &parts.metrics_server.clone().into(),
             wanted,
+            &identities,
             wanted.metrics_server_version.as_ref(),
             None,
         )?,
@@ -77,6 +82,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             encrypted: parts.gp3_storage_class.encrypted.unwrap_or(true),
             kms_key_id: parts.gp3_storage_class.kms_key_id.clone(),
         },
+        removing: false,
         removal: Removal::default(),
         adopt: BTreeSet::new(),
         only: BTreeSet::new(),
@@ -88,6 +94,7 @@ fn chart_component(
     component: &Component,
     spec: &ChartSpec,
     wanted: &Wanted,
+    identities: &Identities,
     version: Option<&String>,
     role_arn: Option<&String>,
 ) -> Result<ChartComponent> {
@@ -96,6 +103,8 @@ fn chart_component(
         version: version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
         replicas: spec.replicas,
         role_arn: role_arn.or(spec.role_arn.as_ref()).cloned(),
+        // A flag for all is stronger than what the file says of one.
+        identity: identities.of(component).or(identities.all).or(spec.identity),
         values: spec.values.clone().unwrap_or_else(|| json!({})),
         managed_by: None,
         addon_version: None,
@@ -103,9 +112,9 @@ fn chart_component(
     })
 }
 
-fn driver(spec: &DriverSpec, wanted: &Wanted) -> Result<ChartComponent> {
+fn driver(spec: &DriverSpec, wanted: &Wanted, identities: &Identities) -> Result<ChartComponent> {
     let (version, role_arn) = (wanted.ebs_version.as_ref(), wanted.ebs_role_arn.as_ref());
-    let chart = chart_component(&component::EBS_CSI_DRIVER, &spec.chart(), wanted, version, role_arn)?;
+    let chart = chart_component(&component::EBS_CSI_DRIVER, &spec.chart(), wanted, identities, version, role_arn)?;
     Ok(ChartComponent {
         managed_by: wanted.ebs_managed_by.or(spec.managed_by),
         addon_version: wanted.ebs_addon_version.clone().or_else(|| spec.addon_version.clone()),
@@ -115,6 +124,40 @@ fn driver(spec: &DriverSpec, wanted: &Wanted) -> Result<ChartComponent> {
         },
         ..chart
     })
+}
+
+/// What `--identity` says of all components and of single ones.
+#[derive(Debug, Default)]
+struct Identities {
+    all: Option<Identity>,
+    each: BTreeMap<String, Identity>,
+}
+
+impl Identities {
+    fn of(&self, component: &Component) -> Option<Identity> {
+        self.each.get(component.name).copied()
+    }
+}
+
+/// Reads `irsa`, `pod-identity` and `COMPONENT=pod-identity`, with a component's name or its short one.
+fn identities(flags: &[String]) -> Result<Identities> {
+    let mut identities = Identities::default();
+    for flag in flags {
+        let (component, word) = flag.split_once('=').map_or((None, flag.as_str()), |(name, word)| (Some(name), word));
+        validate::one_of("--identity", word, [Identity::Irsa, Identity::PodIdentity].map(Identity::word).into_iter())?;
+        let identity = if word == Identity::Irsa.word() { Identity::Irsa } else { Identity::PodIdentity };
+        let before = match component {
+            None => identities.all.replace(identity),
+            Some(name) => {
+                let component = component::with_role("--identity", name)?;
+                identities.each.insert(component.name.to_owned(), identity)
+            }
+        };
+        if before.is_some_and(|before| before != identity) {
+            return Err(Error::config("--identity", flag, "another one says the opposite", "leave one of them out"));
+        }
+    }
+    Ok(identities)
 }
 
 /// Whether a component is said to be on or off, by flag or else by file.
@@ -148,6 +191,7 @@ impl Config {
             version: Some(component.version.clone()),
             replicas: component.replicas,
             role_arn: component.role_arn.clone(),
+            identity: component.identity,
             values: Some(component.values.clone()),
         };
         let driver = &self.ebs_csi_driver;
@@ -167,6 +211,7 @@ impl Config {
                     permissions_boundary: self.iam.permissions_boundary.clone(),
                     tags: self.iam.tags.clone(),
                 },
+                identity: Some(self.identity),
                 components: ComponentsSpec {
                     aws_load_balancer_controller: chart(&self.load_balancer_controller),
                     aws_ebs_csi_driver: DriverSpec {
@@ -176,6 +221,7 @@ impl Config {
                         addon_version: driver.addon_version.clone(),
                         replicas: driver.replicas,
                         role_arn: driver.role_arn.clone(),
+                        identity: driver.identity,
                         attach_node_role: Some(driver.nodes.attach),
                         node_roles: driver.nodes.more.iter().cloned().collect(),
                         values: Some(driver.values.clone()),

@@ -48,7 +48,7 @@ pub enum EksOp {
         role_arn: String,
         tags: Tags,
     },
-    /// Gives the pods of an association's service account another role.
+    /// Gives the pods of an association's service account another role, with the session tags that our trust asks for.
     UpdatePodIdentityAssociation { cluster: String, association_id: String, role_arn: String },
     /// Takes the role from the pods of a service account.
     DeletePodIdentityAssociation { cluster: String, association_id: String },
@@ -157,7 +157,8 @@ impl EksOp {
                 cli_tags(tags)
             ),
             EksOp::UpdatePodIdentityAssociation { cluster, association_id, role_arn } => format!(
-                "update-pod-identity-association --cluster-name {} --association-id {} --role-arn {}",
+                "update-pod-identity-association --cluster-name {} --association-id {} --role-arn {} \
+                 --no-disable-session-tags",
                 quote(cluster),
                 quote(association_id),
                 quote(role_arn)
@@ -247,6 +248,7 @@ impl EksOp {
                     .cluster_name(cluster)
                     .association_id(association_id)
                     .role_arn(role_arn)
+                    .disable_session_tags(false)
             ),
             EksOp::DeletePodIdentityAssociation { cluster, association_id } => absent_is_done(send!(
                 client.delete_pod_identity_association().cluster_name(cluster).association_id(association_id)

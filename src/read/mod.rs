@@ -2,9 +2,11 @@
 //! writes: a dry run that writes does not compile.
 
 pub mod chart;
+mod clock;
 pub mod eks;
 pub mod iam;
 pub mod kube;
+pub mod pods;
 pub mod release;
 pub mod rollout;
 pub mod simulation;

@@ -43,6 +43,7 @@ pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
         objects: Vec::new(),
         crds: Vec::new(),
         changed_at: 0,
+        app_version: "v1.2.3".to_owned(),
         our_cluster: Some(cluster_label(CLUSTER)),
         adopted: false,
         record: "sh.helm.release.v1.x.v1".to_owned(),
@@ -155,7 +156,13 @@ fn objects_of_others_are_not_installed_over() {
 fn an_addon_is_used_where_its_role_is_right() {
     let with = |role_arn: Option<&str>| {
         let role_arn = role_arn.map(ToOwned::to_owned);
-        let addon = Addon { version: "v1".to_owned(), status: "ACTIVE".to_owned(), role_arn };
+        let addon = Addon {
+            version: "v1".to_owned(),
+            status: "ACTIVE".to_owned(),
+            role_arn,
+            issues: Vec::new(),
+            tags: std::collections::BTreeMap::new(),
+        };
         step(false).diff(&Observed { addon: Some(addon), ..observed(vec![]) })
     };
     assert_eq!(with(Some("arn:r")).action, Action::Keep);
