@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::Identity;
 use crate::permissions::Purpose;
 
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
@@ -33,6 +34,8 @@ pub enum Command {
     Destroy(DestroyArgs),
     /// Prove that it works, check by check; writes nothing
     Verify(VerifyArgs),
+    /// Move components between IRSA and EKS Pod Identity, without a moment in which their pods have no role
+    Migrate(MigrateArgs),
     /// Say what a step or a check is for, what breaks without it, and how to mend it
     Explain(ExplainArgs),
     /// Print the least IAM policy for plan, apply or destroy under this configuration
@@ -250,6 +253,29 @@ pub struct VerifyArgs {
     /// List the checks and end
     #[arg(long, help_heading = "Checks")]
     pub list_checks: bool,
+    /// What was wanted; the same flags as for `apply`.
+    #[command(flatten)]
+    pub wanted: Wanted,
+}
+
+/// `migrate`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It can be interrupted at any point and run again. Afterwards the configuration has to say it too."
+)]
+pub struct MigrateArgs {
+    /// The way by which the pods are to get their role
+    #[arg(long, value_enum)]
+    pub to: Identity,
+    /// Only this component (lbc, ebs); repeatable [default: all, one after the other]
+    #[arg(long, value_name = "COMPONENT")]
+    pub component: Vec<String>,
+    /// Take over the object of this step from its owner; repeatable
+    #[arg(long, value_name = "STEP", help_heading = "Guards")]
+    pub adopt: Vec<String>,
+    /// Do not ask
+    #[arg(short, long, env = "EKS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new())]
+    pub yes: bool,
     /// What was wanted; the same flags as for `apply`.
     #[command(flatten)]
     pub wanted: Wanted,

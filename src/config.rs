@@ -3,6 +3,7 @@
 //! refused before the first call.
 
 mod merging;
+mod migration;
 mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};

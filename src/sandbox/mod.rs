@@ -272,6 +272,7 @@ async fn start_plane(
 ) -> Result<ControlPlane> {
     let judge = simulator.clone();
     let name = cluster.name.clone();
+    let (eks, of) = (simulator.clone(), cluster.name.clone());
     ControlPlane::start(control_plane::Options {
         cluster: cluster.name.clone(),
         issuer: issuer.to_owned(),
@@ -291,6 +292,7 @@ async fn start_plane(
                 groups: vec![ADMIN_GROUP.to_owned()],
             })
         }),
+        associated: Arc::new(move |namespace, account| eks.pod_is_associated(&of, namespace, account)),
         progress,
     })
     .await

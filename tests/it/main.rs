@@ -22,6 +22,8 @@ mod errors;
 mod house;
 #[cfg(feature = "sandbox")]
 mod permissions;
+#[cfg(feature = "sandbox")]
+mod pod_identity;
 mod policies;
 #[cfg(feature = "sandbox")]
 mod properties;
