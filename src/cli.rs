@@ -1,14 +1,18 @@
 //! The command line: clap types only. What they mean together with files and defaults is `config.rs`' business.
 
+mod output;
+mod smoke;
 mod wanted;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::Identity;
 use crate::permissions::Purpose;
 
-use crate::smoke::{self, Scheme};
+pub use output::Output;
+pub use smoke::{SmokeArgs, SmokeCommand, SmokeFlags, SmokePrintArgs};
 pub use wanted::{Selection, Wanted};
 
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
@@ -38,6 +42,8 @@ pub enum Command {
     Destroy(DestroyArgs),
     /// Prove that it works, check by check; writes nothing unless asked to (--deep)
     Verify(VerifyArgs),
+    /// Move components between IRSA and EKS Pod Identity, without a moment in which their pods have no role
+    Migrate(MigrateArgs),
     /// Say what a step or a check is for, what breaks without it, and how to mend it
     Explain(ExplainArgs),
     /// Print the least IAM policy, or the least rights in the cluster, for a command under this configuration
@@ -207,60 +213,27 @@ pub struct VerifyArgs {
     pub wanted: Wanted,
 }
 
-/// What the smoke workload of `verify --deep` is like.
+/// `migrate`.
 #[derive(Debug, Args)]
-pub struct SmokeFlags {
-    /// Image of its containers: answers 200 on port 8080, without root
-    #[arg(long, value_name = "IMAGE", default_value = smoke::DEFAULT_IMAGE, help_heading = "Smoke workload")]
-    pub smoke_image: String,
-    /// Who reaches its load balancer; an internal one only answers inside the VPC
-    #[arg(long, value_enum, value_name = "SCHEME", default_value_t = Scheme::InternetFacing, help_heading = "Smoke workload")]
-    pub smoke_scheme: Scheme,
-    /// Namespace that is made for it
-    #[arg(long, value_name = "NAME", default_value = smoke::NAMESPACE, help_heading = "Smoke workload")]
-    pub smoke_namespace: String,
-    /// StorageClass of its volume [default: the cluster's for gp3, else a temporary one]
-    #[arg(long, value_name = "NAME", help_heading = "Smoke workload")]
-    pub smoke_storage_class: Option<String>,
-}
-
-/// `smoke`.
-#[derive(Debug, Args)]
-pub struct SmokeArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: SmokeCommand,
-}
-
-/// What `smoke` does.
-#[derive(Debug, Subcommand)]
-pub enum SmokeCommand {
-    /// Print the manifests; asks no cluster
-    Print(SmokePrintArgs),
-}
-
-/// `smoke print`.
-#[derive(Debug, Args)]
-#[command(after_help = "Example:\n  eks-bootstrap smoke print --namespace shop | kubectl apply --server-side -f -")]
-pub struct SmokePrintArgs {
-    /// Namespace of everything
-    #[arg(long, value_name = "NAME", default_value = "example")]
-    pub namespace: String,
-    /// Image of the containers: answers 200 on port 8080, without root
-    #[arg(long, default_value = smoke::DEFAULT_IMAGE)]
-    pub image: String,
-    /// Who reaches the load balancer
-    #[arg(long, value_enum, default_value_t = Scheme::Internal)]
-    pub scheme: Scheme,
-    /// Class of the Ingress
-    #[arg(long, value_name = "NAME", default_value = "alb")]
-    pub ingress_class: String,
-    /// StorageClass of the volume
-    #[arg(long, value_name = "NAME", default_value = "gp3")]
-    pub storage_class: String,
-    /// Print the StorageClass too
-    #[arg(long)]
-    pub with_storage_class: bool,
+#[command(
+    after_help = "It can be interrupted at any point and run again. Afterwards the configuration has to say it too."
+)]
+pub struct MigrateArgs {
+    /// The way by which the pods are to get their role
+    #[arg(long, value_enum)]
+    pub to: Identity,
+    /// Only this component (lbc, ebs); repeatable [default: all, one after the other]
+    #[arg(long, value_name = "COMPONENT")]
+    pub component: Vec<String>,
+    /// Take over the object of this step from its owner; repeatable
+    #[arg(long, value_name = "STEP", help_heading = "Guards")]
+    pub adopt: Vec<String>,
+    /// Do not ask
+    #[arg(short, long, env = "EKS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new())]
+    pub yes: bool,
+    /// What was wanted; the same flags as for `apply`.
+    #[command(flatten)]
+    pub wanted: Wanted,
 }
 
 /// From which severity on `verify` fails.
@@ -353,21 +326,6 @@ pub struct SandboxArgs {
     /// One eks-bootstrap command (or another program) to run inside; without it the sandbox stays up
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
-}
-
-/// Forms of the result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-    /// `plan` only: the same as a shell script of aws, kubectl and helm
-    Commands,
-    /// `verify` only: what is not as it should be, one line each
-    Short,
-    /// `verify` only: JUnit's XML, as CI systems read it
-    Junit,
 }
 
 /// When to use colour.

@@ -273,6 +273,11 @@ impl Component {
         })
     }
 
+    /// The kind of the step that installs it: `helm`, or `eks.addon` where EKS does.
+    pub fn installer(&self, config: &Config) -> &'static str {
+        if self.configured(config).is_addon() { "eks.addon" } else { "helm" }
+    }
+
     /// The ARN of its customer managed policy.
     pub fn policy_arn(&self, config: &Config, facts: &Facts) -> String {
         let name = self.iam_name(config, facts);

@@ -4,6 +4,7 @@
 
 mod installation;
 mod merging;
+mod migration;
 mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};

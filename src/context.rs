@@ -125,6 +125,7 @@ pub(crate) mod tests {
             endpoint_public: true,
             auto_mode: false,
             caller_arn: String::new(),
+            clock_skew: None,
         }
     }
 }

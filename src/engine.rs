@@ -4,6 +4,8 @@
 //! The engine decides nothing about objects and draws nothing: steps know the former, renderers do the latter from its
 //! events. A failed step stops what depends on it and nothing else.
 
+mod judgement;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,6 +23,7 @@ use crate::plan::{Action, Change, Goal, Plan, PlannedStep, StepId};
 use crate::retry::{self, BackOff};
 use crate::steps::Step;
 use crate::summary::Summary;
+use judgement::{as_shown, calls, in_doubt, not_settled};
 
 /// A signal that asks to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,6 +280,9 @@ impl Engine {
                 Err(error) if error.denied() => return Err(error),
                 Err(error) => error.to_string(),
             };
+            if let Some(error) = step.hopeless(&self.read).await {
+                return Err(error);
+            }
             if !back_off.wait().await {
                 return Err(not_settled(&step.id(), self.patience, last));
             }
@@ -323,39 +329,5 @@ impl Engine {
             stale: matches!(error, Error::Stale { .. }),
             remains,
         })
-    }
-}
-
-fn calls(changes: &[Change]) -> Vec<String> {
-    changes.iter().map(|change| format!("{} {}", change.op.call(), change.resource)).collect()
-}
-
-/// Whether what is to be done now is what was shown. There may be less to remove than was shown: what is gone is gone.
-fn as_shown(goal: Goal, now: &[Change], shown: &[Change]) -> bool {
-    let known = |change: &Change| {
-        shown.iter().any(|shown| match goal {
-            Goal::Present => shown == change,
-            Goal::Absent => shown.resource == change.resource && shown.op == change.op,
-        })
-    };
-    now.iter().all(known)
-}
-
-fn not_settled(id: &StepId, limit: Duration, last: String) -> Error {
-    Error::NotSettled { what: id.to_string(), seconds: limit.as_secs(), last }
-}
-
-/// Whether a failed write may have been done all the same, or by someone else at the same moment.
-fn in_doubt(error: &Error) -> bool {
-    match error {
-        Error::Aws(error) => {
-            error.code.is_none() && !error.no_credentials
-                || error.is("EntityAlreadyExists")
-                || error.is("ResourceInUseException")
-                || error.status.is_some_and(|status| status >= 500)
-        }
-        Error::Kube(error) => error.status.is_none_or(|status| status == 409 || status >= 500),
-        Error::ApiServerUnreachable { .. } => true,
-        _ => false,
     }
 }

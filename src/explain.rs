@@ -21,7 +21,7 @@ pub struct Explanation {
 }
 
 /// All kinds of steps.
-pub const ALL: [Explanation; 13] = [
+pub const ALL: [Explanation; 14] = [
     Explanation {
         step: "iam.oidc-provider",
         what: "the IAM OIDC provider of the cluster's issuer, with the audience sts.amazonaws.com",
@@ -119,6 +119,17 @@ pub const ALL: [Explanation; 13] = [
         references: &[
             "https://docs.aws.amazon.com/eks/latest/userguide/lbc-helm.html",
             "helm/helm#12516 (pending releases), kubernetes-sigs/aws-ebs-csi-driver#1616 (two managers)",
+        ],
+    },
+    Explanation {
+        step: "eks.addon",
+        what: "the EKS add-on that installs the component instead of a chart: version, role, configuration, health",
+        why: "EKS then updates and mends the objects itself; it and Helm cannot both manage them",
+        breaks: "CREATE_FAILED with ConfigurationConflict where another manager was first; no volumes until it is ACTIVE",
+        mend: "apply makes or updates it; --adopt overwrites fields of others; from Helm move in the order that the plan says",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html",
+            "hashicorp/terraform-provider-aws#20440 (conflicts), NVIDIA/aicr#71 (Helm over an add-on)",
         ],
     },
     Explanation {

@@ -141,6 +141,7 @@ impl Scope<'_> {
             When::OwnPolicy => own_policy,
             When::AwsPolicy => matches!(component.permissions, Permissions::AwsManaged(_)),
             When::Addon => component.addon.is_some(),
+            When::ByEks => component.offers_addon && component.configured(self.config).is_addon(),
             When::OnNodeRoles => component.offers_node_role && component.configured(self.config).nodes.attach,
         }
     }
@@ -165,6 +166,7 @@ impl Scope<'_> {
                 let addons = format!("arn:{partition}:eks:{region}:{account}:addon/{cluster}/{addon}/*");
                 vec![facts.arn.clone(), addons]
             }
+            On::Offers => vec!["*".to_owned()],
             On::NodeRoles => vec![format!("arn:{}:iam::{}:role/*", facts.partition, facts.account)],
             On::NodeGroups => {
                 let Facts { partition, region, account, cluster, .. } = facts;

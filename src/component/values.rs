@@ -23,14 +23,27 @@ impl Component {
             "role_arn" => Some(&role_arn),
             _ => None,
         });
-        if let Some(replicas) = configured.replicas {
+        self.set_replicas(configured.replicas, &mut values);
+        merge(&mut values, &configured.values);
+        values
+    }
+
+    /// The configuration of its EKS add-on: what the user says, and nothing that EKS fills in itself.
+    pub fn addon_configuration(&self, config: &Config) -> Value {
+        let configured = self.configured(config);
+        let mut values = serde_json::json!({});
+        self.set_replicas(configured.replicas, &mut values);
+        merge(&mut values, &configured.values);
+        values
+    }
+
+    fn set_replicas(&self, replicas: Option<u32>, values: &mut Value) {
+        if let Some(replicas) = replicas {
             let count = Value::from(replicas);
             let nested =
                 self.replicas_value.iter().rev().fold(count, |value, name| serde_json::json!({ *name: value }));
-            merge(&mut values, &nested);
+            merge(values, &nested);
         }
-        merge(&mut values, &configured.values);
-        values
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) enum On {
     Policies,
     /// The component's EKS add-on.
     Addon,
+    /// Everything there is, for the sake of one component.
+    Offers,
     /// Every role: which ones are the nodes', nobody knows before node groups are listed.
     NodeRoles,
     /// The cluster, and its node groups.
@@ -39,7 +41,7 @@ pub(super) enum On {
 
 impl On {
     pub(super) const fn of_component(self) -> bool {
-        matches!(self, On::Role | On::Roles | On::Policies | On::Addon | On::NodeRoles | On::NodeGroups)
+        matches!(self, On::Role | On::Roles | On::Policies | On::Addon | On::Offers | On::NodeRoles | On::NodeGroups)
     }
 }
 
@@ -60,6 +62,8 @@ pub(super) enum When {
     Addon,
     /// Those whose policy is wanted on the nodes' roles.
     OnNodeRoles,
+    /// Those that EKS is to install as an add-on.
+    ByEks,
 }
 
 /// Under which condition.
@@ -137,6 +141,10 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ReadAwsPolicy", LOOK, &["iam:GetPolicy"], On::Policies, When::AwsPolicy, Only::Always),
     grant("ChangePolicy", &[Apply], &["iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicyVersion"], On::Policies, When::OwnPolicy, Only::Always),
 
+    grant("ReadAddonVersions", LOOK, &["eks:DescribeAddonVersions"], On::Offers, When::ByEks, Only::Always),
+    grant("MakeAddon", &[Apply], &["eks:CreateAddon", "eks:UpdateAddon", "eks:TagResource"], On::Addon, When::ByEks, Only::Always),
+    grant("PassRole", &[Apply], &["iam:PassRole"], On::Role, When::ByEks, Only::Always),
+    grant("RemoveAddon", &[Destroy], &["eks:DeleteAddon", "eks:UntagResource"], On::Addon, When::ByEks, Only::Always),
     grant("ReadNodeGroups", LOOK, &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::OnNodeRoles, Only::Always),
     grant("ReadNodeRoles", ALL, &["iam:GetRole", "iam:ListAttachedRolePolicies"], On::NodeRoles, When::OnNodeRoles, Only::Always),
     grant("AttachToNodes", &[Apply], &["iam:AttachRolePolicy"], On::NodeRoles, When::OnNodeRoles, Only::ThesePolicies),

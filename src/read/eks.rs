@@ -9,18 +9,31 @@ use crate::error::{AwsError, Result};
 use crate::op::iam::Tags;
 
 /// What an EKS add-on says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addon {
+    /// Its ARN.
+    pub arn: String,
     /// Its version, such as `v1.64.0-eksbuild.1`.
     pub version: String,
     /// Its status, such as `ACTIVE`.
     pub status: String,
     /// The role of its service account (IRSA).
     pub role_arn: Option<String>,
+    /// Its configuration: JSON or YAML text.
+    pub configuration: Option<String>,
     /// What EKS finds wrong with it: `CODE: message`.
     pub issues: Vec<String>,
     /// Its tags.
     pub tags: Tags,
+}
+
+/// A version of an add-on that fits the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddonOffer {
+    /// The version.
+    pub version: String,
+    /// Whether EKS installs it where none is named.
+    pub default: bool,
 }
 
 fn issue(issue: &aws_sdk_eks::types::AddonIssue) -> String {
@@ -127,6 +140,8 @@ impl EksRead {
     pub async fn addon(&self, cluster: &str, name: &str) -> Result<Option<Addon>> {
         match self.client.describe_addon().cluster_name(cluster).addon_name(name).send().await {
             Ok(answer) => Ok(answer.addon.map(|addon| Addon {
+                arn: addon.addon_arn().unwrap_or_default().to_owned(),
+                configuration: addon.configuration_values().map(ToOwned::to_owned),
                 version: addon.addon_version().unwrap_or_default().to_owned(),
                 status: addon.status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
                 role_arn: addon.service_account_role_arn().map(ToOwned::to_owned),
@@ -142,19 +157,30 @@ impl EksRead {
 
     /// The versions of an add-on that fit a Kubernetes version, newest first.
     pub async fn addon_versions(&self, name: &str, kubernetes_version: &str) -> Result<Vec<String>> {
+        let offers = self.addon_offers(name, kubernetes_version).await?;
+        Ok(offers.into_iter().map(|offer| offer.version).collect())
+    }
+
+    /// The same, with which of them EKS installs where none is named.
+    pub async fn addon_offers(&self, name: &str, kubernetes_version: &str) -> Result<Vec<AddonOffer>> {
         let (mut versions, mut token) = (Vec::new(), None);
         loop {
             let call = self.client.describe_addon_versions().addon_name(name).kubernetes_version(kubernetes_version);
             let answer = call.set_next_token(token).send().await;
             let page = answer.map_err(|error| AwsError::new("eks:DescribeAddonVersions", &error))?;
             let offered = page.addons().iter().flat_map(|addon| addon.addon_versions());
-            versions.extend(offered.filter_map(|offer| offer.addon_version().map(ToOwned::to_owned)));
+            versions.extend(offered.filter_map(|offer| {
+                let default = offer.compatibilities().iter().any(|fit| {
+                    fit.default_version() && fit.cluster_version().is_none_or(|version| version == kubernetes_version)
+                });
+                Some(AddonOffer { version: offer.addon_version()?.to_owned(), default })
+            }));
             token = page.next_token;
             if token.is_none() {
                 break;
             }
         }
-        versions.sort_by_key(|version| std::cmp::Reverse(numbers(version)));
+        versions.sort_by_key(|version| std::cmp::Reverse(numbers(&version.version)));
         Ok(versions)
     }
 
@@ -216,7 +242,7 @@ impl EksRead {
 }
 
 /// The numbers in a version such as `v1.3.10-eksbuild.2`.
-fn numbers(version: &str) -> Vec<u64> {
+pub(crate) fn numbers(version: &str) -> Vec<u64> {
     version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
 }
 

@@ -1,6 +1,7 @@
 //! All steps of a run, made from the component catalogue. Read from top to bottom this is the order of an apply.
 
 mod identity;
+mod installation;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -10,7 +11,6 @@ use serde_json::{Value, json};
 use crate::component::{self, Component, Permissions, ServiceAccountMaker};
 use crate::config::{Config, Identity};
 use crate::context::Facts;
-use crate::op::helm::ReleaseSpec;
 use crate::op::iam::Tags;
 use crate::owner::{self, tags};
 use crate::plan::StepId;
@@ -26,7 +26,6 @@ use crate::steps::node_role::NodeRoleStep;
 use crate::steps::oidc_provider::{self, OidcProviderStep};
 use crate::steps::pod_identity_agent;
 use crate::steps::policy::PolicyStep;
-use crate::steps::release::ReleaseStep;
 use crate::steps::role::RoleStep;
 use crate::steps::storage_class::{self, StorageClassStep};
 use crate::steps::webhook::WebhookStep;
@@ -50,6 +49,7 @@ pub fn ids() -> Vec<String> {
             (component.has_role(), "proof.admission"),
             (component.has_crds, "k8s.crds"),
             (true, "helm"),
+            (component.offers_addon, "eks.addon"),
             (component.has_role(), "proof.pods"),
             (component.has_role(), "iam.trust"),
             (component.webhook_service.is_some(), "proof.webhook"),
@@ -86,14 +86,14 @@ pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
     }
     // A component whose webhook is asked about every Service comes after all others.
     let (last, first): (Vec<_>, Vec<_>) = wanted.iter().partition(|component| component.webhook_service.is_some());
-    let releases: Vec<_> = first.iter().map(|component| step_id("helm", component)).collect();
+    let releases: Vec<_> = first.iter().map(|first| step_id(Component::installer(first, config), first)).collect();
     for component in &first {
         Builder { component, config, facts }.workload(&[], &mut steps);
     }
     if config.gp3_storage_class.enabled == Some(true) {
         let driver = first.iter().find(|component| component.name == component::EBS_CSI_DRIVER.name);
         steps.push(Arc::new(StorageClassStep {
-            needs: driver.map(|driver| step_id("helm", driver)).into_iter().collect(),
+            needs: driver.map(|driver| step_id(driver.installer(config), driver)).into_iter().collect(),
             object: storage_class::object(&config.gp3_storage_class, facts),
             default: config.gp3_storage_class.default,
             adopt: config.adopt.contains(storage_class::ID.as_str()),
@@ -240,7 +240,7 @@ impl Builder<'_> {
     /// Service account, proof, CRDs, release, proof.
     fn workload(&self, after: &[StepId], steps: &mut Vec<Arc<dyn Step>>) {
         let Builder { component, config, facts } = self;
-        let release = self.id("helm");
+        let release = self.installer();
         let chart = chart(self.component, self.config);
         let mut release_needs = self.role_ready();
         if component.service_account_maker == ServiceAccountMaker::Us {
@@ -270,30 +270,15 @@ impl Builder<'_> {
             }));
             release_needs.push(self.id("k8s.crds"));
         }
-        let annotated = component.has_role() && self.identity() == Identity::Irsa;
-        steps.push(Arc::new(ReleaseStep {
-            adopt: self.adopts(&release),
-            id: release.clone(),
-            needs: release_needs,
-            after: after.iter().cloned().chain(component.offers_node_role.then(|| self.id("iam.node-role"))).collect(),
-            release: ReleaseSpec {
-                name: component.name.to_owned(),
-                namespace: component.namespace.to_owned(),
-                chart,
-                values: component.chart_values(config, facts),
-                timeout_seconds: config.timeout_seconds,
-                cluster_arn: facts.arn.clone(),
-                take_ownership: false,
-            },
-            role_arn: annotated.then(|| component.role_arn(config, facts)),
-            component: component.name.to_owned(),
-            guarded_objects: component
-                .objects
-                .iter()
-                .map(|(api_version, kind, name)| ObjectRef::new(api_version, kind, component.namespace, name))
-                .collect(),
-            addon: component.addon.map(ToOwned::to_owned),
-        }));
+        let after: Vec<_> =
+            after.iter().cloned().chain(component.offers_node_role.then(|| self.id("iam.node-role"))).collect();
+        // A destroy leaves neither behind, whichever is configured.
+        if component.configured(config).is_addon() || (component.offers_addon && config.removing) {
+            steps.push(Arc::new(self.addon(release_needs.clone(), after.clone())));
+        }
+        if !component.configured(config).is_addon() || config.removing {
+            steps.push(Arc::new(self.release(release_needs, after)));
+        }
         if component.service_account_maker == ServiceAccountMaker::Chart && component.has_role() {
             steps.push(self.proof());
         }

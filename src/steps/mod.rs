@@ -2,6 +2,7 @@
 //!
 //! A step never writes: it observes, compares and returns changes, and the engine runs their ops.
 
+pub mod addon;
 pub mod admission;
 pub mod api_service;
 pub mod association;
@@ -28,7 +29,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::context::ReadContext;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::op::iam::Tags;
 use crate::owner::tags;
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
@@ -72,6 +73,11 @@ pub trait Step: Send + Sync {
     /// The one write that is tried, once, where the proof fails; the plan's reason speaks of it. For what can only be known
     /// when it has happened, such as pods that were admitted before AWS' webhook knew of their role.
     fn remedy(&self) -> Option<Change> {
+        None
+    }
+
+    /// Why waiting for this step is in vain; asked while it settles.
+    async fn hopeless(&self, _cx: &ReadContext) -> Option<Error> {
         None
     }
 

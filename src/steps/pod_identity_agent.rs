@@ -190,9 +190,8 @@ mod tests {
         Addon {
             version: "v1".to_owned(),
             status: status.to_owned(),
-            role_arn: None,
             issues: issues.iter().map(|issue| (*issue).to_owned()).collect(),
-            tags: Tags::new(),
+            ..Addon::default()
         }
     }
 

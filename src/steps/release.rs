@@ -41,6 +41,10 @@ pub struct ReleaseStep {
     pub guarded_objects: Vec<ObjectRef>,
     /// The EKS add-on that installs the same.
     pub addon: Option<String>,
+    /// The first part of its flags, where the user may have EKS install it.
+    pub addon_flag: Option<&'static str>,
+    /// Whether the user says that it is to be a release.
+    pub insists: bool,
     /// The role that the add-on would have to use; none where any will do.
     pub role_arn: Option<String>,
     /// The component's name, for the commands that the user is told.
@@ -116,6 +120,10 @@ impl ReleaseStep {
     /// An add-on is another manager of the same objects: used where its role is right, never installed over.
     fn beside_addon(&self, addon: &Addon) -> Assessment {
         let what = format!("installed as an EKS add-on {}", addon.version);
+        let owner = owner::of_tags(&addon.tags, &self.release.cluster_arn);
+        if let Some(flag) = self.addon_flag.filter(|_| self.insists || owner.is_ours()) {
+            return self.managed_by_eks(&what, flag, owner);
+        }
         if self.role_arn.is_none() || addon.role_arn == self.role_arn {
             return Assessment::keep(format!("{what}, used as it is")).owned_by(Owner::EksAddon);
         }
@@ -124,6 +132,24 @@ impl ReleaseStep {
             None => (format!("{what} without a role"), format!("--disable {}", self.component)),
         };
         Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, Owner::EksAddon, reason) }
+    }
+
+    /// Moving from one manager to the other is the user's to do, since in between nobody makes volumes.
+    fn managed_by_eks(&self, what: &str, flag: &str, owner: Owner) -> Assessment {
+        let cluster = self.release.cluster_arn.rsplit('/').next().unwrap_or_default();
+        let (name, short) = (&self.component, self.id.as_str().rsplit('.').next().unwrap_or_default());
+        let first = if owner.is_ours() {
+            format!("eks-bootstrap destroy --cluster {cluster} --{flag}-managed-by eks-addon --only eks.addon.{short}")
+        } else {
+            format!("aws eks delete-addon --cluster-name {cluster} --addon-name {name}")
+        };
+        let reason = format!(
+            "{what}, and one set of objects has one manager; to move, run `{first}`, then this again: meanwhile no volume is \
+             made or attached, mounted ones stay mounted; to stay"
+        );
+        let owner = if owner.is_ours() { owner } else { Owner::EksAddon };
+        let mend = format!("--{flag}-managed-by eks-addon");
+        Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) }
     }
 
     fn install(&self, foreign: &[(ObjectRef, Owner)]) -> Assessment {
@@ -247,10 +273,14 @@ impl ReleaseStep {
     }
 }
 
-/// Every value that differs, in either direction, with its path under `values`.
 fn value_diff(before: &Value, after: &Value) -> Vec<FieldDiff> {
+    value_differences("values", before, after)
+}
+
+/// Every value that differs, in either direction, with its path under `root`.
+pub(super) fn value_differences(root: &str, before: &Value, after: &Value) -> Vec<FieldDiff> {
     let mut fields = Vec::new();
-    compare(before, after, "values", &mut fields);
+    compare(before, after, root, &mut fields);
     fields
 }
 

@@ -91,6 +91,7 @@ mod tests {
                 version: "v1".to_owned(),
                 status: "ACTIVE".to_owned(),
                 role_arn: role.map(ToOwned::to_owned),
+                ..Addon::default()
             }))
         };
         let mut alone = installation(EBS_CSI_DRIVER);

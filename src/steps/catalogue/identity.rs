@@ -25,6 +25,11 @@ use crate::steps::pod_identity_agent::{self, PodIdentityAgentStep};
 use crate::steps::pods::PodsStep;
 
 impl Builder<'_> {
+    /// The step that installs the component.
+    pub(super) fn installer(&self) -> StepId {
+        self.id(self.component.installer(self.config))
+    }
+
     pub(super) fn identity(&self) -> Identity {
         self.component.identity(self.config)
     }
@@ -79,7 +84,7 @@ impl Builder<'_> {
         let id = self.id("eks.pod-identity");
         let back = self.identity() == Identity::Irsa && !config.removing;
         let needs = if back {
-            vec![self.id("proof.identity"), self.id("helm")]
+            vec![self.id("proof.identity"), self.installer()]
         } else {
             vec![self.id("iam.attachment"), pod_identity_agent::ID]
         };
@@ -102,7 +107,7 @@ impl Builder<'_> {
         let (component, config, facts) = (self.component, self.config, self.facts);
         let with = match component.service_account_maker {
             ServiceAccountMaker::Us => self.id("k8s.service-account"),
-            ServiceAccountMaker::Chart => self.id("helm"),
+            ServiceAccountMaker::Chart => self.installer(),
         };
         let needs = [self.role_ready(), vec![with]].concat();
         if self.identity() == Identity::PodIdentity {
@@ -148,7 +153,7 @@ impl Builder<'_> {
             self.identity() == Identity::PodIdentity && component.service_account_maker == ServiceAccountMaker::Chart;
         steps.push(Arc::new(PodsStep {
             id: self.id("proof.pods"),
-            needs: vec![self.id("helm"), self.id("proof.admission")],
+            needs: vec![self.installer(), self.id("proof.admission")],
             namespace: component.namespace.to_owned(),
             deployment: deployment.to_owned(),
             bare_account: bare.then(|| component.service_account.to_owned()),

@@ -1,0 +1,72 @@
+//! Who installs a component, as a step: a Helm release, or an EKS add-on of the same.
+
+use super::{Builder, chart, our_tags};
+use crate::config::Identity;
+use crate::config_file::ManagedBy;
+use crate::op::helm::ReleaseSpec;
+use crate::plan::StepId;
+use crate::read::kube::ObjectRef;
+use crate::steps::addon::AddonStep;
+use crate::steps::release::ReleaseStep;
+
+impl Builder<'_> {
+    /// The role that its service account has to name; none where pods get it in another way.
+    fn annotated_role(&self) -> Option<String> {
+        let annotated = self.component.has_role() && self.identity() == Identity::Irsa;
+        annotated.then(|| self.component.role_arn(self.config, self.facts))
+    }
+
+    fn guarded_objects(&self) -> Vec<ObjectRef> {
+        let component = self.component;
+        let guarded = component.objects.iter();
+        guarded.map(|(api_version, kind, name)| ObjectRef::new(api_version, kind, component.namespace, name)).collect()
+    }
+
+    pub(super) fn release(&self, needs: Vec<StepId>, after: Vec<StepId>) -> ReleaseStep {
+        let Builder { component, config, facts } = self;
+        let id = self.id("helm");
+        ReleaseStep {
+            adopt: self.adopts(&id),
+            id,
+            needs,
+            after,
+            release: ReleaseSpec {
+                name: component.name.to_owned(),
+                namespace: component.namespace.to_owned(),
+                chart: chart(component, config),
+                values: component.chart_values(config, facts),
+                timeout_seconds: config.timeout_seconds,
+                cluster_arn: facts.arn.clone(),
+                take_ownership: false,
+            },
+            role_arn: self.annotated_role(),
+            component: component.name.to_owned(),
+            guarded_objects: self.guarded_objects(),
+            addon: component.addon.map(ToOwned::to_owned),
+            addon_flag: component.offers_addon.then_some(component.flag),
+            insists: component.configured(config).managed_by == Some(ManagedBy::Helm),
+        }
+    }
+
+    pub(super) fn addon(&self, needs: Vec<StepId>, after: Vec<StepId>) -> AddonStep {
+        let Builder { component, config, facts } = self;
+        let id = self.id("eks.addon");
+        AddonStep {
+            adopt: self.adopts(&id),
+            id,
+            needs,
+            after,
+            cluster: facts.cluster.clone(),
+            cluster_arn: facts.arn.clone(),
+            kubernetes_version: facts.kubernetes_version.clone(),
+            name: component.addon.unwrap_or(component.name).to_owned(),
+            version: component.configured(config).addon_version.clone(),
+            role_arn: self.annotated_role(),
+            configuration: component.addon_configuration(config),
+            tags: our_tags(config, facts, Some(component)),
+            release: (component.namespace.to_owned(), component.name.to_owned()),
+            flag: component.flag,
+            objects: self.guarded_objects(),
+        }
+    }
+}
