@@ -31,7 +31,7 @@ use crate::names;
 use crate::read::kube::{ObjectRef, Paths};
 use aws::{Front, Seed, Simulator};
 use control_plane::{ADMIN_GROUP, ControlPlane, HelmMajor, Progress, TokenUser};
-use stand_in::{Place, StandIns};
+use stand_in::{Place, Renderer, StandIns};
 
 /// The stand-in charts.
 static CHARTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/sandbox/charts");
@@ -162,7 +162,7 @@ impl Sandbox {
             .await
             .map_err(|source| failed("no loopback port is free", source))?;
         let front = simulator.serve(listener).await;
-        let charts = if stand_in_charts { Some(unpack_charts(plane.directory())?) } else { None };
+        let unpacked = unpack_charts(plane.directory())?;
         // A cluster that exists does not know the simulated AWS's tokens, so there its own credentials are used.
         let kubeconfig = if existing.is_some() {
             plane.admin_kubeconfig().to_path_buf()
@@ -174,7 +174,8 @@ impl Sandbox {
             None
         } else {
             let here = cluster.place(&issuer);
-            Some(stand_in::start(plane.admin_kubeconfig(), here, simulator.clone()).await?)
+            let renderer = Renderer { helm: helm.clone(), charts: unpacked.clone() };
+            Some(stand_in::start(plane.admin_kubeconfig(), here, simulator.clone(), renderer).await?)
         };
         Ok(Sandbox {
             simulator,
@@ -183,7 +184,7 @@ impl Sandbox {
             cluster: cluster.name,
             region: cluster.region,
             helm,
-            charts,
+            charts: stand_in_charts.then_some(unpacked),
             kubeconfig,
             existing: existing.is_some(),
             stand_ins,

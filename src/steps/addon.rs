@@ -19,7 +19,7 @@ use crate::op::Op;
 use crate::op::eks::EksOp;
 use crate::op::iam::Tags;
 use crate::owner::{self, Owner, tags};
-use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
+use crate::plan::{Action, Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::read::eks::{Addon, AddonOffer, numbers};
 use crate::read::kube::ObjectRef;
 use crate::read::release::{self, Release};
@@ -71,6 +71,8 @@ struct Observed {
     /// Its objects that exist although the add-on does not, with their owners.
     foreign: Vec<(ObjectRef, Owner)>,
     offers: Vec<AddonOffer>,
+    /// What the add-on's workloads lack.
+    lacking: Option<String>,
 }
 
 impl AddonStep {
@@ -86,7 +88,12 @@ impl AddonStep {
             let found = self.objects.iter().cloned().zip(found);
             foreign.extend(found.filter_map(|(object, found)| Some((object, owner::of_object(&found?)))));
         }
-        Ok(Observed { addon, release: history.into_iter().next(), foreign, offers })
+        let mut lacking = None;
+        if addon.as_ref().is_some_and(|addon| addon.status == "ACTIVE") {
+            let rollout = rollout::of(&cx.kube, &self.objects).await?;
+            lacking = (!rollout.ready).then_some(rollout.text);
+        }
+        Ok(Observed { addon, release: history.into_iter().next(), foreign, offers, lacking })
     }
 
     fn owner(&self, addon: &Addon) -> Owner {
@@ -132,7 +139,19 @@ impl AddonStep {
         let version = self.wanted_version(&observed.offers, present)?;
         match &observed.addon {
             None => Ok(self.install(&version, &observed.foreign)),
-            Some(addon) => Ok(self.converge(&version, addon)),
+            Some(addon) => {
+                let assessment = self.converge(&version, addon);
+                // EKS looks at the pods now and then; what they lack now is to be seen, and waited for after a change.
+                let lacking = observed.lacking.as_ref().filter(|_| assessment.action == Action::Keep);
+                Ok(match lacking {
+                    Some(text) => Assessment {
+                        action: Action::Unknown,
+                        reason: format!("{}, but {text}", assessment.reason),
+                        ..assessment
+                    },
+                    None => assessment,
+                })
+            }
         }
     }
 

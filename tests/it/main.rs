@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait")]
 
 #[cfg(feature = "sandbox")]
+mod addon;
+#[cfg(feature = "sandbox")]
 mod bad_values;
 #[cfg(feature = "sandbox")]
 mod charts;

@@ -16,6 +16,7 @@ use super::iam::managed;
 use super::iam::policy::Policy;
 use super::iam::provider::Provider;
 use super::iam::role::Role;
+use super::installation::Outcome;
 use super::partition::{self, Partition};
 use super::seed::{Seed, Tags};
 use super::tagging::TagIndex;
@@ -54,6 +55,8 @@ pub(super) struct World {
     /// Clusters by region and name.
     pub(super) clusters: BTreeMap<(String, String), Cluster>,
     pub(super) tag_index: TagIndex,
+    /// How the next creation or update of an add-on ends, by its name.
+    pub(super) addon_outcomes: BTreeMap<String, Outcome>,
     issued: u64,
 }
 
@@ -78,6 +81,7 @@ impl World {
             providers: BTreeMap::new(),
             clusters: BTreeMap::new(),
             tag_index: TagIndex::new(Duration::from_secs(seed.tagging_lag_seconds)),
+            addon_outcomes: BTreeMap::new(),
             issued: 0,
         };
         let born = now.checked_sub(Duration::from_hours(30 * 24)).unwrap_or(Timestamp::MIN);

@@ -162,6 +162,14 @@ impl Cluster {
         }
     }
 
+    /// Applies an object server-side under a field manager of its own, over everyone else's.
+    pub(super) async fn apply(&self, object: &Value, manager: &str) -> Result<()> {
+        let reference = ObjectRef::of(object);
+        let path = format!("{}?fieldManager={manager}&force=true", self.path(&reference).await?);
+        let kind = "application/apply-patch+yaml";
+        self.api.request(&format!("apply {reference}"), Method::PATCH, &path, kind, object).await.map(drop)
+    }
+
     pub(super) async fn delete(&self, object: &Value) -> Result<()> {
         let reference = ObjectRef::of(object);
         let path = self.path(&reference).await?;

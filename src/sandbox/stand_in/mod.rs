@@ -11,6 +11,7 @@
 //!
 //! Started by the sandbox with its control plane and ended with it; never for an existing cluster.
 
+mod addon;
 mod agent;
 mod cluster;
 mod front;
@@ -32,8 +33,10 @@ use crate::error::{Error, Result};
 use crate::kube_client::KubeTarget;
 use crate::sandbox::aws::Simulator;
 
+pub(super) use addon::Renderer;
 pub(super) use cluster::Place;
 
+use addon::Addon;
 use cluster::Cluster;
 use load_balancer::LoadBalancers;
 
@@ -59,7 +62,12 @@ pub(super) struct StandIns(#[expect(dead_code, reason = "held so that the tasks 
 ///
 /// # Errors
 /// A kubeconfig that cannot be used.
-pub(super) async fn start(kubeconfig: &Path, place: Place, simulator: Simulator) -> Result<StandIns> {
+pub(super) async fn start(
+    kubeconfig: &Path,
+    place: Place,
+    simulator: Simulator,
+    renderer: Renderer,
+) -> Result<StandIns> {
     let target = KubeTarget::Kubeconfig { path: kubeconfig.to_path_buf(), context: None };
     let cluster = Arc::new(Cluster::connect(&target, place, simulator).await?);
     let client = client(kubeconfig).await.map_err(|source| Error::Sandbox {
@@ -71,7 +79,7 @@ pub(super) async fn start(kubeconfig: &Path, place: Place, simulator: Simulator)
     for path in WATCHED {
         tasks.spawn(watch(client.clone(), path, Arc::clone(&wake)));
     }
-    tasks.spawn(work(cluster, wake));
+    tasks.spawn(work(cluster, wake, Addon::new(renderer)));
     Ok(StandIns(tasks))
 }
 
@@ -100,15 +108,19 @@ async fn watch(client: kube::Client, path: &str, wake: Arc<Notify>) {
     }
 }
 
-async fn work(cluster: Arc<Cluster>, wake: Arc<Notify>) {
+async fn work(cluster: Arc<Cluster>, wake: Arc<Notify>, mut addon: Addon) {
     let mut balancers = LoadBalancers::new(Arc::clone(&cluster));
     loop {
         if tokio::time::timeout(RESYNC, wake.notified()).await.is_ok() {
             tokio::time::sleep(GROUPING).await;
         }
-        let (balanced, provisioned, agent) =
-            tokio::join!(balancers.reconcile(), volume::reconcile(&cluster), agent::reconcile(&cluster));
-        for error in [balanced.err(), provisioned.err(), agent.err()].into_iter().flatten() {
+        let (balanced, provisioned, agent, driver) = tokio::join!(
+            balancers.reconcile(),
+            volume::reconcile(&cluster),
+            agent::reconcile(&cluster),
+            addon.reconcile(&cluster)
+        );
+        for error in [balanced.err(), provisioned.err(), agent.err(), driver.err()].into_iter().flatten() {
             // Conflicts, and a control plane that is being stopped; the next look tries again.
             tracing::debug!(%error, "a stand-in of the sandbox could not finish");
         }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::addon_update::Update;
 use super::association::{self, Association};
 use super::cluster::Cluster;
 use super::{active, catalogue, check_role, find, paged, required, seconds, tags, text};
 use crate::sandbox::aws::clock::after;
 use crate::sandbox::aws::error::{ApiError, Result};
+use crate::sandbox::aws::installation::Installation;
 use crate::sandbox::aws::seed::Tags;
 use crate::sandbox::aws::seed_cluster::{SeedAddon, SeedIssue};
 use crate::sandbox::aws::world::{CallContext, World, tags_json};
@@ -33,16 +35,6 @@ pub(in super::super) struct Addon {
     lasting: Option<String>,
     issues: Vec<SeedIssue>,
     request_token: Option<String>,
-}
-
-/// A change of an add-on that DescribeUpdate knows.
-#[derive(Debug, Clone)]
-pub(super) struct Update {
-    id: String,
-    addon: String,
-    created: Timestamp,
-    settled: Timestamp,
-    parameters: Vec<(String, String)>,
 }
 
 impl Addon {
@@ -69,6 +61,17 @@ impl Addon {
 
     pub(super) fn status(&self, now: Timestamp) -> &str {
         if now < self.settled { self.passing } else { self.lasting.as_deref().unwrap_or("DELETING") }
+    }
+
+    /// Another status and other findings.
+    pub(super) fn set_health(&mut self, status: &str, issues: &[SeedIssue]) {
+        self.lasting = Some(status.to_owned());
+        self.issues = issues.to_vec();
+    }
+
+    pub(super) fn installation(&self) -> Installation {
+        let (role_arn, configuration) = (self.role_arn.clone(), self.configuration.clone());
+        Installation { role_arn, configuration, version: self.version.clone() }
     }
 
     pub(super) fn is_gone(&self, now: Timestamp) -> bool {
@@ -214,6 +217,7 @@ pub(super) fn create(world: &mut World, cx: &CallContext, input: &Map<String, Va
     let tags = tags::read(input)?;
     let id = association::uuid(&world.unique_hex(32));
     let settled = after(cx.now, world.settle);
+    let (lasting, issues) = world.outcome_of(&name);
     let cluster = find(world, cx, input)?;
     let default = catalogue::find(&name).map_or("", |offer| offer.versions[0]);
     let addon = Addon {
@@ -228,8 +232,8 @@ pub(super) fn create(world: &mut World, cx: &CallContext, input: &Map<String, Va
         modified: cx.now,
         passing: "CREATING",
         settled,
-        lasting: Some("ACTIVE".to_owned()),
-        issues: Vec::new(),
+        lasting: Some(lasting),
+        issues,
         request_token: token,
     };
     let (arn, tags) = (addon.arn.clone(), addon.tags.clone());
@@ -277,6 +281,7 @@ pub(super) fn update(world: &mut World, cx: &CallContext, input: &Map<String, Va
     }
     let wanted = Wanted::read(world, cx, &name, input, &["NONE", "OVERWRITE", "PRESERVE"])?;
     let settled = after(cx.now, world.settle);
+    let (lasting, issues) = world.outcome_of(&name);
     let id = association::uuid(&world.unique_hex(32));
     let cluster = find(world, cx, input)?;
     let addon = cluster.addons.get_mut(&name).expect("it was found above");
@@ -300,37 +305,14 @@ pub(super) fn update(world: &mut World, cx: &CallContext, input: &Map<String, Va
     addon.modified = cx.now;
     addon.passing = "UPDATING";
     addon.settled = settled;
-    addon.lasting = Some("ACTIVE".to_owned());
-    addon.issues.clear();
+    addon.lasting = Some(lasting);
+    addon.issues = issues;
     let arn = addon.arn.clone();
     let made = Update { id: id.clone(), addon: name, created: cx.now, settled, parameters };
-    let answer = json!({"update": write_update(&made, cx.now)});
+    let answer = json!({"update": made.describe(cx.now)});
     cluster.updates.insert(id, made);
     own_associations(world, cx, input, &arn, wanted.associations)?;
     Ok(answer)
-}
-
-fn write_update(update: &Update, now: Timestamp) -> Value {
-    let parameters: Vec<_> =
-        update.parameters.iter().map(|(key, value)| json!({"type": key, "value": value})).collect();
-    json!({
-        "id": update.id,
-        "status": if now < update.settled { "InProgress" } else { "Successful" },
-        "type": "AddonUpdate",
-        "params": parameters,
-        "createdAt": seconds(update.created),
-        "errors": [],
-    })
-}
-
-pub(super) fn describe_update(world: &mut World, cx: &CallContext, input: &Map<String, Value>) -> Result<Value> {
-    let cluster = find(world, cx, input)?;
-    let id = required(input, "updateId")?;
-    let update = cluster.updates.get(id).filter(|update| text(input, "addonName") == Some(&update.addon));
-    let update = update.ok_or_else(|| {
-        ApiError::not_found(format!("No update found for ID: {id}")).with("clusterName", &cluster.name)
-    })?;
-    Ok(json!({"update": write_update(update, cx.now)}))
 }
 
 pub(super) fn delete(world: &mut World, cx: &CallContext, input: &Map<String, Value>) -> Result<Value> {

@@ -8,13 +8,15 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::addon::{Addon, Update};
+use super::addon::Addon;
+use super::addon_update::Update;
 use super::association::Association;
 use super::{find, paged, seconds, text};
 use crate::sandbox::aws::clock::visible;
 use crate::sandbox::aws::error::{ApiError, Result};
+use crate::sandbox::aws::installation::Installation;
 use crate::sandbox::aws::seed::Tags;
-use crate::sandbox::aws::seed_cluster::{SeedAccessEntry, SeedCluster, SeedNodegroup};
+use crate::sandbox::aws::seed_cluster::{SeedAccessEntry, SeedCluster, SeedIssue, SeedNodegroup};
 use crate::sandbox::aws::world::{CallContext, World, digest, tags_json};
 
 /// A cluster.
@@ -137,6 +139,16 @@ impl Cluster {
     /// What an add-on says of itself.
     pub(in super::super) fn addon_status(&self, name: &str, now: Timestamp) -> Option<&str> {
         self.addons.get(name).map(|addon| addon.status(now))
+    }
+
+    pub(in super::super) fn set_addon_health(&mut self, name: &str, status: &str, issues: &[SeedIssue]) {
+        if let Some(addon) = self.addons.get_mut(name) {
+            addon.set_health(status, issues);
+        }
+    }
+
+    pub(in super::super) fn installation(&self, name: &str) -> Option<Installation> {
+        self.addons.get(name).map(Addon::installation)
     }
 
     /// Builds the ARN of something in the cluster.

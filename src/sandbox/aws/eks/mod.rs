@@ -1,6 +1,7 @@
 //! The simulated EKS: clusters as seeded, node groups and access entries to read, add-ons and Pod Identity associations to change.
 
 pub(super) mod addon;
+mod addon_update;
 pub(super) mod association;
 pub(super) mod catalogue;
 pub(super) mod cluster;
@@ -36,7 +37,7 @@ pub(super) fn call(world: &mut World, cx: &CallContext, operation: &str, input: 
         "CreateAddon" => addon::create(world, cx, input),
         "UpdateAddon" => addon::update(world, cx, input),
         "DeleteAddon" => addon::delete(world, cx, input),
-        "DescribeUpdate" => addon::describe_update(world, cx, input),
+        "DescribeUpdate" => addon_update::describe(world, cx, input),
         "CreatePodIdentityAssociation" => association::create(world, cx, input),
         "ListPodIdentityAssociations" => association::list(world, cx, input),
         "DescribePodIdentityAssociation" => association::describe(world, cx, input),
