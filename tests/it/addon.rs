@@ -99,9 +99,9 @@ async fn it_is_installed_mended_and_deleted() {
     let before = lab.sandbox.simulator.snapshot();
     let printed = lab.run(&with(&["permissions", "--for", "apply"])).await.expect(0).stdout;
     lab.sandbox.simulator.set_caller_policy(Some(Document::parse(&printed).unwrap()));
-    let run = lab.run(&with(&["apply", "--yes"])).await.expect(0);
+    let run = lab.run(&with(&["apply", "--yes", "-o", "json"])).await.expect(0);
     lab.sandbox.simulator.set_caller_policy(None);
-    assert!(run.stderr.contains("add-on v1.64.0-eksbuild.1 is CREATING"), "{}", run.stderr);
+    assert!(run.stdout.contains("add-on v1.64.0-eksbuild.1 is CREATING; deployment "), "{}", run.stdout);
     assert_eq!(lab.helm_runs().iter().filter(|run| run.contains("upgrade")).count(), 0);
     let account = lab.object("v1", "ServiceAccount", "ebs-csi-controller-sa").await;
     let role = account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].as_str().unwrap();
