@@ -20,6 +20,8 @@ mod house;
 mod permissions;
 #[cfg(feature = "sandbox")]
 mod permissions_enforced;
+#[cfg(feature = "sandbox")]
+mod permissions_kubernetes;
 mod policies;
 #[cfg(feature = "sandbox")]
 mod properties;
