@@ -35,7 +35,7 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Say what a step or a check is for, what breaks without it, and how to mend it
     Explain(ExplainArgs),
-    /// Print the least IAM policy for plan, apply or destroy under this configuration
+    /// Print the least IAM policy, or the least rights in the cluster, for a command under this configuration
     Permissions(PermissionsArgs),
     /// Print the cluster's bearer token as an exec credential for kubectl and helm
     Token(TokenArgs),
@@ -258,6 +258,15 @@ pub struct PermissionsArgs {
     /// What the policy is for
     #[arg(long = "for", value_name = "COMMAND", value_enum, default_value_t = Purpose::Apply)]
     pub purpose: Purpose,
+    /// Print the rights in the cluster (RBAC as YAML, or a List with -o json) and the access-entry command
+    #[arg(long)]
+    pub kubernetes: bool,
+    /// With --kubernetes: the group that gets the rights [default: eks-bootstrap]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// With --kubernetes: the IAM role or user that is mapped to the group [default: the caller]
+    #[arg(long, value_name = "ARN")]
+    pub principal: Option<String>,
     /// The wanted state.
     #[command(flatten)]
     pub wanted: Wanted,

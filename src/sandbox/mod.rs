@@ -75,6 +75,8 @@ struct Cluster {
     kubernetes_version: String,
     node_role_arn: String,
     objects: Vec<Value>,
+    /// The groups of everyone whom the simulated AWS knows.
+    groups: Vec<String>,
 }
 
 impl Cluster {
@@ -91,6 +93,8 @@ impl Cluster {
             kubernetes_version: cluster.version.clone(),
             node_role_arn: names::iam_arn(&seed.partition, &seed.account, "role", "/", node_role),
             objects: cluster.objects.clone(),
+            // Everyone is an administrator, as by an EKS access entry, unless the seed says otherwise.
+            groups: seed.caller.groups.clone().unwrap_or_else(|| vec![ADMIN_GROUP.to_owned()]),
         })
     }
 }
@@ -248,7 +252,7 @@ async fn start_plane(
     progress: Arc<dyn Fn(Progress) + Send + Sync>,
 ) -> Result<ControlPlane> {
     let judge = simulator.clone();
-    let name = cluster.name.clone();
+    let (name, groups) = (cluster.name.clone(), cluster.groups.clone());
     ControlPlane::start(control_plane::Options {
         cluster: cluster.name.clone(),
         issuer: issuer.to_owned(),
@@ -261,12 +265,7 @@ async fn start_plane(
         reaper: Some(program.to_path_buf()),
         authenticate: Arc::new(move |token| {
             let principal = judge.authenticate_eks_token(token, &name)?;
-            Ok(TokenUser {
-                username: principal.arn,
-                uid: principal.user_id,
-                // Everyone whom the simulated AWS knows is an administrator, as by an EKS access entry.
-                groups: vec![ADMIN_GROUP.to_owned()],
-            })
+            Ok(TokenUser { username: principal.arn, uid: principal.user_id, groups: groups.clone() })
         }),
         progress,
     })

@@ -18,6 +18,10 @@ mod errors;
 mod house;
 #[cfg(feature = "sandbox")]
 mod permissions;
+#[cfg(feature = "sandbox")]
+mod permissions_enforced;
+#[cfg(feature = "sandbox")]
+mod permissions_kubernetes;
 mod policies;
 #[cfg(feature = "sandbox")]
 mod properties;

@@ -78,11 +78,14 @@ async fn the_policy_can_be_printed_before_anything_is_allowed() {
     let boundary = "arn:aws:iam::111122223333:policy/bound";
     let apply = offline(&[&base[..], &["--permissions-boundary", boundary]].concat()).expect(0);
     let policy = Document::parse(&apply.stdout).unwrap();
-    let make = policy.statements.iter().find(|statement| statement.sid.as_deref() == Some("MakeRoleLbc")).unwrap();
+    let make = policy.statements.iter().find(|statement| statement.sid.as_deref() == Some("MakeRole")).unwrap();
     assert_eq!(make.condition["StringEquals"]["iam:PermissionsBoundary"], [boundary]);
     let named = "arn:aws:iam::111122223333:role/mine";
     let apply = offline(&[&base[..], &["--lbc-role-arn", named]].concat()).expect(0);
-    assert!(!apply.stdout.contains("MakeRoleLbc") && apply.stdout.contains(named), "{}", apply.stdout);
+    let policy = Document::parse(&apply.stdout).unwrap();
+    let made = policy.statements.iter().find(|statement| statement.sid.as_deref() == Some("MakeRole")).unwrap();
+    assert!(made.resource.iter().flatten().all(|arn| arn.contains("ebs-csi")), "{}", apply.stdout);
+    assert!(apply.stdout.contains(named), "{}", apply.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,9 +103,10 @@ async fn every_policy_fits_into_one_of_iams() {
     let home = tempfile::tempdir().unwrap();
     let cluster = "c".repeat(100);
     for (region, partition) in regions.iter().zip(PARTITIONS) {
-        for purpose in ["plan", "apply", "destroy"] {
-            let arguments =
-                ["permissions", "-c", &cluster, "-r", region, "--account", "111122223333", "--for", purpose];
+        let boundary = format!("arn:{partition}:iam::111122223333:policy/bound");
+        for purpose in ["plan", "apply", "verify", "destroy"] {
+            let base = ["permissions", "-c", &cluster, "-r", region, "--account", "111122223333", "--for", purpose];
+            let arguments = [&base[..], &["--permissions-boundary", &boundary]].concat();
             let policy = Run::from(program(&arguments, home.path()).output().unwrap()).expect(0).stdout;
             let policy = Document::parse(&policy).unwrap();
             assert!(policy.minified_len() <= MANAGED_POLICY_LIMIT, "{region} {purpose}: {}", policy.minified_len());
