@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::context::ReadContext;
 use crate::error::Error;
+use crate::helm_process::Helm;
 use crate::hint;
 
 /// How bad it is when a check fails.
@@ -168,6 +169,8 @@ impl Finding {
 pub struct Scene<'a> {
     /// Facts and readers.
     pub cx: &'a ReadContext,
+    /// The helm binary that an apply would use, looked for when it is asked for.
+    pub helm: &'a Helm,
     /// When in the life of the cluster it is.
     pub stage: Stage,
 }

@@ -54,6 +54,14 @@ pub struct Component {
     pub service_account_maker: ServiceAccountMaker,
     /// What its role may do.
     pub permissions: Permissions,
+    /// What it calls, as a document that would just allow it; none for partitions of which that is not known.
+    pub needs: fn(partition: &str) -> Option<Document>,
+    /// Actions that a version of the software calls and older ones do not, by major and minor version.
+    pub actions_since: &'static [((u64, u64), &'static [&'static str])],
+    /// The oldest Kubernetes that the software supports.
+    pub oldest_kubernetes: (u64, u64),
+    /// Names (`app.kubernetes.io/name`) of software that does the same and must not run beside it.
+    pub predecessors: &'static [&'static str],
     /// Values that are always set, a YAML document with `${...}` places.
     pub values: &'static str,
     /// The path of the value that says how many replicas its controller has.
@@ -86,6 +94,24 @@ pub const LOAD_BALANCER_CONTROLLER: Component = Component {
     service_account: "aws-load-balancer-controller",
     service_account_maker: ServiceAccountMaker::Us,
     permissions: Permissions::Document(crate::policy::load_balancer_controller_policy),
+    needs: crate::policy::load_balancer_controller_policy,
+    // From the policy documents of its releases, compared one by one; nothing was added from 2.13 to 3.5.
+    actions_since: &[
+        ((2, 7), &["elasticloadbalancing:DescribeTrustStores"]),
+        ((2, 9), &["elasticloadbalancing:DescribeListenerAttributes", "elasticloadbalancing:ModifyListenerAttributes"]),
+        ((2, 10), &["ec2:GetSecurityGroupsForVpc"]),
+        (
+            (2, 11),
+            &["elasticloadbalancing:DescribeCapacityReservation", "elasticloadbalancing:ModifyCapacityReservation"],
+        ),
+        (
+            (2, 12),
+            &["ec2:DescribeIpamPools", "elasticloadbalancing:ModifyIpPools", "elasticloadbalancing:SetRulePriorities"],
+        ),
+        ((2, 13), &["ec2:DescribeRouteTables"]),
+    ],
+    oldest_kubernetes: (1, 22),
+    predecessors: &["alb-ingress-controller"],
     values: include_str!("../templates/values/aws-load-balancer-controller.yaml"),
     replicas_value: &["replicaCount"],
     has_crds: true,
@@ -113,6 +139,10 @@ pub const EBS_CSI_DRIVER: Component = Component {
     namespace: "kube-system",
     service_account: "ebs-csi-controller-sa",
     service_account_maker: ServiceAccountMaker::Chart,
+    needs: crate::policy::ebs_csi_driver_needs,
+    actions_since: &[],
+    oldest_kubernetes: (1, 17),
+    predecessors: &[],
     // V2 has no `service-role/` in its ARN (AWS managed policy reference), whatever the driver's own page says.
     permissions: Permissions::AwsManaged(&["AmazonEBSCSIDriverPolicyV2", "service-role/AmazonEBSCSIDriverPolicy"]),
     values: include_str!("../templates/values/aws-ebs-csi-driver.yaml"),
@@ -144,6 +174,10 @@ pub const METRICS_SERVER: Component = Component {
     service_account: "metrics-server",
     service_account_maker: ServiceAccountMaker::Chart,
     permissions: Permissions::None,
+    needs: |_| None,
+    actions_since: &[],
+    oldest_kubernetes: (1, 31),
+    predecessors: &[],
     values: "{}",
     replicas_value: &["replicas"],
     has_crds: false,
@@ -157,6 +191,9 @@ pub const METRICS_SERVER: Component = Component {
     addon: Some("metrics-server"),
     documented_role: "",
 };
+
+/// The newest Kubernetes with which the components' versions were tried.
+pub const NEWEST_KUBERNETES_TRIED: (u64, u64) = (1, 35);
 
 /// All components that are installed from a chart, in the order in which they are shown.
 pub const ALL: [Component; 3] = [LOAD_BALANCER_CONTROLLER, EBS_CSI_DRIVER, METRICS_SERVER];
@@ -212,6 +249,22 @@ impl Component {
     pub fn policy_arn(&self, config: &Config, facts: &Facts) -> String {
         let name = self.iam_name(config, facts);
         names::iam_arn(&facts.partition, &facts.account, "policy", &config.iam.path, &name)
+    }
+
+    /// ARNs of the policies, one of which is to be attached to its role: the first that exists, unless another one is already.
+    pub fn policy_arns(&self, config: &Config, facts: &Facts) -> Vec<String> {
+        match self.permissions {
+            Permissions::Document(_) => vec![self.policy_arn(config, facts)],
+            Permissions::AwsManaged(paths) => {
+                paths.iter().map(|path| format!("arn:{}:iam::aws:policy/{path}", facts.partition)).collect()
+            }
+            Permissions::None => Vec::new(),
+        }
+    }
+
+    /// The Deployment of its controller.
+    pub fn deployment(&self) -> Option<&'static str> {
+        self.objects.iter().find(|(_, kind, _)| *kind == "Deployment").map(|(_, _, name)| *name)
     }
 
     /// The subject of its service account's tokens.
@@ -271,33 +324,4 @@ pub fn merge(value: &mut Value, over: &Value) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn values_are_merged_as_helm_merges_them() {
-        let mut value = json!({"a": {"b": 1, "c": 2}, "d": [1]});
-        merge(&mut value, &json!({"a": {"b": 3, "c": null}, "d": [2, 3], "e": true}));
-        assert_eq!(value, json!({"a": {"b": 3, "c": null}, "d": [2, 3], "e": true}));
-    }
-
-    #[test]
-    fn places_are_filled() {
-        let mut value = json!({"a": "${cluster}", "b": ["${other}", "x"]});
-        let demo = "demo".to_owned();
-        fill(&mut value, &|place| (place == "cluster").then_some(&demo));
-        assert_eq!(value, json!({"a": "demo", "b": ["${other}", "x"]}));
-    }
-
-    #[test]
-    fn ids_and_names_are_unique() {
-        for (place, component) in ALL.iter().enumerate() {
-            assert!(ALL[..place].iter().all(|other| other.short != component.short && other.name != component.name));
-        }
-        let mut names: Vec<_> = names().collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), ALL.len() + 1);
-    }
-}
+mod tests;

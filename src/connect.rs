@@ -182,6 +182,7 @@ async fn facts(
         endpoint_public: vpc.is_some_and(VpcConfigResponse::endpoint_public_access),
         auto_mode: cluster.compute_config().and_then(ComputeConfigResponse::enabled).unwrap_or(false),
         caller_arn: caller.arn,
+        clock_skew: caller.clock_skew,
         cluster: name,
         arn: arn.clone(),
     })

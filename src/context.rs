@@ -46,6 +46,8 @@ pub struct Facts {
     pub auto_mode: bool,
     /// The caller's ARN as STS gives it.
     pub caller_arn: String,
+    /// Seconds by which AWS' clock is ahead of this machine's, where that is known.
+    pub clock_skew: Option<i64>,
 }
 
 impl Facts {
@@ -120,6 +122,7 @@ pub(crate) mod tests {
             endpoint_public: true,
             auto_mode: false,
             caller_arn: String::new(),
+            clock_skew: None,
         }
     }
 }

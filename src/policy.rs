@@ -21,7 +21,7 @@ mod trust;
 mod verdict;
 mod writing;
 
-pub use catalogue::{PARTITIONS, load_balancer_controller_policy};
+pub use catalogue::{PARTITIONS, ebs_csi_driver_needs, load_balancer_controller_policy};
 pub use difference::{ActionCounts, PolicyDifference, action_counts, diff, same_meaning};
 pub use document::{Condition, Document, Effect, Grant, Kind, Principals, Statement, counted_len};
 pub use evaluation::evaluate_trust;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::check::{ANSWERS, Check, Finding, Scene, Severity};
 use crate::checks::ALWAYS;
+use crate::component::{Component, NEWEST_KUBERNETES_TRIED};
 use crate::error::Error;
 use crate::hint;
 
@@ -51,12 +52,51 @@ pub(super) const CHECKS: &[Check] = &[
         mend: "add nodes, or mend those that are not ready",
         references: &["https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html", "aws/aws-cdk#22005"],
     },
+    Check {
+        id: "EKB-CLUS-005",
+        title: "the components support the cluster's Kubernetes",
+        severity: Severity::Error,
+        stages: ALWAYS,
+        why: "charts name the oldest Kubernetes that they work with, and newer ones are untried",
+        breaks: "helm refuses the chart, or objects have API versions that the cluster does not serve",
+        mend: "upgrade the cluster, or choose older chart versions",
+        references: &[
+            "https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/installation/",
+            "https://docs.aws.amazon.com/eks/latest/userguide/kubernetes-versions.html",
+        ],
+    },
+    Check {
+        id: "EKB-CLUS-006",
+        title: "EKS Auto Mode does not bring the same components",
+        severity: Severity::Warning,
+        stages: ALWAYS,
+        why: "Auto Mode has load balancing and block storage built in, under other class and driver names",
+        breaks: "two controllers for one purpose, and volumes that do not move from one driver to the other",
+        mend: "leave the components out, or keep their classes apart from Auto Mode's",
+        references: &["https://docs.aws.amazon.com/eks/latest/userguide/automode.html", "aws/containers-roadmap#2550"],
+    },
+    Check {
+        id: "EKB-CLUS-007",
+        title: "the API server's endpoint can be reached from here",
+        severity: Severity::Warning,
+        stages: ALWAYS,
+        why: "an endpoint that is private only answers inside the VPC and where its network is extended to",
+        breaks: "time-outs after ten seconds, from here and from pipelines outside the VPC",
+        mend: "run inside the VPC, or pass a kubeconfig with a proxy or tunnel",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/cluster-endpoint.html",
+            "kubernetes-sigs/aws-load-balancer-controller#1734",
+        ],
+    },
 ];
 
 const KNOWN: &Check = &CHECKS[0];
 const ACTIVE: &Check = &CHECKS[1];
 const REACHED: &Check = &CHECKS[2];
 const NODES: &Check = &CHECKS[3];
+const VERSION: &Check = &CHECKS[4];
+const AUTO_MODE: &Check = &CHECKS[5];
+const ENDPOINT: &Check = &CHECKS[6];
 
 /// Looks: that there is a scene at all means that EKS knows the cluster and that it can be worked on.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
@@ -66,7 +106,10 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
             KNOWN.passed(format!("{} in {}, Kubernetes {}", facts.cluster, facts.region, facts.kubernetes_version)),
             ACTIVE.passed("the cluster is ACTIVE"),
         ];
-        match scene.cx.kube.list("v1", "Node", "", "").await {
+        let components = super::components(scene);
+        let answer = scene.cx.kube.list("v1", "Node", "", "").await;
+        let reached = !matches!(answer, Err(Error::ApiServerUnreachable { .. }));
+        match answer {
             Ok(nodes) => {
                 findings.push(REACHED.passed("the API server answers the caller"));
                 findings.push(nodes_are_ready(&nodes));
@@ -86,6 +129,11 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
                 findings.push(NODES.skipped(format!("needs {ANSWERS}")));
             }
         }
+        findings.push(supported(&components, &facts.kubernetes_version));
+        findings.push(auto_mode(&components, facts.auto_mode));
+        // A kubeconfig of the user's leads elsewhere.
+        let private = !facts.endpoint_public && scene.cx.config.kubeconfig.is_none();
+        findings.push(endpoint(private, reached));
         findings
     }
     .boxed()
@@ -130,6 +178,63 @@ fn takes_pods(node: &Value) -> bool {
     ready && node.pointer("/spec/unschedulable").and_then(Value::as_bool) != Some(true)
 }
 
+fn supported(components: &[Component], kubernetes: &str) -> Finding {
+    let number = kubernetes.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+    let Some(version): Option<(u64, u64)> = number else {
+        return VERSION.skipped(format!("`{kubernetes}` is no version"));
+    };
+    let shown = |(major, minor): (u64, u64)| format!("{major}.{minor}");
+    let oldest = components.iter().max_by_key(|component| component.oldest_kubernetes);
+    if let Some(component) = oldest.filter(|component| version < component.oldest_kubernetes) {
+        return VERSION.failed(
+            format!("{} {} does not support this Kubernetes", component.name, component.version),
+            kubernetes,
+            format!("{} or newer", shown(component.oldest_kubernetes)),
+            "upgrade the cluster, or choose an older chart with its version flag",
+        );
+    }
+    if version > NEWEST_KUBERNETES_TRIED {
+        return VERSION
+            .failed(
+                "this Kubernetes is newer than what the charts were tried with",
+                kubernetes,
+                format!("{} or older", shown(NEWEST_KUBERNETES_TRIED)),
+                "upgrade eks-bootstrap, or choose newer charts with their version flags",
+            )
+            .as_warning();
+    }
+    VERSION.passed(format!("the charts support Kubernetes {kubernetes}"))
+}
+
+fn auto_mode(components: &[Component], on: bool) -> Finding {
+    let names: Vec<_> = components.iter().map(|component| component.name).collect();
+    match (on, names.as_slice()) {
+        (false, _) => AUTO_MODE.passed("Auto Mode is off"),
+        (true, []) => {
+            AUTO_MODE.skipped("Auto Mode brings load balancing and block storage, nothing is to be installed")
+        }
+        (true, names) => AUTO_MODE.failed(
+            "Auto Mode brings its own load balancing and block storage",
+            format!("{} beside Auto Mode", names.join(" and ")),
+            "one of both",
+            format!("eks-bootstrap destroy --enable {}", names.join(" --enable ")),
+        ),
+    }
+}
+
+fn endpoint(private: bool, reached: bool) -> Finding {
+    match (private, reached) {
+        (false, _) => ENDPOINT.passed("the endpoint is public"),
+        (true, true) => ENDPOINT.passed("the endpoint is private, and answers here"),
+        (true, false) => ENDPOINT.failed(
+            "the endpoint is private and does not answer here",
+            "no answer",
+            "a way into the VPC",
+            "run the same command inside the VPC, or with --kubeconfig FILE and a proxy or tunnel in it",
+        ),
+    }
+}
+
 /// The finding for an error before anything could be asked.
 pub(super) fn of_connection(error: &Error) -> Option<Finding> {
     let says = crate::error::chain_of(error).join(": ");
@@ -158,5 +263,25 @@ mod tests {
         assert_eq!(severity(&[node("True", true), node("Unknown", false)]), Some(Severity::Error));
         assert_eq!(severity(&[node("True", false), node("True", true)]), Some(Severity::Warning));
         assert_eq!(nodes_are_ready(&[node("True", false), node("True", false)]).verdict, Verdict::Passed);
+    }
+
+    #[test]
+    fn kubernetes_is_neither_too_old_nor_untried() {
+        use crate::component::ALL;
+        let severity = |version: &str| supported(&ALL, version).severity();
+        assert_eq!(severity("1.21"), Some(Severity::Error));
+        assert_eq!(severity("1.22"), None);
+        assert_eq!(severity("1.35"), None);
+        assert_eq!(severity("1.99"), Some(Severity::Warning));
+        assert_eq!(severity("?"), None);
+    }
+
+    #[test]
+    fn auto_mode_and_private_endpoints_are_said() {
+        use crate::component::ALL;
+        assert_eq!(auto_mode(&ALL, true).severity(), Some(Severity::Warning));
+        assert_eq!(auto_mode(&[], true).severity(), None);
+        assert_eq!(endpoint(true, false).severity(), Some(Severity::Warning));
+        assert_eq!(endpoint(true, true).severity(), None);
     }
 }

@@ -31,10 +31,27 @@ pub(super) const CHECKS: &[Check] = &[
         mend: "choose the account's profile or role, or correct the account in the configuration",
         references: &["https://docs.aws.amazon.com/eks/latest/userguide/enable-iam-roles-for-service-accounts.html"],
     },
+    Check {
+        id: "EKB-CRED-003",
+        title: "this machine's clock agrees with AWS'",
+        severity: Severity::Warning,
+        stages: ALWAYS,
+        why: "signatures and tokens hold for minutes only, counted by the clock of whoever signs",
+        breaks: "SignatureDoesNotMatch, or 401 of the API server while AWS itself answers",
+        mend: "set the clock by NTP",
+        references: &[
+            "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html",
+            "boto/botocore#3600",
+        ],
+    },
 ];
 
 const TAKEN: &Check = &CHECKS[0];
 const ACCOUNT: &Check = &CHECKS[1];
+const CLOCK: &Check = &CHECKS[2];
+
+/// AWS takes signatures that are five minutes off; tokens for the API server hold for fifteen. Half of the shorter is near.
+const TOLERATED: i64 = 150;
 
 /// Looks: that there is a scene at all means that AWS took the credentials.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
@@ -50,8 +67,26 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
             "choose the account with --profile or --assume-role",
         )
     };
-    let findings = vec![TAKEN.passed(format!("AWS knows the caller as {}", short_caller(&facts.caller_arn))), account];
+    let findings = vec![
+        TAKEN.passed(format!("AWS knows the caller as {}", short_caller(&facts.caller_arn))),
+        account,
+        clock(facts.clock_skew),
+    ];
     async move { findings }.boxed()
+}
+
+fn clock(skew: Option<i64>) -> Finding {
+    let Some(skew) = skew else { return CLOCK.skipped("AWS' answer has no date") };
+    if skew.abs() <= TOLERATED {
+        return CLOCK.passed("this machine's clock agrees with AWS'");
+    }
+    let way = if skew > 0 { "behind" } else { "ahead of" };
+    CLOCK.failed(
+        "this machine's clock is wrong",
+        format!("{} s {way} AWS'", skew.abs()),
+        format!("at most {TOLERATED} s apart"),
+        "sudo timedatectl set-ntp true",
+    )
 }
 
 /// The finding for an error before anything could be asked.
@@ -76,5 +111,19 @@ pub(super) fn of_connection(error: &Error) -> Option<Finding> {
             hint::of(error).unwrap_or_default(),
         )),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Verdict;
+
+    #[test]
+    fn clocks_may_differ_by_a_little() {
+        assert_eq!(clock(Some(-150)).severity(), None);
+        assert_eq!(clock(None).severity(), None);
+        let Verdict::Failed { observed, severity: Severity::Warning, .. } = clock(Some(400)).verdict else { panic!() };
+        assert_eq!(observed, "400 s behind AWS'");
     }
 }

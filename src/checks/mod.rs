@@ -6,7 +6,15 @@
 
 mod cluster;
 mod credentials;
+mod irsa;
+mod oidc;
+mod ownership;
+mod permissions;
+mod pod_identity;
+mod policy;
+mod simulation;
 pub(crate) mod smoke;
+mod tools;
 
 use std::collections::BTreeSet;
 
@@ -30,9 +38,16 @@ pub struct Family {
 }
 
 /// All families, in the order in which they are shown.
-pub const FAMILIES: [Family; 3] = [
+pub const FAMILIES: &[Family] = &[
     Family { title: "Credentials", code: "CRED", checks: credentials::CHECKS, run: credentials::run },
     Family { title: "Cluster", code: "CLUS", checks: cluster::CHECKS, run: cluster::run },
+    Family { title: "Tools", code: "TOOL", checks: tools::CHECKS, run: tools::run },
+    Family { title: "Permissions", code: "PERM", checks: permissions::CHECKS, run: permissions::run },
+    Family { title: "OIDC", code: "OIDC", checks: oidc::CHECKS, run: oidc::run },
+    Family { title: "IRSA", code: "IRSA", checks: irsa::CHECKS, run: irsa::run },
+    Family { title: "Pod Identity", code: "PODID", checks: pod_identity::CHECKS, run: pod_identity::run },
+    Family { title: "Policy", code: "POL", checks: policy::CHECKS, run: policy::run },
+    Family { title: "Ownership", code: "OWN", checks: ownership::CHECKS, run: ownership::run },
     Family { title: "Smoke", code: "SMOK", checks: smoke::CHECKS, run: smoke::run },
 ];
 
@@ -91,6 +106,19 @@ pub fn of_connection(error: &Error) -> Option<Finding> {
 /// The components that the checks of a run are about.
 fn components(scene: &Scene<'_>) -> Vec<Component> {
     component::ALL.into_iter().filter(|component| component.wanted(&scene.cx.config, &scene.cx.facts)).collect()
+}
+
+/// The apply of steps of one component, such as `iam.role` and `iam.attachment`.
+fn apply_only(component: &Component, steps: &[&str]) -> String {
+    let only = steps.iter().map(|step| format!(" --only {step}.{}", component.short));
+    format!("eks-bootstrap apply{}", only.collect::<String>())
+}
+
+/// The stage of checks that only make sense after an installation.
+const AFTER: &[Stage] = &[Stage::Installed];
+/// Those of them that have a role in AWS.
+fn components_with_role(scene: &Scene<'_>) -> Vec<Component> {
+    components(scene).into_iter().filter(Component::has_role).collect()
 }
 
 /// The stages of checks that make sense before an installation as well as after it.

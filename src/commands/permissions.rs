@@ -78,7 +78,10 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
         "An administrator applies it (kubectl apply -f -) and maps the caller to the group once:".to_owned(),
     ];
     head.extend(entry::lines(&principal, &facts, group).into_iter().map(|line| format!("  {line}")));
-    head.push("Names are those that the charts give by default; values that change them change them here.".to_owned());
+    head.push(
+        "Kinds and names are those of the charts' defaults: what values of yours add needs rights of its own."
+            .to_owned(),
+    );
     if args.purpose == permissions::Purpose::Apply {
         head.push(
             "Helm 3 creates roles without telling RBAC their names: with it, take resourceNames off `escalate`."
@@ -106,5 +109,6 @@ fn facts(config: &Config, region: &str, account: &str) -> Facts {
         endpoint_public: false,
         auto_mode: false,
         caller_arn: String::new(),
+        clock_skew: None,
     }
 }

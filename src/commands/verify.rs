@@ -67,7 +67,7 @@ pub async fn run(global: &Global, args: &VerifyArgs, terminal: Terminal) -> Resu
 }
 
 async fn look(connection: &Connection, stage: Stage, skip: &BTreeSet<String>) -> (Target, Vec<Finding>) {
-    let scene = Scene { cx: &connection.read, stage };
+    let scene = Scene { cx: &connection.read, helm: &connection.helm, stage };
     (connection.read.facts.target(), checks::run(&scene, skip).await)
 }
 

@@ -1,7 +1,7 @@
 //! What every purpose needs in the cluster, as RBAC: a Role where the namespace is known, a ClusterRole for the rest, and
 //! their bindings to a group.
 //!
-//! Two tables: what the charts contain ([`CHARTS`]), by the names that the charts give by default, and what the steps and
+//! Two tables: what the charts contain with the values that we set ([`CHARTS`]), by the names that they give by default, and what the steps and
 //! checks do besides ([`NEEDS`]). Reading, changing and deleting is granted on those names only; RBAC cannot limit creating,
 //! listing and watching by name. The charts' roles are written and bound by name too, instead of holding all their rights;
 //! whoever may do that can still give itself any right through them, as an administrator can.
@@ -38,7 +38,6 @@ const CHARTS: &[InChart] = &[
     (LBC, Namespace, "", "services", &["aws-load-balancer-webhook-service"]),
     (LBC, Namespace, "", "secrets", &["aws-load-balancer-tls"]),
     (LBC, Namespace, "apps", "deployments", &["aws-load-balancer-controller"]),
-    (LBC, Namespace, "policy", "poddisruptionbudgets", &["aws-load-balancer-controller"]),
     (LBC, Namespace, RBAC, "roles", &["aws-load-balancer-controller-leader-election-role"]),
     (LBC, Namespace, RBAC, "rolebindings", &["aws-load-balancer-controller-leader-election-rolebinding"]),
     (LBC, Cluster, RBAC, "clusterroles", &["aws-load-balancer-controller-role"]),
@@ -71,6 +70,9 @@ const CHART_CRDS: &[(&str, &[&str])] = &[(
         "targetgroupconfigurations.gateway.k8s.aws",
     ],
 )];
+
+/// Helm 4 waits by watching every kind of a chart in all namespaces, since a chart has objects inside and outside of its own.
+const WATCHED: &str = "helm's wait, which watches the kinds of a chart in all namespaces";
 
 /// Roles that are there and to which a chart binds its service account: component, place, plural, names.
 const BOUND: &[(&str, Place, &str, &[&str])] = &[];
@@ -151,22 +153,16 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str) -> 
 impl Rights {
     /// The objects of the component's chart.
     fn add_chart(&mut self, purpose: Purpose, component: &Component) {
-        let (own, any) = match purpose {
-            Plan | Verify => (&["get"][..], &[][..]),
-            Apply => (&["delete", "get", "patch", "update"][..], &["create", "list", "watch"][..]),
-            Destroy => (&["delete", "get"][..], &["list", "watch"][..]),
+        let (own, make, watch) = match purpose {
+            Plan | Verify => (&["get"][..], &[][..], &[][..]),
+            Apply => (&["delete", "get", "patch", "update"][..], &["create"][..], &["list", "watch"][..]),
+            Destroy => (&["delete", "get"][..], &[][..], &["list", "watch"][..]),
         };
         let reason = format!("what the chart {} contains", component.name);
         for (_, place, group, resource, names) in CHARTS.iter().filter(|row| row.0 == component.name) {
             self.add(*place, component, &reason, (group, resource), names, own);
-            self.add(
-                *place,
-                component,
-                "what the charts contain, to make it and wait for it",
-                (group, resource),
-                &[],
-                any,
-            );
+            self.add(*place, component, "making what the charts contain", (group, resource), &[], make);
+            self.add(Cluster, component, WATCHED, (group, resource), &[], watch);
             if purpose == Apply && *group == RBAC && resource.ends_with("roles") {
                 let reason = format!("what the chart {} grants to its own service accounts", component.name);
                 self.add(*place, component, &reason, (group, resource), names, &["bind", "escalate"]);

@@ -9,6 +9,7 @@ use super::Document;
 pub const PARTITIONS: [&str; 8] =
     ["aws", "aws-cn", "aws-us-gov", "aws-eusc", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f"];
 
+const EBS_NEEDS: &str = include_str!("../../policies/aws-ebs-csi-driver-needs.json");
 const PUBLIC: &str = include_str!("../../policies/aws-load-balancer-controller.json");
 const ISOLATED: &str = include_str!("../../policies/aws-load-balancer-controller-isolated.json");
 
@@ -22,4 +23,23 @@ pub fn load_balancer_controller_policy(partition: &str) -> Option<Document> {
     };
     let text = text.replace("${partition}", partition);
     Some(Document::parse(&text).expect("a test parses the document of every partition"))
+}
+
+/// What the EBS CSI driver calls to make, attach and delete volumes, whichever of AWS' policies allows it.
+pub fn ebs_csi_driver_needs(partition: &str) -> Option<Document> {
+    let text = PARTITIONS.contains(&partition).then(|| EBS_NEEDS.replace("${partition}", partition))?;
+    Some(Document::parse(&text).expect("a test parses the document of every partition"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_partition_has_its_documents() {
+        for partition in PARTITIONS {
+            assert!(load_balancer_controller_policy(partition).is_some() && ebs_csi_driver_needs(partition).is_some());
+        }
+        assert!(ebs_csi_driver_needs("nowhere").is_none());
+    }
 }

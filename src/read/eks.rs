@@ -16,6 +16,17 @@ pub struct Addon {
     pub role_arn: Option<String>,
 }
 
+/// A Pod Identity association: a role for a service account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Association {
+    /// Its id, such as `a-0123456789abcdef0`.
+    pub id: String,
+    /// The service account's namespace.
+    pub namespace: String,
+    /// The service account.
+    pub service_account: String,
+}
+
 /// EKS, read only.
 #[derive(Clone, Debug)]
 pub struct EksRead {
@@ -66,6 +77,25 @@ impl EksRead {
                 error if error.not_found() => Ok(None),
                 error => Err(error.into()),
             },
+        }
+    }
+
+    /// The Pod Identity associations of a namespace.
+    pub async fn associations(&self, cluster: &str, namespace: &str) -> Result<Vec<Association>> {
+        let (mut associations, mut token) = (Vec::new(), None);
+        loop {
+            let call = self.client.list_pod_identity_associations().cluster_name(cluster).namespace(namespace);
+            let answer = call.set_next_token(token).send().await;
+            let page = answer.map_err(|error| AwsError::new("eks:ListPodIdentityAssociations", &error))?;
+            associations.extend(page.associations().iter().map(|association| Association {
+                id: association.association_id().unwrap_or_default().to_owned(),
+                namespace: association.namespace().unwrap_or_default().to_owned(),
+                service_account: association.service_account().unwrap_or_default().to_owned(),
+            }));
+            token = page.next_token;
+            if token.is_none() {
+                return Ok(associations);
+            }
         }
     }
 }

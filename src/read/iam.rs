@@ -96,6 +96,14 @@ impl IamRead {
         }))
     }
 
+    /// ARNs of all OIDC providers of the account.
+    pub async fn oidc_providers(&self) -> Result<Vec<String>> {
+        let answer = self.client.list_open_id_connect_providers().send().await;
+        let answer = answer.map_err(|error| AwsError::new("iam:ListOpenIDConnectProviders", &error))?;
+        let providers = answer.open_id_connect_provider_list().iter();
+        Ok(providers.filter_map(|provider| provider.arn().map(ToOwned::to_owned)).collect())
+    }
+
     /// The role with this name.
     pub async fn role(&self, name: &str) -> Result<Option<Role>> {
         let answer = self.client.get_role().role_name(name).send().await;

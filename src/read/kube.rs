@@ -246,6 +246,24 @@ impl KubeRead {
         Ok(answer.ok_or_else(missing)?)
     }
 
+    /// Whether the caller may do `verb` to objects of a kind, by its plural, in a namespace (empty: everywhere). The review is
+    /// answered and not kept.
+    pub async fn may(&self, verb: &str, group: &str, resource: &str, namespace: &str) -> Result<bool> {
+        let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+        let attributes = json!({
+            "verb": verb, "group": group, "resource": resource, "subresource": part, "namespace": namespace,
+        });
+        let body = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        });
+        let operation = "create selfsubjectaccessreviews.authorization.k8s.io";
+        let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+        let answer = self.api.request(operation, Method::POST, path, "application/json", &body).await?;
+        Ok(answer.as_ref().and_then(|answer| answer.pointer("/status/allowed")).and_then(Value::as_bool) == Some(true))
+    }
+
     /// A token of a service account for an audience; none where the service account does not exist.
     pub async fn service_account_token(
         &self,

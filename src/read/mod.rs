@@ -2,6 +2,7 @@
 //! writes: a dry run that writes does not compile.
 
 pub mod chart;
+mod clock;
 pub mod eks;
 pub mod iam;
 pub mod kube;

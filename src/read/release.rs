@@ -27,6 +27,8 @@ pub struct Release {
     pub chart: String,
     /// The chart's version.
     pub chart_version: String,
+    /// The version of the software in the chart, as the chart says it: `v2.13.0` or `2.13.0`.
+    pub app_version: String,
     /// The values that the user gave.
     pub values: Value,
     /// Addresses of everything in the rendered manifest.
@@ -95,6 +97,7 @@ fn decode(secret: &Value, namespace: &str) -> Result<Release, String> {
         status: text("/info/status"),
         chart: text("/chart/metadata/name"),
         chart_version: text("/chart/metadata/version"),
+        app_version: text("/chart/metadata/appVersion"),
         values: record
             .get("config")
             .filter(|config| config.is_object())

@@ -2,9 +2,11 @@
 //!
 //! `AssumeRoleWithWebIdentity` gives credentials but changes nothing, so it belongs to the readers.
 
+use aws_credential_types::Credentials;
 use aws_sdk_sts::Client;
 
-use crate::error::{AwsError, Result};
+use crate::error::{AwsError, Error, Result};
+use crate::read::clock::Skew;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub struct Caller {
     pub account: String,
     /// The caller's ARN; an assumed role has no path in it.
     pub arn: String,
+    /// Seconds by which AWS' clock is ahead of this machine's; none where its answer has no date.
+    pub clock_skew: Option<i64>,
 }
 
 /// STS.
@@ -29,9 +33,11 @@ impl StsRead {
 
     /// Who asks.
     pub async fn caller(&self) -> Result<Caller> {
-        let answer = self.client.get_caller_identity().send().await;
+        let skew = Skew::new();
+        let answer = self.client.get_caller_identity().customize().interceptor(skew.clone()).send().await;
         let answer = answer.map_err(|error| AwsError::new("sts:GetCallerIdentity", &error))?;
         Ok(Caller {
+            clock_skew: skew.seconds(),
             account: answer.account().unwrap_or_default().to_owned(),
             arn: answer.arn().unwrap_or_default().to_owned(),
         })
@@ -39,6 +45,20 @@ impl StsRead {
 
     /// Exchanges a service account's token for the role, as a pod would, and throws the credentials away.
     pub async fn assume_with_token(&self, role_arn: &str, token: &str) -> Result<()> {
+        self.exchange(role_arn, token).await.map(drop)
+    }
+
+    /// Exchanges a service account's token for the role and asks AWS, with what it gave, who that is: the ARN that a pod would
+    /// have. The credentials are thrown away.
+    pub async fn identity_with_token(&self, role_arn: &str, token: &str) -> Result<String> {
+        let credentials = self.exchange(role_arn, token).await?;
+        let with_them = aws_sdk_sts::config::Builder::new().credentials_provider(credentials);
+        let answer = self.client.get_caller_identity().customize().config_override(with_them).send().await;
+        let answer = answer.map_err(|error| AwsError::new("sts:GetCallerIdentity", &error))?;
+        Ok(answer.arn().unwrap_or_default().to_owned())
+    }
+
+    async fn exchange(&self, role_arn: &str, token: &str) -> Result<Credentials> {
         let answer = self
             .client
             .assume_role_with_web_identity()
@@ -49,7 +69,15 @@ impl StsRead {
             .duration_seconds(900)
             .send()
             .await;
-        answer.map(drop).map_err(|error| AwsError::new("sts:AssumeRoleWithWebIdentity", &error).into())
+        let answer = answer.map_err(|error| AwsError::new("sts:AssumeRoleWithWebIdentity", &error))?;
+        let Some(given) = answer.credentials() else {
+            return Err(Error::Refused {
+                what: format!("sts:AssumeRoleWithWebIdentity gave no credentials for {role_arn}"),
+                mend: "check --endpoint-url".to_owned(),
+            });
+        };
+        let session = Some(given.session_token().to_owned());
+        Ok(Credentials::new(given.access_key_id(), given.secret_access_key(), session, None, "web identity"))
     }
 }
 

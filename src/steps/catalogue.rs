@@ -117,6 +117,18 @@ fn our_tags(config: &Config, facts: &Facts, component: Option<&Component>) -> Ta
     all
 }
 
+/// Where a component's chart comes from, and in which version.
+pub fn chart(component: &Component, config: &Config) -> ChartRef {
+    ChartRef {
+        name: component.name.to_owned(),
+        version: component.configured(config).version.clone(),
+        source: match &config.charts {
+            Some(folder) => ChartSource::Folder(Path::to_path_buf(folder)),
+            None => ChartSource::Repository(component.repository.to_owned()),
+        },
+    }
+}
+
 struct Builder<'a> {
     component: &'a Component,
     config: &'a Config,
@@ -166,22 +178,10 @@ impl Builder<'_> {
             id: self.id("iam.attachment"),
             needs: attachment_needs,
             role: self.role_name(),
-            policies: self.policies(),
+            policies: self.component.policy_arns(self.config, self.facts),
             cluster_arn: facts.arn.clone(),
             aws_managed: matches!(component.permissions, Permissions::AwsManaged(_)),
         }));
-    }
-
-    /// ARNs of the policies, one of which is attached to the role.
-    fn policies(&self) -> Vec<String> {
-        let Builder { component, config, facts } = self;
-        match component.permissions {
-            Permissions::Document(_) => vec![component.policy_arn(config, facts)],
-            Permissions::AwsManaged(paths) => {
-                paths.iter().map(|path| format!("arn:{}:iam::aws:policy/{path}", facts.partition)).collect()
-            }
-            Permissions::None => Vec::new(),
-        }
     }
 
     fn role(&self) -> RoleStep {
@@ -207,7 +207,7 @@ impl Builder<'_> {
             subject: component.subject(),
             cluster_arn: facts.arn.clone(),
             named_by_user: component.configured(config).role_arn.is_some(),
-            attached_by_us: self.policies(),
+            attached_by_us: self.component.policy_arns(self.config, self.facts),
             documented: (component.documented_role, format!("--{}-role-arn", component.flag)),
         }
     }
@@ -217,7 +217,7 @@ impl Builder<'_> {
         let Builder { component, config, facts } = self;
         let attachment: Vec<_> = component.has_role().then(|| self.id("iam.attachment")).into_iter().collect();
         let release = self.id("helm");
-        let chart = self.chart();
+        let chart = chart(self.component, self.config);
         let mut release_needs = attachment.clone();
         let identity = |needs: Vec<StepId>| IdentityStep {
             id: self.id("proof.identity"),
@@ -289,18 +289,6 @@ impl Builder<'_> {
                 namespace: component.namespace.to_owned(),
                 service: service.to_owned(),
             }));
-        }
-    }
-
-    fn chart(&self) -> ChartRef {
-        let Builder { component, config, .. } = self;
-        ChartRef {
-            name: component.name.to_owned(),
-            version: component.configured(config).version.clone(),
-            source: match &config.charts {
-                Some(folder) => ChartSource::Folder(Path::to_path_buf(folder)),
-                None => ChartSource::Repository(component.repository.to_owned()),
-            },
         }
     }
 

@@ -28,6 +28,8 @@ mod partitions;
 mod permissions;
 #[cfg(feature = "sandbox")]
 mod permissions_enforced;
+#[cfg(feature = "sandbox")]
+mod permissions_kubernetes;
 mod policies;
 #[cfg(feature = "sandbox")]
 mod properties;

@@ -9,7 +9,7 @@ use eks_bootstrap::policy::{Document, Statement};
 use eks_bootstrap::sandbox::aws::{Seed, SeedPolicy, Simulator};
 use serde_json::json;
 
-use crate::support::{Aws, Lab, Run, of_aws};
+use crate::support::{Aws, Run, of_aws};
 
 const BOUNDARY: [&str; 2] = ["--permissions-boundary", "arn:aws:iam::111122223333:policy/bound"];
 
@@ -124,14 +124,14 @@ async fn printed(purpose: &str) -> Document {
     Document::parse(&printed).unwrap()
 }
 
-fn without(policy: &Document, place: usize) -> (Document, Statement) {
+pub(crate) fn without(policy: &Document, place: usize) -> (Document, Statement) {
     let mut less = policy.clone();
     let removed = less.statements.remove(place);
     (less, removed)
 }
 
 /// Whether a run stumbled over a call that the statement would have allowed.
-fn stumbled(run: &Run, removed: &Statement) -> bool {
+pub(crate) fn stumbled(run: &Run, removed: &Statement) -> bool {
     let told = format!("{}{}", run.stdout, run.stderr);
     removed.action.iter().flatten().any(|action| told.contains(action.as_str()))
 }
@@ -182,6 +182,6 @@ async fn plan_needs_every_statement_of_its_policy_and_no_other() {
     }
 }
 
-fn removed_text(removed: &Statement) -> String {
+pub(crate) fn removed_text(removed: &Statement) -> String {
     format!("{:?}: {:?}", removed.sid, removed.action)
 }

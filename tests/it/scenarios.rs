@@ -157,14 +157,25 @@ impl Stage {
                 let fields = json!({"spec": {"template": {"metadata": {"annotations": stamp}}}});
                 self.lab.patch(&path(kind, Some(namespace), name), &fields).await;
             }
-            ["annotate", kind, name, annotation, rest @ ..] => {
-                let (annotation, value) = match annotation.strip_suffix('-') {
-                    Some(annotation) => (annotation, Value::Null),
-                    None => annotation.split_once('=').map(|(name, value)| (name, json!(value))).unwrap(),
-                };
+            [verb @ ("annotate" | "label"), kind, name, rest @ ..] => {
+                let mut marks = serde_json::Map::new();
+                for word in rest {
+                    if let Some((mark, value)) = word.split_once('=') {
+                        marks.insert(mark.to_owned(), json!(value));
+                    } else if let Some(mark) = word.strip_suffix('-') {
+                        marks.insert(mark.to_owned(), Value::Null);
+                    }
+                }
                 let namespace = rest.iter().position(|word| *word == "-n").map(|place| rest[place + 1]);
-                let fields = json!({"metadata": {"annotations": {annotation: value}}});
+                let fields = json!({"metadata": {format!("{verb}s").replace("annotates", "annotations"): marks}});
                 self.lab.patch(&path(kind, namespace, name), &fields).await;
+            }
+            ["set", "serviceaccount", target, account, "-n", namespace] => {
+                let (kind, name) = target.split_once('/').unwrap();
+                // The API server fills the older of both fields from the newer one, and keeps what it filled in.
+                let fields = json!({"serviceAccountName": account, "serviceAccount": account});
+                let fields = json!({"spec": {"template": {"spec": fields}}});
+                self.lab.patch(&path(kind, Some(namespace), name), &fields).await;
             }
             ["uncordon", node] => {
                 let fields = json!({"spec": {"unschedulable": null}});
@@ -177,10 +188,23 @@ impl Stage {
     async fn aws_cli(&self, service: &str, operation: &str, arguments: &[&str]) {
         let flag = |name: &str| {
             let place = arguments.iter().position(|word| *word == name);
-            place.map(|place| arguments[place + 1].to_owned())
+            place.map(|place| arguments[place + 1].trim_matches('\'').to_owned())
         };
-        let iam = self.lab.iam().await;
+        let (iam, eks) = (self.lab.iam().await, self.lab.eks().await);
         match (service, operation) {
+            ("iam", "update-assume-role-policy") => {
+                let call = iam.update_assume_role_policy().set_role_name(flag("--role-name"));
+                call.set_policy_document(flag("--policy-document")).send().await.map(drop).unwrap();
+            }
+            ("eks", "delete-addon") => {
+                let call = eks.delete_addon().set_cluster_name(flag("--cluster-name"));
+                let preserve = arguments.contains(&"--preserve");
+                call.set_addon_name(flag("--addon-name")).preserve(preserve).send().await.map(drop).unwrap();
+            }
+            ("eks", "delete-pod-identity-association") => {
+                let call = eks.delete_pod_identity_association().set_cluster_name(flag("--cluster-name"));
+                call.set_association_id(flag("--association-id")).send().await.map(drop).unwrap();
+            }
             ("iam", "detach-role-policy") => {
                 let call = iam.detach_role_policy().set_role_name(flag("--role-name"));
                 call.set_policy_arn(flag("--policy-arn")).send().await.map(drop).unwrap();

@@ -186,8 +186,17 @@ impl Lab {
 
     /// IAM of the simulated AWS, for changing the world with another tool.
     pub(crate) async fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.aws_config().await)
+    }
+
+    /// EKS of the simulated AWS, for the same.
+    pub(crate) async fn eks(&self) -> aws_sdk_eks::Client {
+        aws_sdk_eks::Client::new(&self.aws_config().await)
+    }
+
+    async fn aws_config(&self) -> aws_config::SdkConfig {
         let key = self.sandbox.simulator.access_key();
-        let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
+        aws_config::defaults(aws_config::BehaviorVersion::latest())
             .region("eu-west-1")
             .http_client(self.sandbox.simulator.http_client())
             .credentials_provider(aws_credential_types::Credentials::new(
@@ -198,8 +207,7 @@ impl Lab {
                 "test",
             ))
             .load()
-            .await;
-        aws_sdk_iam::Client::new(&config)
+            .await
     }
 
     /// AWS calls since the last [`Lab::forget`] that wrote.

@@ -43,6 +43,7 @@ pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
         objects: Vec::new(),
         crds: Vec::new(),
         changed_at: 0,
+        app_version: "v1.2.3".to_owned(),
         our_cluster: Some(cluster_label(CLUSTER)),
         adopted: false,
         record: "sh.helm.release.v1.x.v1".to_owned(),

@@ -1,0 +1,154 @@
+//! Whom the single objects of a component belong to.
+
+use serde_json::Value;
+
+use super::{Installation, MARKED};
+use crate::check::Finding;
+use crate::component::ServiceAccountMaker;
+use crate::owner::{self, MANAGED_BY_LABEL, Owner};
+use crate::read::kube::ObjectRef;
+use crate::steps::catalogue::ROLE_ANNOTATION;
+
+pub(super) fn marked(installation: &Installation) -> Finding {
+    let objects = match &installation.objects {
+        Ok(objects) => objects,
+        Err(error) => return MARKED.unread(error),
+    };
+    let (accounts, others): (Vec<_>, Vec<_>) = objects.iter().partition(|object| is_our_account(installation, object));
+    if let Some(finding) = accounts.first().and_then(|account| of_account(installation, account)) {
+        return finding;
+    }
+    if installation.has_addon() {
+        return MARKED.skipped("an EKS add-on looks after them");
+    }
+    match installation.release() {
+        None => without_release(installation, &others),
+        Some(_) => of_release(installation, &others),
+    }
+}
+
+/// The service account that we make, not the chart.
+fn is_our_account(installation: &Installation, object: &Value) -> bool {
+    installation.component.service_account_maker == ServiceAccountMaker::Us && object["kind"] == "ServiceAccount"
+}
+
+/// Nothing where the account is ours, or another tool's and fit to be used as it is.
+fn of_account(installation: &Installation, account: &Value) -> Option<Finding> {
+    let owner = owner::of_object(account);
+    let role = account["metadata"]["annotations"][ROLE_ANNOTATION].as_str();
+    if owner.is_ours() || role == Some(&installation.role_arn) {
+        return None;
+    }
+    let short = installation.component.short;
+    Some(MARKED.failed(
+        format!("the service account belongs to {owner} and does not fit"),
+        format!("{}, role {}", ObjectRef::of(account), role.unwrap_or("none")),
+        format!("ours, or with role {}", installation.role_arn),
+        format!("eks-bootstrap apply --only k8s.service-account.{short} --adopt k8s.service-account.{short}"),
+    ))
+}
+
+fn without_release(installation: &Installation, objects: &[&Value]) -> Finding {
+    let Some(first) = objects.first() else { return MARKED.passed("none of its objects exists yet") };
+    let owner = owner::of_object(first);
+    let more = if objects.len() > 1 { format!(" and {} more", objects.len() - 1) } else { String::new() };
+    let short = installation.component.short;
+    let mend = match &owner {
+        // Its manager would put them back.
+        Owner::EksAddon => format!("eks-bootstrap apply --disable {}", installation.component.name),
+        _ => format!("eks-bootstrap apply --adopt helm.{short}"),
+    };
+    MARKED.failed(
+        format!("its objects exist without its release, owned by {owner}"),
+        format!("{}{more}", ObjectRef::of(first)),
+        format!("none, or objects of release {}", installation.release_name()),
+        mend,
+    )
+}
+
+fn of_release(installation: &Installation, objects: &[&Value]) -> Finding {
+    let release = installation.release_name();
+    let wanted = Owner::Helm { release: release.clone() };
+    // The manager's label counts as well: helm refuses objects that lack it.
+    let fits = |object: &&&Value| {
+        owner::of_object(object) == wanted && object["metadata"]["labels"][MANAGED_BY_LABEL] == "Helm"
+    };
+    let Some(first) = objects.iter().find(|object| !fits(object)) else {
+        return MARKED.passed(format!("they belong to release {release}"));
+    };
+    let reference = ObjectRef::of(first);
+    let label = first["metadata"]["labels"][MANAGED_BY_LABEL].as_str().unwrap_or("nothing");
+    let place = reference.namespace.as_ref().map(|namespace| format!(" -n {namespace}")).unwrap_or_default();
+    let target = format!("{} {}", reference.kind.to_lowercase(), reference.name);
+    MARKED.failed(
+        format!("{} of the release belongs to {}", reference.kind, owner::of_object(first)),
+        format!("{reference}: {MANAGED_BY_LABEL}={label}"),
+        format!("{MANAGED_BY_LABEL}=Helm, release {release}"),
+        format!(
+            "kubectl label {target}{place} {MANAGED_BY_LABEL}=Helm --overwrite && kubectl annotate {target}{place} \
+             meta.helm.sh/release-name={} meta.helm.sh/release-namespace={} --overwrite",
+            installation.component.name, installation.component.namespace
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{installation, release};
+    use super::*;
+    use crate::check::{Severity, Verdict};
+    use crate::component::{EBS_CSI_DRIVER, LOAD_BALANCER_CONTROLLER};
+    use serde_json::json;
+
+    fn object(kind: &str, managed_by: &str, release: Option<&str>) -> Value {
+        let annotations = release.map_or(
+            json!({}),
+            |release| json!({"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": "kube-system"}),
+        );
+        json!({"apiVersion": "v1", "kind": kind, "metadata": {
+            "name": "n", "labels": {MANAGED_BY_LABEL: managed_by}, "annotations": annotations}})
+    }
+
+    #[test]
+    fn objects_of_a_release_carry_its_marks() {
+        let found = |object: Value| {
+            marked(&Installation {
+                history: Ok(vec![release("deployed", true)]),
+                objects: Ok(vec![object]),
+                ..installation(EBS_CSI_DRIVER)
+            })
+        };
+        assert_eq!(found(object("CSIDriver", "Helm", Some("aws-ebs-csi-driver"))).verdict, Verdict::Passed);
+        for other in [object("CSIDriver", "EKS", Some("aws-ebs-csi-driver")), object("CSIDriver", "Helm", Some("x"))] {
+            let finding = found(other);
+            let Verdict::Failed { mend, .. } = &finding.verdict else { panic!("{finding:?}") };
+            assert!(mend.starts_with("kubectl label csidriver n app.kubernetes.io/managed-by=Helm"), "{mend}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_adopted_unless_an_addon_keeps_it() {
+        let mend =
+            |object: Value| match marked(&Installation { objects: Ok(vec![object]), ..installation(EBS_CSI_DRIVER) })
+                .verdict
+            {
+                Verdict::Failed { mend, .. } => mend,
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(mend(object("ServiceAccount", "eksctl", None)), "eks-bootstrap apply --adopt helm.ebs");
+        assert_eq!(mend(object("CSIDriver", "EKS", None)), "eks-bootstrap apply --disable aws-ebs-csi-driver");
+    }
+
+    #[test]
+    fn an_account_of_another_tool_is_used_where_it_fits() {
+        let found = |role: &str| {
+            let mut account = object("ServiceAccount", "eksctl", None);
+            account["metadata"]["annotations"] = json!({ROLE_ANNOTATION: role});
+            marked(&Installation { objects: Ok(vec![account]), ..installation(LOAD_BALANCER_CONTROLLER) })
+        };
+        assert_eq!(found("arn:aws:iam::111122223333:role/r").severity(), None);
+        let clash = found("arn:aws:iam::111122223333:role/eksctl");
+        assert_eq!(clash.severity(), Some(Severity::Error));
+        assert!(clash.says.contains("eksctl"), "{}", clash.says);
+    }
+}

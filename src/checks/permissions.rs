@@ -1,0 +1,207 @@
+//! Whether the caller may do what an apply does: in AWS by asking IAM about the statements of `permissions`, in the cluster by
+//! asking the API server verb by verb. Neither leaves anything behind.
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, try_join_all};
+
+use crate::check::{Check, Finding, Scene, Severity, Stage};
+use crate::checks::simulation::{actions, refused};
+use crate::context::ReadContext;
+use crate::error::{Error, Result};
+use crate::permissions::{Purpose, policy};
+use crate::read::simulation::{Simulated, SimulatedDecision};
+
+const BEFORE: &[Stage] = &[Stage::Before];
+
+/// The checks.
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "EKB-PERM-001",
+        title: "the caller may make what apply makes in AWS",
+        severity: Severity::Error,
+        stages: BEFORE,
+        why: "an apply that is denied in the middle leaves a role without its policy",
+        breaks: "AccessDenied for iam: calls, from a policy, a boundary or the organisation",
+        mend: "give the caller what `eks-bootstrap permissions` prints",
+        references: &[
+            "https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html",
+            "eksctl-io/eksctl#2749, eksctl-io/eksctl#4764, eksctl-io/eksctl#6148",
+        ],
+    },
+    Check {
+        id: "EKB-PERM-002",
+        title: "the caller may install in the cluster",
+        severity: Severity::Error,
+        stages: BEFORE,
+        why: "IAM permissions say nothing about the cluster: access entries and RBAC do",
+        breaks: "helm ends with forbidden, after the AWS objects have been made",
+        mend: "give the caller's role an access policy",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html",
+            "https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access",
+        ],
+    },
+];
+
+const AWS: &Check = &CHECKS[0];
+const CLUSTER: &Check = &CHECKS[1];
+
+/// What the charts, helm and we need: group, plural, whether in the component's namespace, verbs.
+const NEEDED: [(&str, &str, bool, &[&str]); 17] = [
+    ("", "nodes", false, &["list"]),
+    ("", "pods", true, &["list"]),
+    ("", "events", true, &["list"]),
+    ("", "secrets", true, &["list", "create", "update", "delete"]),
+    ("", "services", true, &["get", "create", "patch"]),
+    ("", "serviceaccounts", true, &["get", "create", "patch"]),
+    ("", "serviceaccounts/token", true, &["create"]),
+    ("apps", "deployments", true, &["get", "create", "patch"]),
+    ("apps", "daemonsets", true, &["get", "create", "patch"]),
+    ("policy", "poddisruptionbudgets", true, &["get", "create", "patch"]),
+    ("rbac.authorization.k8s.io", "roles", true, &["get", "create", "patch"]),
+    ("rbac.authorization.k8s.io", "clusterroles", false, &["get", "create", "patch"]),
+    ("networking.k8s.io", "ingressclasses", false, &["get", "create", "patch"]),
+    ("storage.k8s.io", "csidrivers", false, &["get", "create", "patch"]),
+    ("apiextensions.k8s.io", "customresourcedefinitions", false, &["get", "create", "patch"]),
+    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", false, &["get", "create", "patch"]),
+    ("admissionregistration.k8s.io", "validatingwebhookconfigurations", false, &["get", "create", "patch"]),
+];
+
+/// Looks.
+pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
+    async move {
+        let components = super::components(scene);
+        let Some(component) = components.first() else { return Vec::new() };
+        let principal = principal(scene.cx).await;
+        let (aws, cluster) = tokio::join!(in_aws(scene.cx, &principal), denied(scene.cx, component.namespace));
+        vec![aws, in_cluster(&cluster, &principal, scene)]
+    }
+    .boxed()
+}
+
+/// The caller as IAM and access entries know it.
+enum Principal {
+    /// A role or a user.
+    Arn(String),
+    /// Nobody whom IAM can be asked about, and why.
+    Other(String),
+}
+
+/// A session's ARN has no path; the role's has.
+async fn principal(cx: &ReadContext) -> Principal {
+    let caller = &cx.facts.caller_arn;
+    let resource = caller.splitn(6, ':').nth(5).unwrap_or_default();
+    let Some(session) = resource.strip_prefix("assumed-role/") else {
+        return if resource.starts_with("user/") {
+            Principal::Arn(caller.clone())
+        } else {
+            Principal::Other(format!("{caller} is neither a role nor a user"))
+        };
+    };
+    let name = session.split('/').next().unwrap_or_default();
+    match cx.iam.role(name).await {
+        Ok(Some(role)) => Principal::Arn(role.arn),
+        Ok(None) => Principal::Other(format!("IAM does not know the caller's role {name}")),
+        Err(error) => Principal::Other(crate::error::chain_of(&error).join(": ")),
+    }
+}
+
+async fn in_aws(cx: &ReadContext, principal: &Principal) -> Finding {
+    let arn = match principal {
+        Principal::Arn(arn) => arn,
+        Principal::Other(reason) => return AWS.skipped(reason.clone()),
+    };
+    let document = policy(Purpose::Apply, &cx.config, &cx.facts);
+    judge(&refused(cx, arn, &document).await, arn)
+}
+
+fn judge(asked: &Result<Vec<Simulated>>, arn: &str) -> Finding {
+    let refused = match asked {
+        Ok(refused) => refused,
+        // Who may not ask may still be allowed everything.
+        Err(error) => return AWS.skipped(crate::error::chain_of(error).join(": ")),
+    };
+    let Some(first) = refused.first() else { return AWS.passed("IAM allows apply's calls to the caller") };
+    let all: Vec<_> = refused.iter().collect();
+    let why = match (first.decision, first.within_boundary, first.policies.first()) {
+        (SimulatedDecision::ExplicitDeny, _, Some(policy)) => format!("denied by policy {policy}"),
+        (_, Some(false), _) => "outside the caller's permissions boundary".to_owned(),
+        _ => "allowed by no policy".to_owned(),
+    };
+    AWS.failed(
+        format!("the caller may not {}", actions(&all)),
+        format!("{} on {}: {why}", first.action, first.resource),
+        format!("allowed to {arn}"),
+        "eks-bootstrap permissions --for apply",
+    )
+}
+
+/// What the caller may not do in the cluster.
+async fn denied(cx: &ReadContext, namespace: &str) -> Result<Vec<String>> {
+    // An administrator is known by one question.
+    if cx.kube.may("*", "*", "*", "").await? {
+        return Ok(Vec::new());
+    }
+    let questions = NEEDED.iter().flat_map(|(group, resource, namespaced, verbs)| {
+        let place = if *namespaced { namespace } else { "" };
+        verbs.iter().map(move |verb| async move {
+            let may = cx.kube.may(verb, group, resource, place).await?;
+            let group = if group.is_empty() { String::new() } else { format!(".{group}") };
+            Ok::<_, Error>((!may).then(|| format!("{verb} {resource}{group}")))
+        })
+    });
+    Ok(try_join_all(questions).await?.into_iter().flatten().collect())
+}
+
+fn in_cluster(denied: &Result<Vec<String>>, principal: &Principal, scene: &Scene<'_>) -> Finding {
+    let denied = match denied {
+        Ok(denied) => denied,
+        Err(error) => return CLUSTER.unread(error),
+    };
+    let Some(first) = denied.first() else {
+        return CLUSTER.passed("the API server allows apply's calls to the caller");
+    };
+    let facts = &scene.cx.facts;
+    let principal = match principal {
+        Principal::Arn(arn) => arn.clone(),
+        Principal::Other(_) => "ARN-OF-THE-CALLERS-ROLE".to_owned(),
+    };
+    let more = if denied.len() > 1 { format!(" and {} more", denied.len() - 1) } else { String::new() };
+    CLUSTER.failed(
+        format!("the caller may not {first}{more}"),
+        format!("denied: {}", denied.join(", ")),
+        "an administrator of the cluster, since charts make cluster roles",
+        format!(
+            "aws eks associate-access-policy --cluster-name {} --principal-arn {principal} --access-scope type=cluster \
+             --policy-arn arn:{}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
+            facts.cluster, facts.partition
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Verdict;
+
+    #[test]
+    fn what_denies_is_named() {
+        let answer = |decision, policies: &[&str], within_boundary| Simulated {
+            action: "iam:CreateRole".to_owned(),
+            resource: "arn:r".to_owned(),
+            decision,
+            policies: policies.iter().map(|policy| (*policy).to_owned()).collect(),
+            missing: Vec::new(),
+            within_boundary,
+        };
+        let observed = |answer| match judge(&Ok(vec![answer]), "arn:me").verdict {
+            Verdict::Failed { observed, .. } => observed,
+            other => panic!("{other:?}"),
+        };
+        let denied = observed(answer(SimulatedDecision::ExplicitDeny, &["guard"], None));
+        assert_eq!(denied, "iam:CreateRole on arn:r: denied by policy guard");
+        let outside = observed(answer(SimulatedDecision::ImplicitDeny, &[], Some(false)));
+        assert!(outside.ends_with("permissions boundary"), "{outside}");
+        assert_eq!(judge(&Ok(Vec::new()), "arn:me").verdict, Verdict::Passed);
+    }
+}

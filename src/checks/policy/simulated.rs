@@ -1,0 +1,140 @@
+//! What IAM says to the component's actions when it is asked about the role.
+
+use std::collections::BTreeSet;
+
+use super::attached::ROLE;
+use super::{ALLOWS, Wanted};
+use crate::check::Finding;
+use crate::checks::simulation::{actions, refused};
+use crate::context::ReadContext;
+use crate::error::{Error, Result};
+use crate::hint;
+use crate::read::iam::Role;
+use crate::read::simulation::{Simulated, SimulatedDecision};
+
+/// Asks; none where it is not known for the partition what the component calls.
+pub(super) async fn ask(cx: &ReadContext, wanted: &Wanted) -> Option<Result<Vec<Simulated>>> {
+    let needs = (wanted.component.needs)(&wanted.partition)?;
+    Some(refused(cx, &wanted.role_arn, &needs).await)
+}
+
+pub(super) fn allows(
+    wanted: &Wanted,
+    asked: &Option<Result<Vec<Simulated>>>,
+    role: &Result<Option<Role>>,
+    attached: &Result<Option<BTreeSet<String>>>,
+) -> Finding {
+    let refused = match asked {
+        None => return ALLOWS.skipped(format!("what it calls in {} is not known", wanted.partition)),
+        Some(Ok(refused)) if refused.is_empty() => return ALLOWS.passed("IAM allows its actions to the role"),
+        Some(Ok(refused)) => refused,
+        Some(Err(Error::Aws(error))) if error.not_found() => return ALLOWS.skipped(format!("needs {ROLE}")),
+        // An advice: whoever may not ask IAM has still proved the rest.
+        Some(Err(error)) => {
+            let reason = crate::error::chain_of(error).join(": ");
+            let mend = hint::of(error).unwrap_or_else(|| "run the same command again".to_owned());
+            return ALLOWS.failed("IAM was not asked what the role may do", reason, "an answer", mend).as_warning();
+        }
+    };
+    let boundary = role.as_ref().ok().and_then(Option::as_ref).and_then(|role| role.permissions_boundary.as_deref());
+    let attached = attached.as_ref().ok().and_then(Option::as_ref);
+    judge(wanted, refused, boundary, attached)
+}
+
+fn judge(
+    wanted: &Wanted,
+    refused: &[Simulated],
+    boundary: Option<&str>,
+    attached: Option<&BTreeSet<String>>,
+) -> Finding {
+    let of = |wanted: &dyn Fn(&Simulated) -> bool| refused.iter().filter(|answer| wanted(answer)).collect::<Vec<_>>();
+    let expected = format!("all that {} calls is allowed", wanted.component.title);
+    let denied = of(&|answer| answer.decision == SimulatedDecision::ExplicitDeny);
+    if let Some(policy) = denied.iter().find_map(|answer| answer.policies.first()) {
+        let says = format!("policy {policy} denies what the controller does");
+        let observed = format!("denied: {}", actions(&denied));
+        return ALLOWS.failed(says, observed, expected, without(wanted, policy, boundary, attached));
+    }
+    let outside = of(&|answer| answer.within_boundary == Some(false));
+    if let Some(boundary) = boundary.filter(|_| !outside.is_empty()) {
+        let name = boundary.rsplit('/').next().unwrap_or(boundary);
+        let says = format!("the permissions boundary {name} does not allow what the controller does");
+        let observed = format!("outside the boundary: {}", actions(&outside));
+        return ALLOWS.failed(says, observed, expected, unbound(wanted, boundary));
+    }
+    let all = of(&|_| true);
+    let observed = format!("not allowed: {}", actions(&all));
+    ALLOWS.failed("no policy of the role allows what the controller does", observed, expected, wanted.make_and_attach())
+}
+
+/// A boundary that was asked for has to be widened by whoever keeps it; another one can go.
+fn unbound(wanted: &Wanted, boundary: &str) -> String {
+    if wanted.boundary.as_deref() == Some(boundary) {
+        return format!("allow these actions in {boundary}, or configure another boundary");
+    }
+    format!("aws iam delete-role-permissions-boundary --role-name {}", wanted.role_name())
+}
+
+/// Takes away the policy that denies. IAM names inline policies `role_ROLE_NAME`, managed ones by their name.
+fn without(wanted: &Wanted, policy: &str, boundary: Option<&str>, attached: Option<&BTreeSet<String>>) -> String {
+    let role = wanted.role_name();
+    let named = |arn: &&String| arn.rsplit('/').next() == Some(policy);
+    if let Some(arn) = attached.and_then(|attached| attached.iter().find(named)) {
+        return format!("aws iam detach-role-policy --role-name {role} --policy-arn {arn}");
+    }
+    if let Some(name) = policy.strip_prefix(&format!("role_{role}_")) {
+        return format!("aws iam delete-role-policy --role-name {role} --policy-name {name}");
+    }
+    match boundary {
+        Some(boundary) if boundary.ends_with(&format!("/{policy}")) => unbound(wanted, boundary),
+        _ => format!("change policy {policy} so that it does not deny these actions"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Verdict;
+    use crate::checks::policy::tests::wanted;
+    use crate::component::LOAD_BALANCER_CONTROLLER;
+
+    fn answer(decision: SimulatedDecision, policies: &[&str], within_boundary: Option<bool>) -> Simulated {
+        Simulated {
+            action: "ec2:CreateTags".to_owned(),
+            resource: "*".to_owned(),
+            decision,
+            policies: policies.iter().map(|policy| (*policy).to_owned()).collect(),
+            missing: Vec::new(),
+            within_boundary,
+        }
+    }
+
+    #[test]
+    fn what_refuses_is_named_and_taken_away() {
+        use SimulatedDecision::{ExplicitDeny, ImplicitDeny};
+        let attached = BTreeSet::from(["arn:aws:iam::111122223333:policy/guard".to_owned()]);
+        let boundary = "arn:aws:iam::111122223333:policy/fence";
+        let cases = [
+            (
+                answer(ExplicitDeny, &["guard"], None),
+                "aws iam detach-role-policy --role-name r --policy-arn arn:aws:iam::111122223333:policy/guard",
+            ),
+            (
+                answer(ExplicitDeny, &["role_r_mine"], None),
+                "aws iam delete-role-policy --role-name r --policy-name mine",
+            ),
+            (answer(ExplicitDeny, &["fence"], Some(false)), "aws iam delete-role-permissions-boundary --role-name r"),
+            (answer(ImplicitDeny, &[], Some(false)), "aws iam delete-role-permissions-boundary --role-name r"),
+            (
+                answer(ImplicitDeny, &[], Some(true)),
+                "eks-bootstrap apply --only iam.policy.lbc --only iam.attachment.lbc",
+            ),
+        ];
+        for (answer, expected) in cases {
+            let finding = judge(&wanted(LOAD_BALANCER_CONTROLLER), &[answer], Some(boundary), Some(&attached));
+            let Verdict::Failed { mend, observed, .. } = &finding.verdict else { panic!("{finding:?}") };
+            assert_eq!(mend, expected);
+            assert!(observed.ends_with("ec2:CreateTags"), "{observed}");
+        }
+    }
+}
