@@ -27,6 +27,7 @@ mod seed_check;
 mod seed_cluster;
 mod sigv4;
 mod sts;
+mod tagged;
 mod tagging;
 mod token;
 mod trust;

@@ -34,6 +34,20 @@ impl TagIndex {
         self.changes.entry(arn.to_owned()).or_default().push((now, tags.cloned()));
     }
 
+    /// Returns the tags that an object has now.
+    pub(super) fn present(&self, arn: &str) -> Option<&Tags> {
+        self.changes.get(arn)?.last()?.1.as_ref()
+    }
+
+    /// Returns everything that has tags now.
+    pub(super) fn all(&self) -> BTreeMap<String, Tags> {
+        let present = |(arn, changes): (&String, &Vec<(Timestamp, Option<Tags>)>)| {
+            let tags = changes.last()?.1.as_ref()?;
+            (!tags.is_empty()).then(|| (arn.clone(), tags.clone()))
+        };
+        self.changes.iter().filter_map(present).collect()
+    }
+
     /// Returns the tags of everything that is known to have or to have had tags.
     fn seen(&self, now: Timestamp) -> impl Iterator<Item = (&String, &Tags)> {
         self.changes.iter().filter_map(move |(arn, changes)| {
