@@ -111,7 +111,7 @@ pub struct Wanted {
     /// Refuse to work in any other account
     #[arg(long, env = "EKS_BOOTSTRAP_ACCOUNT", value_name = "ID", help_heading = "Guards")]
     pub account: Option<String>,
-    /// Turn a component on where it would be off (on EKS Auto Mode); repeatable
+    /// Turn a component on: metrics-server, gp3-storage-class, or on EKS Auto Mode any; repeatable
     #[arg(long, value_name = "COMPONENT", help_heading = "Components")]
     pub enable: Vec<String>,
     /// Turn a component off; repeatable
@@ -123,6 +123,9 @@ pub struct Wanted {
     /// Chart version of the EBS CSI driver
     #[arg(long, env = "EKS_BOOTSTRAP_EBS_VERSION", value_name = "VERSION", help_heading = "Components")]
     pub ebs_version: Option<String>,
+    /// Chart version of metrics-server
+    #[arg(long, env = "EKS_BOOTSTRAP_METRICS_SERVER_VERSION", value_name = "VERSION", help_heading = "Components")]
+    pub metrics_server_version: Option<String>,
     /// Use this role for the AWS Load Balancer Controller instead of one of ours
     #[arg(long, env = "EKS_BOOTSTRAP_LBC_ROLE_ARN", value_name = "ARN", help_heading = "Components")]
     pub lbc_role_arn: Option<String>,
@@ -200,6 +203,12 @@ pub struct DestroyArgs {
     /// Go on although volumes of the EBS CSI driver exist; they stay in AWS
     #[arg(long, help_heading = "Guards")]
     pub leave_volumes: bool,
+    /// First delete the Ingresses, Services, bindings and Gateways that have load balancers, and wait until AWS shows none
+    #[arg(long, help_heading = "Guards")]
+    pub drain: bool,
+    /// Delete the charts' custom resource definitions too; refused while objects of their kinds exist
+    #[arg(long, help_heading = "Guards")]
+    pub purge_crds: bool,
     /// Not enough to destroy: the cluster's name is wanted (--confirm)
     #[arg(short, long)]
     pub yes: bool,

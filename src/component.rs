@@ -23,17 +23,25 @@ pub enum Permissions {
     Document(fn(partition: &str) -> Option<Document>),
     /// An AWS managed policy: the first of these paths that exists in the partition.
     AwsManaged(&'static [&'static str]),
+    /// Nothing in AWS: it has no role.
+    None,
 }
 
-/// One component.
+/// One component that is installed from a chart.
 #[derive(Debug, Clone, Copy)]
 pub struct Component {
     /// What a user turns on; also the chart's and the release's name.
     pub name: &'static str,
     /// The last part of its step ids.
     pub short: &'static str,
+    /// The first part of its flags, as in `--lbc-version`.
+    pub flag: &'static str,
     /// What people call it.
     pub title: &'static str,
+    /// What the configuration says about it.
+    pub settings: fn(&Config) -> &ChartComponent,
+    /// Whether it is on where nothing is said; EKS Auto Mode brings such a component itself.
+    pub by_default: bool,
     /// The chart repository.
     pub repository: &'static str,
     /// The chart's version.
@@ -48,15 +56,19 @@ pub struct Component {
     pub permissions: Permissions,
     /// Values that are always set, a YAML document with `${...}` places.
     pub values: &'static str,
+    /// The path of the value that says how many replicas its controller has.
+    pub replicas_value: &'static [&'static str],
     /// Whether its chart has CRDs.
     pub has_crds: bool,
     /// The Service behind its admission webhooks; such a component is installed after all others.
     pub webhook_service: Option<&'static str>,
+    /// The aggregated API that it serves; it works once that is available.
+    pub api_service: Option<&'static str>,
     /// Names by which its objects are recognised when someone else installed it: API version, kind, name.
     pub objects: &'static [(&'static str, &'static str, &'static str)],
     /// The EKS add-on that installs the same.
     pub addon: Option<&'static str>,
-    /// Role name that AWS's documentation uses.
+    /// Role name that AWS's documentation uses; empty without a role.
     pub documented_role: &'static str,
 }
 
@@ -64,7 +76,10 @@ pub struct Component {
 pub const LOAD_BALANCER_CONTROLLER: Component = Component {
     name: "aws-load-balancer-controller",
     short: "lbc",
+    flag: "lbc",
     title: "AWS Load Balancer Controller",
+    settings: |config| &config.load_balancer_controller,
+    by_default: true,
     repository: "https://aws.github.io/eks-charts",
     version: "3.5.0",
     namespace: "kube-system",
@@ -72,8 +87,10 @@ pub const LOAD_BALANCER_CONTROLLER: Component = Component {
     service_account_maker: ServiceAccountMaker::Us,
     permissions: Permissions::Document(crate::policy::load_balancer_controller_policy),
     values: include_str!("../templates/values/aws-load-balancer-controller.yaml"),
+    replicas_value: &["replicaCount"],
     has_crds: true,
     webhook_service: Some("aws-load-balancer-webhook-service"),
+    api_service: None,
     objects: &[
         ("apps/v1", "Deployment", "aws-load-balancer-controller"),
         ("v1", "Service", "aws-load-balancer-webhook-service"),
@@ -87,7 +104,10 @@ pub const LOAD_BALANCER_CONTROLLER: Component = Component {
 pub const EBS_CSI_DRIVER: Component = Component {
     name: "aws-ebs-csi-driver",
     short: "ebs",
+    flag: "ebs",
     title: "Amazon EBS CSI driver",
+    settings: |config| &config.ebs_csi_driver,
+    by_default: true,
     repository: "https://kubernetes-sigs.github.io/aws-ebs-csi-driver",
     version: "2.64.0",
     namespace: "kube-system",
@@ -96,8 +116,10 @@ pub const EBS_CSI_DRIVER: Component = Component {
     // V2 has no `service-role/` in its ARN (AWS managed policy reference), whatever the driver's own page says.
     permissions: Permissions::AwsManaged(&["AmazonEBSCSIDriverPolicyV2", "service-role/AmazonEBSCSIDriverPolicy"]),
     values: include_str!("../templates/values/aws-ebs-csi-driver.yaml"),
+    replicas_value: &["controller", "replicaCount"],
     has_crds: false,
     webhook_service: None,
+    api_service: None,
     objects: &[
         ("v1", "ServiceAccount", "ebs-csi-controller-sa"),
         ("apps/v1", "Deployment", "ebs-csi-controller"),
@@ -108,22 +130,59 @@ pub const EBS_CSI_DRIVER: Component = Component {
     documented_role: "AmazonEKS_EBS_CSI_DriverRole",
 };
 
-/// All components, in the order in which they are shown.
-pub const ALL: [Component; 2] = [LOAD_BALANCER_CONTROLLER, EBS_CSI_DRIVER];
+/// metrics-server, which serves the numbers that autoscalers and `kubectl top` read.
+pub const METRICS_SERVER: Component = Component {
+    name: "metrics-server",
+    short: "metrics",
+    flag: "metrics-server",
+    title: "metrics-server",
+    settings: |config| &config.metrics_server,
+    by_default: false,
+    repository: "https://kubernetes-sigs.github.io/metrics-server/",
+    version: "3.13.1",
+    namespace: "kube-system",
+    service_account: "metrics-server",
+    service_account_maker: ServiceAccountMaker::Chart,
+    permissions: Permissions::None,
+    values: "{}",
+    replicas_value: &["replicas"],
+    has_crds: false,
+    webhook_service: None,
+    api_service: Some("v1beta1.metrics.k8s.io"),
+    objects: &[
+        ("apps/v1", "Deployment", "metrics-server"),
+        ("v1", "Service", "metrics-server"),
+        ("apiregistration.k8s.io/v1", "APIService", "v1beta1.metrics.k8s.io"),
+    ],
+    addon: Some("metrics-server"),
+    documented_role: "",
+};
+
+/// All components that are installed from a chart, in the order in which they are shown.
+pub const ALL: [Component; 3] = [LOAD_BALANCER_CONTROLLER, EBS_CSI_DRIVER, METRICS_SERVER];
+
+/// The name of the component that is a StorageClass.
+pub const GP3_STORAGE_CLASS: &str = "gp3-storage-class";
+
+/// The names of everything that can be turned on and off.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.into_iter().map(|component| component.name).chain([GP3_STORAGE_CLASS])
+}
 
 impl Component {
     /// What the configuration says about this component.
     pub fn configured<'a>(&self, config: &'a Config) -> &'a ChartComponent {
-        if self.short == LOAD_BALANCER_CONTROLLER.short {
-            &config.load_balancer_controller
-        } else {
-            &config.ebs_csi_driver
-        }
+        (self.settings)(config)
     }
 
     /// Whether it is wanted: what the user says, else not on Auto Mode, which brings load balancing and block storage.
     pub fn wanted(&self, config: &Config, facts: &Facts) -> bool {
-        self.configured(config).enabled.unwrap_or(!facts.auto_mode)
+        self.configured(config).enabled.unwrap_or(self.by_default && !facts.auto_mode)
+    }
+
+    /// Whether it acts in AWS, for which it has a role.
+    pub fn has_role(&self) -> bool {
+        !matches!(self.permissions, Permissions::None)
     }
 
     /// The name of its role (and policy).
@@ -163,17 +222,13 @@ impl Component {
             _ => None,
         });
         if let Some(replicas) = configured.replicas {
-            merge(&mut values, &replica_values(self, replicas));
+            let count = Value::from(replicas);
+            let nested =
+                self.replicas_value.iter().rev().fold(count, |value, name| serde_json::json!({ *name: value }));
+            merge(&mut values, &nested);
         }
         merge(&mut values, &configured.values);
         values
-    }
-}
-
-fn replica_values(component: &Component, replicas: u32) -> Value {
-    match component.service_account_maker {
-        ServiceAccountMaker::Us => serde_json::json!({ "replicaCount": replicas }),
-        ServiceAccountMaker::Chart => serde_json::json!({ "controller": { "replicaCount": replicas } }),
     }
 }
 
@@ -230,5 +285,9 @@ mod tests {
         for (place, component) in ALL.iter().enumerate() {
             assert!(ALL[..place].iter().all(|other| other.short != component.short && other.name != component.name));
         }
+        let mut names: Vec<_> = names().collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len() + 1);
     }
 }

@@ -2,6 +2,8 @@
 //! defaults, in this order. The only reader of the environment. Nothing here asks AWS or Kubernetes: wrong values are
 //! refused before the first call.
 
+mod removal;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +17,8 @@ use crate::config_file::{self, ChartSpec, ClusterBootstrap};
 use crate::error::{Error, Result};
 use crate::plan::StepId;
 use crate::validate;
+
+pub use removal::Removal;
 
 /// How long one step may wait by default: the time that `helm --wait` needs for image pulls on fresh nodes, twice.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
@@ -51,6 +55,13 @@ pub struct Config {
     pub load_balancer_controller: ChartComponent,
     /// The EBS CSI driver.
     pub ebs_csi_driver: ChartComponent,
+    /// metrics-server.
+    pub metrics_server: ChartComponent,
+    /// The StorageClass `gp3`.
+    pub gp3_storage_class: StorageClassConfig,
+    /// What a destroy removes beside what `apply` made.
+    #[serde(default)]
+    pub removal: Removal,
     /// Steps whose objects may be taken over from their owner.
     pub adopt: BTreeSet<String>,
     /// Only these steps; empty means all.
@@ -89,6 +100,20 @@ pub struct ChartComponent {
     pub values: Value,
 }
 
+/// What can be said about the StorageClass `gp3`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StorageClassConfig {
+    /// On or off; none is off.
+    pub enabled: Option<bool>,
+    /// Whether it is the class of claims that name none.
+    pub default: bool,
+    /// Whether its volumes are encrypted.
+    pub encrypted: bool,
+    /// The KMS key of its volumes; none is the account's default key for EBS.
+    pub kms_key_id: Option<String>,
+}
+
 impl Config {
     /// Merges flags, variables, files and defaults, and checks every value.
     ///
@@ -122,11 +147,9 @@ impl Config {
         validate::tags(&self.iam.tags)?;
         for component in component::ALL {
             let configured = component.configured(self);
-            let short = component.short;
-            validate::version(&format!("--{short}-version"), &configured.version)?;
-            check(configured.role_arn.as_deref(), |arn| {
-                validate::iam_arn(&format!("--{short}-role-arn"), arn, "role")
-            })?;
+            let flag = component.flag;
+            validate::version(&format!("--{flag}-version"), &configured.version)?;
+            check(configured.role_arn.as_deref(), |arn| validate::iam_arn(&format!("--{flag}-role-arn"), arn, "role"))?;
             validate::replicas(component.name, configured.replicas)?;
             if !configured.values.is_object() {
                 let field = format!("values of {}", component.name);
@@ -137,6 +160,12 @@ impl Config {
                     "give `key: value` pairs",
                 ));
             }
+        }
+        let class = &self.gp3_storage_class;
+        check(class.kms_key_id.as_deref(), |key| validate::kms_key("kmsKeyId of gp3-storage-class", key))?;
+        if let Some(key) = class.kms_key_id.as_ref().filter(|_| !class.encrypted) {
+            let mend = "leave kmsKeyId out, or set encrypted to true";
+            return Err(Error::config("kmsKeyId of gp3-storage-class", key, "its volumes are not encrypted", mend));
         }
         check(self.charts.as_deref(), |folder| validate::folder("--charts", folder))?;
         check(self.helm.as_deref(), |file| validate::file("--helm", file))?;
@@ -223,6 +252,20 @@ fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) -> Result<C
             wanted.ebs_version.as_ref(),
             wanted.ebs_role_arn.as_ref(),
         )?,
+        metrics_server: chart_component(
+            &component::METRICS_SERVER,
+            &parts.metrics_server.clone().into(),
+            wanted,
+            wanted.metrics_server_version.as_ref(),
+            None,
+        )?,
+        gp3_storage_class: StorageClassConfig {
+            enabled: enabled(component::GP3_STORAGE_CLASS, parts.gp3_storage_class.enabled, wanted)?,
+            default: parts.gp3_storage_class.default.unwrap_or(true),
+            encrypted: parts.gp3_storage_class.encrypted.unwrap_or(true),
+            kms_key_id: parts.gp3_storage_class.kms_key_id.clone(),
+        },
+        removal: Removal::default(),
         adopt: BTreeSet::new(),
         only: BTreeSet::new(),
         skip: BTreeSet::new(),
@@ -236,28 +279,31 @@ fn chart_component(
     version: Option<&String>,
     role_arn: Option<&String>,
 ) -> Result<ChartComponent> {
-    for (flag, names) in [("--enable", &wanted.enable), ("--disable", &wanted.disable)] {
-        for name in names {
-            validate::one_of(flag, name, component::ALL.iter().map(|component| component.name))?;
-        }
-    }
-    let named = |names: &[String]| names.iter().any(|name| name == component.name);
-    let enabled = match (named(&wanted.enable), named(&wanted.disable)) {
-        (true, true) => {
-            let mend = "leave one of them out";
-            return Err(Error::config("--enable and --disable", component.name, "both name it", mend));
-        }
-        (true, false) => Some(true),
-        (false, true) => Some(false),
-        (false, false) => spec.enabled,
-    };
     Ok(ChartComponent {
-        enabled,
+        enabled: enabled(component.name, spec.enabled, wanted)?,
         version: version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
         replicas: spec.replicas,
         role_arn: role_arn.or(spec.role_arn.as_ref()).cloned(),
         values: spec.values.clone().unwrap_or_else(|| json!({})),
     })
+}
+
+/// Whether a component is said to be on or off, by flag or else by file.
+fn enabled(component: &str, in_file: Option<bool>, wanted: &Wanted) -> Result<Option<bool>> {
+    for (flag, names) in [("--enable", &wanted.enable), ("--disable", &wanted.disable)] {
+        for name in names {
+            validate::one_of(flag, name, component::names())?;
+        }
+    }
+    let named = |names: &[String]| names.iter().any(|name| name == component);
+    match (named(&wanted.enable), named(&wanted.disable)) {
+        (true, true) => {
+            Err(Error::config("--enable and --disable", component, "both name it", "leave one of them out"))
+        }
+        (true, false) => Ok(Some(true)),
+        (false, true) => Ok(Some(false)),
+        (false, false) => Ok(in_file),
+    }
 }
 
 /// Chart folders are handed to helm, which runs in another folder.

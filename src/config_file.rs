@@ -82,6 +82,10 @@ pub struct ComponentsSpec {
     pub aws_load_balancer_controller: ChartSpec,
     /// The EBS CSI driver.
     pub aws_ebs_csi_driver: ChartSpec,
+    /// metrics-server.
+    pub metrics_server: RolelessChartSpec,
+    /// The StorageClass `gp3`.
+    pub gp3_storage_class: StorageClassSpec,
 }
 
 /// A component that is installed from a chart.
@@ -98,6 +102,41 @@ pub struct ChartSpec {
     pub role_arn: Option<String>,
     /// Chart values; they win over ours.
     pub values: Option<Value>,
+}
+
+/// A component that is installed from a chart and has no role in AWS.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct RolelessChartSpec {
+    /// On or off.
+    pub enabled: Option<bool>,
+    /// The chart's version.
+    pub version: Option<String>,
+    /// Replicas of the server.
+    pub replicas: Option<u32>,
+    /// Chart values; they win over ours.
+    pub values: Option<Value>,
+}
+
+impl From<RolelessChartSpec> for ChartSpec {
+    fn from(spec: RolelessChartSpec) -> ChartSpec {
+        let RolelessChartSpec { enabled, version, replicas, values } = spec;
+        ChartSpec { enabled, version, replicas, role_arn: None, values }
+    }
+}
+
+/// The StorageClass `gp3`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct StorageClassSpec {
+    /// On or off.
+    pub enabled: Option<bool>,
+    /// Whether it is the class of claims that name none.
+    pub default: Option<bool>,
+    /// Whether its volumes are encrypted.
+    pub encrypted: Option<bool>,
+    /// The KMS key of its volumes: an ARN, or the id of a key of this account.
+    pub kms_key_id: Option<String>,
 }
 
 /// Reads the files, lays the later on the earlier and chooses the document of `cluster` where there are several.

@@ -99,3 +99,27 @@ pub struct WriteContext {
     /// Helm.
     pub helm: HelmWrite,
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::Facts;
+
+    /// The facts of a cluster that nobody asks.
+    pub(crate) fn facts() -> Facts {
+        Facts {
+            cluster: "demo".to_owned(),
+            arn: "arn:aws:eks:eu-west-1:111122223333:cluster/demo".to_owned(),
+            partition: "aws".to_owned(),
+            account: "111122223333".to_owned(),
+            region: "eu-west-1".to_owned(),
+            kubernetes_version: "1.35".to_owned(),
+            issuer: "https://oidc.eks.eu-west-1.amazonaws.com/id/0".to_owned(),
+            endpoint: String::new(),
+            ca_pem: String::new(),
+            vpc: String::new(),
+            endpoint_public: true,
+            auto_mode: false,
+            caller_arn: String::new(),
+        }
+    }
+}

@@ -21,7 +21,7 @@ pub struct Explanation {
 }
 
 /// All kinds of steps.
-pub const ALL: [Explanation; 9] = [
+pub const ALL: [Explanation; 11] = [
     Explanation {
         step: "iam.oidc-provider",
         what: "the IAM OIDC provider of the cluster's issuer, with the audience sts.amazonaws.com",
@@ -119,6 +119,28 @@ pub const ALL: [Explanation; 9] = [
         references: &[
             "https://kubernetes-sigs.github.io/aws-load-balancer-controller/",
             "kubernetes-sigs/aws-load-balancer-controller#4140, #2460",
+        ],
+    },
+    Explanation {
+        step: "proof.metrics",
+        what: "a proof, not an object: the API server has asked metrics-server and calls its API available",
+        why: "pods may be ready while the control plane does not reach their port",
+        breaks: "HorizontalPodAutoscalers that show `<unknown>` and never scale, and `kubectl top` without numbers",
+        mend: "let the cluster's security group reach the nodes on port 10250, or set hostNetwork in the chart's values",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/metrics-server.html",
+            "kubernetes-sigs/metrics-server#1010, terraform-aws-modules/terraform-aws-eks#1809",
+        ],
+    },
+    Explanation {
+        step: "k8s.storage-class.gp3",
+        what: "the StorageClass gp3: encrypted volumes of type gp3, made in the zone of their pod, and the default class",
+        why: "new clusters have no default class, and the older gp2 class is not encrypted and not of the EBS CSI driver",
+        breaks: "PersistentVolumeClaims that name no class stay Pending",
+        mend: "apply makes it and moves the default to it in one go; destroy gives the default back to the class that had it",
+        references: &[
+            "https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass",
+            "aws/containers-roadmap#1330, 2i2c-org/infrastructure#4768",
         ],
     },
 ];

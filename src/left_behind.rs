@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::component::{self, Permissions};
+use crate::component::{self, Component, Permissions};
 use crate::context::ReadContext;
 use crate::error::Result;
 use crate::op::iam::Tags;
@@ -44,7 +44,7 @@ async fn iam(cx: &ReadContext) -> Result<Vec<String>> {
     if cx.iam.oidc_provider(&provider).await?.is_some_and(|provider| made(&provider.tags)) {
         left.push(provider);
     }
-    for component in component::ALL {
+    for component in component::ALL.into_iter().filter(Component::has_role) {
         let role = cx.iam.role(&component.iam_name(config, facts)).await?;
         left.extend(role.filter(|role| made(&role.tags)).map(|role| role.arn));
         if matches!(component.permissions, Permissions::Document(_)) {

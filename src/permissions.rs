@@ -33,7 +33,9 @@ pub fn policy(purpose: Purpose, config: &Config, facts: &Facts) -> Document {
     if wanted.is_empty() {
         return document(statements);
     }
-    statements.extend(provider(purpose, facts));
+    if wanted.iter().any(Component::has_role) {
+        statements.extend(provider(purpose, facts));
+    }
     for component in &wanted {
         statements.extend(of_component(purpose, component, config, facts));
     }
@@ -75,6 +77,7 @@ fn of_component(purpose: Purpose, component: &Component, config: &Config, facts:
         Permissions::AwsManaged(paths) => {
             (paths.iter().map(|path| format!("arn:{}:iam::aws:policy/{path}", facts.partition)).collect(), false)
         }
+        Permissions::None => (Vec::new(), false),
     };
     let documented = names::iam_arn(&facts.partition, &facts.account, "role", "/", component.documented_role);
     let mut statements = Vec::new();
@@ -86,6 +89,9 @@ fn of_component(purpose: Purpose, component: &Component, config: &Config, facts:
         let addons =
             format!("arn:{}:eks:{}:{}:addon/{}/{addon}/*", facts.partition, facts.region, facts.account, facts.cluster);
         add(sid("ReadAddon"), &["eks:DescribeAddon"], vec![facts.arn.clone(), addons], none());
+    }
+    if !component.has_role() {
+        return statements;
     }
     // The documented role is only looked for where one of ours would be made.
     let roles = if named || purpose == Purpose::Destroy { vec![role.clone()] } else { vec![role.clone(), documented] };

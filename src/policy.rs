@@ -5,13 +5,14 @@
 //! every function is a function of its arguments.
 //!
 //! Meaning is what is compared, never text: a single string and a list of one, the order of lists and statements, `Sid`s
-//! and the case of action names make no difference, as in IAM itself. It is not a simulator of IAM's authorisation; only
-//! trust policies are evaluated, and only for web identities.
+//! and the case of action names make no difference, as in IAM itself. Trust policies are evaluated for web identities, identity
+//! policies with boundaries for one action on one resource; policies of resources and organisations are not.
 
 mod catalogue;
 mod difference;
 mod document;
 mod evaluation;
+mod identity;
 mod operator;
 mod reading;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use catalogue::{PARTITIONS, load_balancer_controller_policy};
 pub use difference::{ActionCounts, PolicyDifference, action_counts, diff, same_meaning};
 pub use document::{Condition, Document, Effect, Grant, Kind, Principals, Statement, counted_len};
 pub use evaluation::evaluate_trust;
+pub use identity::{Access, AccessDecision, AccessRequest, Context, Matched, NotEvaluated, evaluate};
 pub use trust::{
     AUDIENCE, SID, TrustPresence, WEB_IDENTITY_ACTION, find_trust, irsa_document, irsa_statement, merge_trust,
     release_trust, subject, trusts_provider,

@@ -148,6 +148,37 @@ pub(crate) fn replicas(component: &str, replicas: Option<u32>) -> Result<()> {
     }
 }
 
+/// A KMS key: the ARN of a key or an alias, or the id of a key (a UUID, or `mrk-` and 32 digits).
+/// <https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id>
+pub(crate) fn kms_key(field: &str, key: &str) -> Result<()> {
+    let hex = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_hexdigit());
+    let is_id = |id: &str| {
+        let lengths: Vec<_> = id.split('-').map(str::len).collect();
+        (lengths == [8, 4, 4, 4, 12] && id.split('-').all(hex))
+            || id.strip_prefix("mrk-").is_some_and(|rest| rest.len() == 32 && hex(rest))
+    };
+    let is_alias =
+        |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "/_-".contains(c));
+    let parts: Vec<_> = key.splitn(6, ':').collect();
+    let good = match parts.as_slice() {
+        ["arn", partition, "kms", region, account, resource] => {
+            partition.starts_with("aws")
+                && self::region(region).is_ok()
+                && self::account(account).is_ok()
+                && (resource.strip_prefix("key/").is_some_and(is_id)
+                    || resource.strip_prefix("alias/").is_some_and(is_alias))
+        }
+        [id] => is_id(id),
+        _ => false,
+    };
+    if good {
+        return Ok(());
+    }
+    let mend = "give the key's ARN, as in `arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab`, \
+                or its id";
+    Err(Error::config(field, key, "not a KMS key", mend))
+}
+
 /// A duration such as `90s`, `10m` or `1h30m`, from one second to one day.
 pub(crate) fn duration(field: &str, text: &str) -> Result<Duration> {
     let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
@@ -214,6 +245,14 @@ mod tests {
         name_prefix("team-").unwrap();
         tags(&BTreeMap::from([("team".to_owned(), "plätform".to_owned())])).unwrap();
         version("x", "3.5.0-rc.1").unwrap();
+        for key in [
+            "1234abcd-12ab-34cd-56ef-1234567890ab",
+            "mrk-1234abcd12ab34cd56ef1234567890ab",
+            "arn:aws-cn:kms:cn-north-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "arn:aws:kms:eu-west-1:111122223333:alias/ebs/volumes",
+        ] {
+            kms_key("x", key).unwrap();
+        }
         assert_eq!(duration("x", "1h30m").unwrap(), Duration::from_mins(90));
     }
 
@@ -263,6 +302,18 @@ mod tests {
         }
         for text in ["", "0s", "-5m", "10", "25h", "soon"] {
             bad(duration("--timeout", text).map(drop), "--timeout");
+        }
+        for key in [
+            "",
+            "alias/ebs",
+            "1234abcd",
+            "mrk-1234",
+            "1234abcd-12ab-34cd-56ef-1234567890zz",
+            "arn:aws:kms:eu-west-1:1111:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "arn:aws:kms:eu-west-1:111122223333:key/x",
+            "arn:aws:iam::111122223333:role/x",
+        ] {
+            bad(kms_key("kmsKeyId", key), "kmsKeyId");
         }
         bad(one_of("--skip", "iam.role.lcb", ["iam.role.lbc"].into_iter()), "--skip");
         bad(folder("--charts", Path::new("/nowhere")), "--charts");

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use crate::component;
+use crate::commands::diagnostics;
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
 use crate::graph;
-use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan, PlannedStep, StepId};
+use crate::plan::{Action, Assessment, Goal, Plan, PlannedStep, StepId};
 use crate::steps::{self, Step};
 
 /// A plan with the steps that run it.
@@ -35,7 +35,8 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
     let chosen: Vec<_> =
         order.into_iter().map(|place| all[place].clone()).filter(|step| cx.config.chooses(&step.id())).collect();
     let ids: BTreeSet<_> = chosen.iter().map(|step| step.id()).collect();
-    let found = join_all(chosen.iter().map(|step| step.plan(cx, goal))).await;
+    let plans = join_all(chosen.iter().map(|step| step.plan(cx, goal)));
+    let (found, diagnostics) = tokio::join!(plans, Box::pin(diagnostics::of(cx, goal)));
 
     let mut errors = Vec::new();
     let mut planned = Vec::new();
@@ -55,7 +56,7 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
         });
     }
     spare_proofs(&mut planned);
-    let plan = Plan { goal, target: cx.facts.target(), steps: planned, diagnostics: diagnostics(cx) };
+    let plan = Plan { goal, target: cx.facts.target(), steps: planned, diagnostics };
     Ok(Assessed { plan, steps: chosen.into_iter().map(|step| (step.id(), step)).collect(), errors })
 }
 
@@ -98,24 +99,6 @@ fn spare_proofs(steps: &mut [PlannedStep]) {
             "nothing before it changes, so nothing has to be proved".clone_into(&mut step.assessment.reason);
         }
     }
-}
-
-fn diagnostics(cx: &ReadContext) -> Vec<Diagnostic> {
-    let mut diagnostics = Vec::new();
-    for component in component::ALL {
-        let enabled = component.configured(&cx.config).enabled;
-        if component.wanted(&cx.config, &cx.facts) || enabled == Some(false) {
-            continue;
-        }
-        diagnostics.push(Diagnostic {
-            severity: "note",
-            message: format!(
-                "{} is not needed: EKS Auto Mode brings its own; --enable {} installs it all the same",
-                component.title, component.name
-            ),
-        });
-    }
-    diagnostics
 }
 
 /// Why a plan with unread or blocked steps cannot be applied.

@@ -4,7 +4,7 @@ use crate::cli::{DestroyArgs, Global, Output};
 use crate::commands::assess::{self, Assessed};
 use crate::commands::execute;
 use crate::component::{self, Component};
-use crate::config::Config;
+use crate::config::{Config, Removal};
 use crate::connect;
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
@@ -21,7 +21,8 @@ const SHOWN: usize = 20;
 /// # Errors
 /// Whatever kept the run from beginning; failures of steps are told as they happen and in the exit code.
 pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Result<u8> {
-    let config = Config::resolve(global, &args.wanted, &args.selection)?;
+    let removal = Removal { drain: args.drain, purge_crds: args.purge_crds };
+    let config = Config::resolve(global, &args.wanted, &args.selection)?.for_removal(removal);
     if let Some(name) = args.confirm.as_ref().filter(|name| **name != config.cluster) {
         return Err(refused(
             format!("not confirmed: --confirm says `{name}`, the cluster is `{}`", config.cluster),

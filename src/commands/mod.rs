@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod assess;
 pub mod destroy;
+pub mod diagnostics;
 pub mod execute;
 pub mod explain;
 pub mod permissions;

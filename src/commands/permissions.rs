@@ -2,13 +2,13 @@
 //! is, to learn the account; the policy can be printed before anything is allowed.
 
 use crate::cli::{Global, PermissionsArgs};
-use crate::config::Config;
+use crate::config::{Config, Removal};
 use crate::connect;
 use crate::context::Facts;
 use crate::error::Result;
 use crate::exit_code;
 use crate::names;
-use crate::permissions;
+use crate::permissions::{self, Purpose};
 use crate::read::sts::StsRead;
 use crate::render::terminal::Terminal;
 
@@ -17,7 +17,10 @@ use crate::render::terminal::Terminal;
 /// # Errors
 /// No cluster named, no region, or no account and no credentials to ask for it.
 pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) -> Result<u8> {
-    let config = Config::resolve(global, &args.wanted, &args.selection)?;
+    let mut config = Config::resolve(global, &args.wanted, &args.selection)?;
+    if args.purpose == Purpose::Destroy {
+        config = config.for_removal(Removal::default());
+    }
     let aws = connect::aws_config(&config, None).await?;
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let account = if let Some(account) = &config.account {

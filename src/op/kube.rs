@@ -1,6 +1,8 @@
 //! Writes to the Kubernetes API server. Objects are applied server-side under one field manager, so that fields we stop
 //! setting go away and fields of others stay (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>).
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -26,6 +28,13 @@ pub enum KubeOp {
     Delete {
         /// The object.
         object: ObjectRef,
+    },
+    /// Sets annotations of an object, or takes them off, and leaves everything else as it is.
+    Annotate {
+        /// The object.
+        object: ObjectRef,
+        /// The annotations; nothing takes one off.
+        annotations: BTreeMap<String, Option<String>>,
     },
     /// Takes labels and annotations off an object and leaves everything else as it is.
     Unmark {
@@ -54,6 +63,14 @@ impl KubeWrite {
         let api = KubeApi::connect(target).await?;
         Ok(KubeWrite { paths: Paths::new(api.clone()), api })
     }
+
+    /// A merge patch; an object that is not there needs none.
+    async fn patch(&self, object: &ObjectRef, body: &Value) -> Result<()> {
+        let Some(path) = self.paths.object(object).await? else { return Ok(()) };
+        let path = format!("{path}?fieldManager={OUR_NAME}");
+        let kind = "application/merge-patch+json";
+        self.api.request(&format!("patch {object}"), Method::PATCH, &path, kind, body).await.map(drop)
+    }
 }
 
 impl KubeOp {
@@ -62,7 +79,7 @@ impl KubeOp {
         match self {
             KubeOp::Apply { object, .. } => format!("k8s:patch {}", ObjectRef::of(object).kind),
             KubeOp::Delete { object } => format!("k8s:delete {}", object.kind),
-            KubeOp::Unmark { object, .. } => format!("k8s:patch {}", object.kind),
+            KubeOp::Annotate { object, .. } | KubeOp::Unmark { object, .. } => format!("k8s:patch {}", object.kind),
         }
     }
 
@@ -77,11 +94,10 @@ impl KubeOp {
                 )
             }
             KubeOp::Delete { object } => format!("kubectl delete {} --ignore-not-found", on_command_line(object)),
-            KubeOp::Unmark { object, labels, annotations } => format!(
-                "kubectl patch {} --type merge --patch {}",
-                on_command_line(object),
-                quote(&without_marks(labels, annotations).to_string())
-            ),
+            KubeOp::Annotate { object, annotations } => patch_command(object, &with_annotations(annotations)),
+            KubeOp::Unmark { object, labels, annotations } => {
+                patch_command(object, &without_marks(labels, annotations))
+            }
         }
     }
 
@@ -113,15 +129,22 @@ impl KubeOp {
                 let operation = format!("delete {object}");
                 kube.api.request(&operation, Method::DELETE, &path, "application/json", &body).await.map(drop)
             }
+            KubeOp::Annotate { object, annotations } => kube.patch(object, &with_annotations(annotations)).await,
             KubeOp::Unmark { object, labels, annotations } => {
-                let Some(path) = kube.paths.object(object).await? else { return Ok(()) };
-                let path = format!("{path}?fieldManager={OUR_NAME}");
-                let body = without_marks(labels, annotations);
-                let kind = "application/merge-patch+json";
-                kube.api.request(&format!("patch {object}"), Method::PATCH, &path, kind, &body).await.map(drop)
+                kube.patch(object, &without_marks(labels, annotations)).await
             }
         }
     }
+}
+
+fn patch_command(object: &ObjectRef, body: &Value) -> String {
+    let patch = quote(&body.to_string());
+    format!("kubectl patch {} --type merge --patch {patch}", on_command_line(object))
+}
+
+/// The merge patch that sets annotations and takes others off.
+fn with_annotations(annotations: &BTreeMap<String, Option<String>>) -> Value {
+    json!({"metadata": {"annotations": annotations}})
 }
 
 /// The merge patch that takes labels and annotations off.

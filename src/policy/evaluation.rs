@@ -167,7 +167,7 @@ type Failure = (ClauseKind, String, String);
 /// Why a condition does not hold for this token.
 fn condition_failure(operator: &str, key: &str, values: &[String], request: &TrustRequest) -> Option<Failure> {
     let issuer = bare_issuer(&request.issuer);
-    let Some(test) = Test::parse(operator) else {
+    let Some(test) = Test::parse(operator).filter(|test| test.on_strings()) else {
         let expected = "an operator on strings, such as StringEquals".into();
         return Some((ClauseKind::NotUnderstood, format!("operator `{operator}` on `{key}`"), expected));
     };
@@ -190,7 +190,7 @@ fn condition_failure(operator: &str, key: &str, values: &[String], request: &Tru
     }
     // A misspelled key is a key that the token does not have.
     let present = claim_value.filter(|_| !prefixed);
-    if test.holds(present, values) {
+    if test.holds(present.as_slice(), values) {
         return None;
     }
     let observed = values.join(", ");
@@ -247,7 +247,8 @@ fn broad_statements(document: &Document, request: &TrustRequest) -> Vec<BroadTru
 fn limits(statement: &Statement, claim: Claim, request: &TrustRequest) -> Option<BTreeSet<String>> {
     let mut found: Option<BTreeSet<String>> = None;
     for (operator, keys) in &statement.condition {
-        let Some(test) = Test::parse(operator).filter(|test| !test.negated && test.comparison != Comparison::Null)
+        let Some(test) = Test::parse(operator)
+            .filter(|test| test.on_strings() && !test.negated && test.comparison != Comparison::Null)
         else {
             continue;
         };

@@ -1,6 +1,5 @@
-//! Condition operators on strings, as far as trust policies need them: what is compared, how, and with which quantifier.
-//!
-//! Quantifiers matter for keys with several values; a token's claims have one, so they only differ where the key is missing.
+//! Condition operators, as far as the policies of EKS components and of their operators need them: what is compared, how, and
+//! with which quantifier. Numbers, dates, networks and binary values are not understood, and callers say so.
 
 /// How a condition operator compares one value with another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,6 +7,9 @@ pub(super) enum Comparison {
     Equal,
     EqualIgnoringCase,
     Like,
+    /// The six parts of two ARNs, each with wildcards of its own.
+    Arn,
+    Bool,
     Null,
 }
 
@@ -45,6 +47,9 @@ impl Test {
             "StringNotEqualsIgnoreCase" => (Comparison::EqualIgnoringCase, true),
             "StringLike" => (Comparison::Like, false),
             "StringNotLike" => (Comparison::Like, true),
+            "ArnEquals" | "ArnLike" => (Comparison::Arn, false),
+            "ArnNotEquals" | "ArnNotLike" => (Comparison::Arn, true),
+            "Bool" => (Comparison::Bool, false),
             "Null" if !if_exists && quantifier == Quantifier::Single => (Comparison::Null, false),
             _ => return None,
         };
@@ -56,25 +61,45 @@ impl Test {
         matches!(self.comparison, Comparison::Equal | Comparison::EqualIgnoringCase)
     }
 
-    /// Whether it holds for a key with one value or, without a value, for a key that the request does not have.
-    pub(super) fn holds(self, present: Option<&str>, values: &[String]) -> bool {
+    /// Whether it compares strings, or only asks whether there is one; a token's claims are strings.
+    pub(super) fn on_strings(self) -> bool {
+        !matches!(self.comparison, Comparison::Arn | Comparison::Bool)
+    }
+
+    /// Whether it holds for a key with these values; none is a key that the request does not have.
+    pub(super) fn holds(self, present: &[&str], values: &[String]) -> bool {
         if self.comparison == Comparison::Null {
             return values
                 .iter()
-                .any(|value| value.eq_ignore_ascii_case(if present.is_none() { "true" } else { "false" }));
+                .any(|value| value.eq_ignore_ascii_case(if present.is_empty() { "true" } else { "false" }));
         }
-        let Some(present) = present else {
+        if present.is_empty() {
             return self.if_exists
                 || self.quantifier == Quantifier::All
                 || (self.negated && self.quantifier == Quantifier::Single);
-        };
-        let matches = values.iter().any(|value| match self.comparison {
-            Comparison::Equal | Comparison::Null => value == present,
-            Comparison::EqualIgnoringCase => value.to_lowercase() == present.to_lowercase(),
-            Comparison::Like => glob(value, present),
-        });
-        matches != self.negated
+        }
+        let one = |present: &&str| values.iter().any(|value| self.same(value, present)) != self.negated;
+        match self.quantifier {
+            Quantifier::All => present.iter().all(one),
+            Quantifier::Single if self.negated => present.iter().all(one),
+            Quantifier::Any | Quantifier::Single => present.iter().any(one),
+        }
     }
+
+    fn same(self, value: &str, present: &str) -> bool {
+        match self.comparison {
+            Comparison::Equal | Comparison::Null => value == present,
+            Comparison::EqualIgnoringCase | Comparison::Bool => value.to_lowercase() == present.to_lowercase(),
+            Comparison::Like => glob(value, present),
+            Comparison::Arn => arn_like(value, present),
+        }
+    }
+}
+
+/// Compares ARNs part by part, so that a wildcard does not reach over a colon of the first five parts.
+fn arn_like(pattern: &str, arn: &str) -> bool {
+    let (pattern, arn): (Vec<&str>, Vec<&str>) = (pattern.splitn(6, ':').collect(), arn.splitn(6, ':').collect());
+    pattern.len() == 6 && arn.len() == 6 && pattern.iter().zip(&arn).all(|(pattern, part)| glob(pattern, part))
 }
 
 /// Matches IAM's wildcards: `*` any characters, `?` exactly one.
@@ -109,7 +134,7 @@ mod tests {
 
     fn holds(operator: &str, present: Option<&str>, values: &[&str]) -> bool {
         let values: Vec<String> = values.iter().map(ToString::to_string).collect();
-        Test::parse(operator).expect("known operator").holds(present, &values)
+        Test::parse(operator).expect("known operator").holds(present.as_slice(), &values)
     }
 
     #[test]
@@ -144,10 +169,48 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_operator_on_strings_is_not_understood() {
-        for operator in ["NumericEquals", "ForSomeValues:StringEquals", "stringequals", "NullIfExists", "ArnLike", ""] {
+    fn other_operators_are_not_understood() {
+        for operator in
+            ["NumericEquals", "DateLessThan", "ForSomeValues:StringEquals", "stringequals", "NullIfExists", ""]
+        {
             assert_eq!(Test::parse(operator), None, "{operator}");
         }
+        assert!(!Test::parse("ArnLike").unwrap().on_strings() && Test::parse("Null").unwrap().on_strings());
+    }
+
+    #[test]
+    fn keys_with_several_values() {
+        let (a, b) = (["a"].as_slice(), ["a", "b"].as_slice());
+        let table = [
+            ("ForAllValues:StringEquals", true, false),
+            ("ForAnyValue:StringEquals", true, true),
+            ("ForAllValues:StringNotEquals", false, false),
+            ("ForAnyValue:StringNotEquals", false, true),
+            ("StringEquals", true, true),
+            ("StringNotEquals", false, false),
+        ];
+        for (operator, one, two) in table {
+            let test = Test::parse(operator).unwrap();
+            assert_eq!(test.holds(a, &["a".to_owned()]), one, "{operator} a");
+            assert_eq!(test.holds(b, &["a".to_owned()]), two, "{operator} a, b");
+        }
+    }
+
+    #[test]
+    fn arns_are_compared_part_by_part() {
+        let policy = "arn:aws:iam::111122223333:policy/team/x";
+        let table = [
+            (policy, true),
+            ("arn:aws:iam::111122223333:policy/*", true),
+            ("arn:*:iam::*:policy/team/?", true),
+            ("arn:aws:*:policy/team/x", false),
+            ("*", false),
+        ];
+        for (pattern, expected) in table {
+            assert_eq!(holds("ArnLike", Some(policy), &[pattern]), expected, "{pattern}");
+            assert_eq!(holds("ArnNotEquals", Some(policy), &[pattern]), !expected, "{pattern}");
+        }
+        assert!(holds("Bool", Some("true"), &["True"]) && !holds("Bool", Some("false"), &["true"]));
     }
 
     #[test]

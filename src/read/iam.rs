@@ -64,7 +64,7 @@ pub struct PolicyVersion {
 /// IAM, read only.
 #[derive(Clone, Debug)]
 pub struct IamRead {
-    client: Client,
+    pub(super) client: Client,
 }
 
 fn tag_map(tags: &[Tag]) -> BTreeMap<String, String> {

@@ -79,11 +79,12 @@ impl fmt::Debug for SecretText {
 }
 
 /// API version, kind, plural, whether it lives in a namespace: the kinds that we use ourselves. Others are asked for.
-const KINDS: [(&str, &str, &str, bool); 20] = [
+const KINDS: [(&str, &str, &str, bool); 24] = [
     ("v1", "ConfigMap", "configmaps", true),
     ("v1", "Event", "events", true),
     ("v1", "Namespace", "namespaces", false),
     ("v1", "Node", "nodes", false),
+    ("v1", "PersistentVolume", "persistentvolumes", false),
     ("v1", "Pod", "pods", true),
     ("v1", "Secret", "secrets", true),
     ("v1", "Service", "services", true),
@@ -93,6 +94,8 @@ const KINDS: [(&str, &str, &str, bool); 20] = [
     ("apps/v1", "ReplicaSet", "replicasets", true),
     ("apps/v1", "StatefulSet", "statefulsets", true),
     ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false),
+    ("apiregistration.k8s.io/v1", "APIService", "apiservices", false),
+    ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true),
     ("networking.k8s.io/v1", "Ingress", "ingresses", true),
     ("networking.k8s.io/v1", "IngressClass", "ingressclasses", false),
     ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", false),
@@ -100,6 +103,7 @@ const KINDS: [(&str, &str, &str, bool); 20] = [
     ("rbac.authorization.k8s.io/v1", "Role", "roles", true),
     ("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", true),
     ("storage.k8s.io/v1", "CSIDriver", "csidrivers", false),
+    ("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
 ];
 
 /// A kind of an API version: kind, plural, whether it lives in a namespace.

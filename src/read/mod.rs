@@ -7,5 +7,6 @@ pub mod iam;
 pub mod kube;
 pub mod release;
 pub mod rollout;
+pub mod simulation;
 pub mod sts;
 pub mod tagging;

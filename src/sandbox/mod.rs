@@ -2,8 +2,9 @@
 //!
 //! `commands/sandbox.rs` starts one for people, the integration tests and benchmarks for themselves. What the AWS simulator
 //! keeps of AWS' behaviour is written in `aws/`; what of Kubernetes is answered by us instead of by pods (admission
-//! webhooks, the metrics API, EKS' token and pod identity webhooks) in `control_plane/`. It is not a way to run workloads:
-//! nodes are kwok's, no container ever starts.
+//! webhooks, the metrics API, EKS' token and pod identity webhooks) in `control_plane/`; what the controllers would do for
+//! Ingresses and volumes is simulated in `stand_in/`. It is not a way to run workloads: nodes are kwok's, no container ever
+//! starts.
 #![expect(
     clippy::disallowed_methods,
     reason = "the sandbox starts children, waits for them and has variables of its own"
@@ -11,6 +12,7 @@
 
 pub mod aws;
 pub mod control_plane;
+mod stand_in;
 
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -29,6 +31,7 @@ use crate::names;
 use crate::read::kube::{ObjectRef, Paths};
 use aws::{Front, Seed, Simulator};
 use control_plane::{ADMIN_GROUP, ControlPlane, HelmMajor, Progress, TokenUser};
+use stand_in::{Place, StandIns};
 
 /// The stand-in charts.
 static CHARTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/sandbox/charts");
@@ -64,6 +67,8 @@ pub struct Sandbox {
     charts: Option<PathBuf>,
     kubeconfig: PathBuf,
     existing: bool,
+    /// None beside a cluster that exists: what runs there does its work itself.
+    stand_ins: Option<StandIns>,
 }
 
 /// What the control plane has to know of the seed's first cluster.
@@ -92,6 +97,16 @@ impl Cluster {
             node_role_arn: names::iam_arn(&seed.partition, &seed.account, "role", "/", node_role),
             objects: cluster.objects.clone(),
         })
+    }
+
+    fn place(&self, issuer: &str) -> Place {
+        Place {
+            cluster: self.name.clone(),
+            region: self.region.clone(),
+            partition: self.partition.clone(),
+            account: self.account.clone(),
+            issuer: issuer.to_owned(),
+        }
     }
 }
 
@@ -151,6 +166,12 @@ impl Sandbox {
             write_kubeconfig(&plane, &program, &cluster.name, &cluster.region)?
         };
         put(&plane, &cluster.objects).await?;
+        let stand_ins = if existing.is_some() {
+            None
+        } else {
+            let here = cluster.place(&issuer);
+            Some(stand_in::start(plane.admin_kubeconfig(), here, simulator.clone()).await?)
+        };
         Ok(Sandbox {
             simulator,
             plane,
@@ -161,6 +182,7 @@ impl Sandbox {
             charts,
             kubeconfig,
             existing: existing.is_some(),
+            stand_ins,
         })
     }
 
@@ -214,6 +236,7 @@ impl Sandbox {
 
     /// Ends everything and removes the files.
     pub async fn stop(self) {
+        drop(self.stand_ins);
         self.plane.stop().await;
     }
 }

@@ -16,6 +16,7 @@ use crate::policy;
 use crate::read::chart::{ChartRef, ChartSource};
 use crate::read::kube::ObjectRef;
 use crate::steps::Step;
+use crate::steps::api_service::ApiServiceStep;
 use crate::steps::attachment::AttachmentStep;
 use crate::steps::chart_crds::ChartCrdsStep;
 use crate::steps::identity::IdentityStep;
@@ -24,6 +25,7 @@ use crate::steps::oidc_provider::{self, OidcProviderStep};
 use crate::steps::policy::PolicyStep;
 use crate::steps::release::ReleaseStep;
 use crate::steps::role::RoleStep;
+use crate::steps::storage_class::{self, StorageClassStep};
 use crate::steps::webhook::WebhookStep;
 
 /// Annotation by which EKS' webhook knows the role of a service account.
@@ -36,16 +38,18 @@ pub fn ids() -> Vec<String> {
     for component in component::ALL {
         let kinds = [
             (matches!(component.permissions, Permissions::Document(_)), "iam.policy"),
-            (true, "iam.role"),
-            (true, "iam.attachment"),
+            (component.has_role(), "iam.role"),
+            (component.has_role(), "iam.attachment"),
             (component.service_account_maker == ServiceAccountMaker::Us, "k8s.service-account"),
-            (true, "proof.identity"),
+            (component.has_role(), "proof.identity"),
             (component.has_crds, "k8s.crds"),
             (true, "helm"),
             (component.webhook_service.is_some(), "proof.webhook"),
+            (component.api_service.is_some(), "proof"),
         ];
         ids.extend(kinds.iter().filter(|(there, _)| *there).map(|(_, kind)| format!("{kind}.{}", component.short)));
     }
+    ids.push(storage_class::ID.to_string());
     ids
 }
 
@@ -53,18 +57,18 @@ pub fn ids() -> Vec<String> {
 pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
     let wanted: Vec<_> = component::ALL.into_iter().filter(|component| component.wanted(config, facts)).collect();
     let mut steps: Vec<Arc<dyn Step>> = Vec::new();
-    if wanted.is_empty() {
-        return steps;
+    let with_roles = wanted.iter().filter(|component| component.has_role());
+    let builders: Vec<_> = with_roles.map(|component| Builder { component, config, facts }).collect();
+    if !builders.is_empty() {
+        let roles = builders.iter().map(Builder::role).filter(|role| config.chooses(&role.id)).collect();
+        steps.push(Arc::new(OidcProviderStep {
+            roles,
+            arn: facts.provider_arn(),
+            issuer: facts.issuer.clone(),
+            tags: our_tags(config, facts, None),
+            cluster_arn: facts.arn.clone(),
+        }));
     }
-    let builders: Vec<_> = wanted.iter().map(|component| Builder { component, config, facts }).collect();
-    let roles = builders.iter().map(Builder::role).filter(|role| config.chooses(&role.id)).collect();
-    steps.push(Arc::new(OidcProviderStep {
-        roles,
-        arn: facts.provider_arn(),
-        issuer: facts.issuer.clone(),
-        tags: our_tags(config, facts, None),
-        cluster_arn: facts.arn.clone(),
-    }));
     for builder in &builders {
         builder.iam(&mut steps);
     }
@@ -73,6 +77,15 @@ pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
     let releases: Vec<_> = first.iter().map(|component| step_id("helm", component)).collect();
     for component in &first {
         Builder { component, config, facts }.workload(&[], &mut steps);
+    }
+    if config.gp3_storage_class.enabled == Some(true) {
+        let driver = first.iter().find(|component| component.name == component::EBS_CSI_DRIVER.name);
+        steps.push(Arc::new(StorageClassStep {
+            needs: driver.map(|driver| step_id("helm", driver)).into_iter().collect(),
+            object: storage_class::object(&config.gp3_storage_class, facts),
+            default: config.gp3_storage_class.default,
+            adopt: config.adopt.contains(storage_class::ID.as_str()),
+        }));
     }
     for component in &last {
         Builder { component, config, facts }.workload(&releases, &mut steps);
@@ -157,6 +170,7 @@ impl Builder<'_> {
             Permissions::AwsManaged(paths) => {
                 paths.iter().map(|path| format!("arn:{}:iam::aws:policy/{path}", facts.partition)).collect()
             }
+            Permissions::None => Vec::new(),
         }
     }
 
@@ -184,17 +198,17 @@ impl Builder<'_> {
             cluster_arn: facts.arn.clone(),
             named_by_user: component.configured(config).role_arn.is_some(),
             attached_by_us: self.policies(),
-            documented: (component.documented_role, format!("--{}-role-arn", component.short)),
+            documented: (component.documented_role, format!("--{}-role-arn", component.flag)),
         }
     }
 
     /// Service account, proof, CRDs, release, proof.
     fn workload(&self, after: &[StepId], steps: &mut Vec<Arc<dyn Step>>) {
         let Builder { component, config, facts } = self;
-        let attachment = self.id("iam.attachment");
+        let attachment: Vec<_> = component.has_role().then(|| self.id("iam.attachment")).into_iter().collect();
         let release = self.id("helm");
         let chart = self.chart();
-        let mut release_needs = vec![attachment.clone()];
+        let mut release_needs = attachment.clone();
         let identity = |needs: Vec<StepId>| IdentityStep {
             id: self.id("proof.identity"),
             needs,
@@ -207,10 +221,10 @@ impl Builder<'_> {
             steps.push(Arc::new(KubeObjectStep {
                 adopt: self.adopts(&id),
                 id: id.clone(),
-                needs: vec![attachment.clone()],
+                needs: attachment.clone(),
                 object: self.service_account(),
             }));
-            steps.push(Arc::new(identity(vec![attachment.clone(), id])));
+            steps.push(Arc::new(identity([attachment.clone(), vec![id]].concat())));
             release_needs.push(self.id("proof.identity"));
         }
         if component.has_crds {
@@ -239,7 +253,7 @@ impl Builder<'_> {
                 cluster_arn: facts.arn.clone(),
                 take_ownership: false,
             },
-            role_arn: component.role_arn(config, facts),
+            role_arn: component.has_role().then(|| component.role_arn(config, facts)),
             component: component.name.to_owned(),
             guarded_objects: component
                 .objects
@@ -248,8 +262,12 @@ impl Builder<'_> {
                 .collect(),
             addon: component.addon.map(ToOwned::to_owned),
         }));
-        if component.service_account_maker == ServiceAccountMaker::Chart {
-            steps.push(Arc::new(identity(vec![attachment, release.clone()])));
+        if component.service_account_maker == ServiceAccountMaker::Chart && component.has_role() {
+            steps.push(Arc::new(identity([attachment, vec![release.clone()]].concat())));
+        }
+        if let Some(api) = component.api_service {
+            let (id, needs, name) = (self.id("proof"), vec![release.clone()], api.to_owned());
+            steps.push(Arc::new(ApiServiceStep { id, needs, name }));
         }
         if let Some(service) = component.webhook_service {
             steps.push(Arc::new(WebhookStep {

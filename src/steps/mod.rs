@@ -2,6 +2,7 @@
 //!
 //! A step never writes: it observes, compares and returns changes, and the engine runs their ops.
 
+pub mod api_service;
 pub mod attachment;
 pub mod catalogue;
 pub mod chart_crds;
@@ -11,6 +12,7 @@ pub mod oidc_provider;
 pub mod policy;
 pub mod release;
 pub mod role;
+pub mod storage_class;
 pub mod webhook;
 
 use std::time::Duration;

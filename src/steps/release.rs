@@ -40,8 +40,8 @@ pub struct ReleaseStep {
     pub guarded_objects: Vec<ObjectRef>,
     /// The EKS add-on that installs the same.
     pub addon: Option<String>,
-    /// The role that the add-on would have to use.
-    pub role_arn: String,
+    /// The role that the add-on would have to use; none where any will do.
+    pub role_arn: Option<String>,
     /// The component's name, for the commands that the user is told.
     pub component: String,
     /// Whether what someone else installed may be taken over.
@@ -115,7 +115,7 @@ impl ReleaseStep {
     /// An add-on is another manager of the same objects: used where its role is right, never installed over.
     fn beside_addon(&self, addon: &Addon) -> Assessment {
         let what = format!("installed as an EKS add-on {}", addon.version);
-        if addon.role_arn.as_deref() == Some(&self.role_arn) {
+        if self.role_arn.is_none() || addon.role_arn == self.role_arn {
             return Assessment::keep(format!("{what}, used as it is")).owned_by(Owner::EksAddon);
         }
         let (reason, mend) = match &addon.role_arn {

@@ -106,10 +106,19 @@ async fn guards_refuse(lab: &Lab) {
     assert!(!refused.stderr.contains("PersistentVolume"), "{}", refused.stderr);
     lab.delete(&format!("{ingresses}/shop")).await;
     lab.delete(&format!("{ingresses}/other")).await;
+    // The controller takes its finalizer off first.
+    lab.gone(&ObjectRef::new("networking.k8s.io/v1", "Ingress", "default", "shop")).await;
     // With the volume left, only the confirmation is missing.
     let refused = lab.run(&["destroy", "--leave-volumes"]).await.expect(4);
     assert!(refused.stderr.contains("not confirmed"), "{}", refused.stderr);
     lab.delete("/api/v1/persistentvolumes/data").await;
+    lab.gone(&ObjectRef {
+        api_version: "v1".to_owned(),
+        kind: "PersistentVolume".to_owned(),
+        namespace: None,
+        name: "data".to_owned(),
+    })
+    .await;
 }
 
 /// Whatever someone has removed by hand already, destroy removes the rest.

@@ -217,7 +217,7 @@ fn writing(plan: &Value) -> Vec<(String, Vec<String>)> {
         .collect()
 }
 
-type Drift = (&'static str, &'static [(&'static str, &'static [&'static str])]);
+pub(crate) type Drift = (&'static str, &'static [(&'static str, &'static [&'static str])]);
 
 /// Drift -> the steps that write, each with its calls.
 const IAM_AND_KUBERNETES: [Drift; 14] = [
@@ -255,20 +255,26 @@ async fn mend_all(lab: &Lab, drifts: &[Drift], used: &mut BTreeSet<String>) {
     let world = World::of(lab).await;
     for (drift, expected) in drifts {
         world.break_by(drift).await;
-        let plan = lab.run(&["plan", "-o", "json", "--detailed-exitcode"]).await.expect(2).json();
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|(id, calls)| ((*id).to_owned(), calls.iter().map(|call| (*call).to_owned()).collect::<Vec<_>>()))
-            .collect();
-        assert_eq!(writing(&plan), expected, "{drift}: {plan:#}");
-        lab.forget();
-        lab.run(&["apply", "--yes"]).await.expect(0);
-        let iam: usize = expected.iter().flat_map(|(_, calls)| calls).filter(|call| call.starts_with("iam:")).count();
-        assert_eq!(lab.aws_writes().len(), iam, "{drift}: {:?}", lab.aws_writes());
-        let after = lab.run(&["plan", "-o", "json", "--detailed-exitcode"]).await.expect(0).json();
-        assert_eq!(writing(&after), [], "{drift}");
+        mend(lab, drift, expected, &[]).await;
         used.extend(permissions::covered(&allowed, &lab.sandbox.simulator.calls()));
     }
+}
+
+/// Plans, mends and plans again after one drift.
+pub(crate) async fn mend(lab: &Lab, drift: &str, expected: &[(&str, &[&str])], wanted: &[&str]) {
+    let command = |words: &[&'static str]| [words, wanted].concat();
+    let plan = lab.run(&command(&["plan", "-o", "json", "--detailed-exitcode"])).await.expect(2).json();
+    let expected: Vec<_> = expected
+        .iter()
+        .map(|(id, calls)| ((*id).to_owned(), calls.iter().map(|call| (*call).to_owned()).collect::<Vec<_>>()))
+        .collect();
+    assert_eq!(writing(&plan), expected, "{drift}: {plan:#}");
+    lab.forget();
+    lab.run(&command(&["apply", "--yes"])).await.expect(0);
+    let iam: usize = expected.iter().flat_map(|(_, calls)| calls).filter(|call| call.starts_with("iam:")).count();
+    assert_eq!(lab.aws_writes().len(), iam, "{drift}: {:?}", lab.aws_writes());
+    let after = lab.run(&command(&["plan", "-o", "json", "--detailed-exitcode"])).await.expect(0).json();
+    assert_eq!(writing(&after), [], "{drift}");
 }
 
 /// A second apply writes nothing, neither to AWS nor to Kubernetes, and does not start helm.

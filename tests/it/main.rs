@@ -5,6 +5,8 @@
 #[cfg(feature = "sandbox")]
 mod charts;
 #[cfg(feature = "sandbox")]
+mod components;
+#[cfg(feature = "sandbox")]
 mod contract;
 #[cfg(feature = "sandbox")]
 mod control_plane;
@@ -24,6 +26,10 @@ mod properties;
 mod readme;
 #[cfg(feature = "sandbox")]
 mod scenarios;
+#[cfg(feature = "sandbox")]
+mod simulation;
+#[cfg(feature = "sandbox")]
+mod stand_in;
 #[cfg(feature = "sandbox")]
 mod story;
 #[cfg(feature = "sandbox")]

@@ -245,6 +245,34 @@ impl Lab {
         self.request(request.body(object.to_string().into_bytes()).unwrap()).await;
     }
 
+    /// Waits until an object is as wanted, for as long as a slow machine may need, and returns it.
+    pub(crate) async fn until(&self, object: &ObjectRef, wanted: impl Fn(&Value) -> bool) -> Value {
+        let reader = self.reader().await;
+        let mut last = None;
+        for _ in 0..1200 {
+            last = reader.get(object).await.unwrap();
+            if last.as_ref().is_some_and(&wanted) {
+                return last.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{object} did not become as wanted: {last:#?}")
+    }
+
+    /// Waits until an object is gone.
+    pub(crate) async fn gone(&self, object: &ObjectRef) {
+        let reader = self.reader().await;
+        let mut last = None;
+        for _ in 0..1200 {
+            last = reader.get(object).await.unwrap();
+            if last.is_none() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{object} stays: {last:#?}")
+    }
+
     async fn request(&self, request: http::Request<Vec<u8>>) {
         let kubeconfig = kube::config::Kubeconfig::read_from(self.sandbox.plane.admin_kubeconfig()).unwrap();
         let options = kube::config::KubeConfigOptions::default();

@@ -1,7 +1,7 @@
 //! Who calls: access keys, sessions, and what a caller may not do.
 //!
-//! Signatures are verified for real. Which actions are allowed is kept simple: seeded callers may do everything but what the seed denies;
-//! a session that STS handed out may do what its role's policies allow (see `permission`).
+//! Signatures are verified for real. Seeded callers may do what the seed's caller policy allows (everything without one) and the seed does
+//! not deny; a session that STS handed out may do what its role's policies allow (see `permission`).
 
 use bytes::Bytes;
 use http::Request;
@@ -9,12 +9,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::error::{ApiError, Result};
+use super::need::{self, Need};
 use super::permission;
 use super::seed::{Seed, SeedCredential};
 use super::sigv4::Signature;
 use super::trust::glob;
 use super::wire::{Operation, Service};
 use super::world::{CallContext, World};
+use crate::policy::{Access, AccessDecision};
 
 /// An authenticated principal of AWS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -138,28 +140,35 @@ pub(super) fn authorise(world: &World, cx: &CallContext, operation: &Operation) 
     if operation.service == Service::Sts && operation.name == "GetCallerIdentity" {
         return Ok(());
     }
-    let action = format!("{}:{}", operation.service.action_prefix(), operation.name);
-    let resource = permission::resource_of(world, cx, operation);
-    let denied = caller
-        .deny
-        .iter()
-        .chain(&world.deny)
-        .any(|pattern| glob(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase()));
-    let allowed = !denied
-        && match &caller.role {
-            None => true,
-            Some(role) => permission::role_allows(world, role, &action, &resource, cx.now)?,
-        };
-    if allowed {
-        return Ok(());
-    }
+    let needs = need::needs(world, cx, operation);
+    let denied = |action: &str| {
+        let patterns = caller.deny.iter().chain(&world.deny);
+        patterns.into_iter().any(|pattern| glob(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase()))
+    };
+    let (need, why) = if let Some(need) = needs.iter().find(|need| denied(&need.action)) {
+        (need, format!("because no identity-based policy allows the {} action", need.action))
+    } else {
+        match permission::refusal(world, caller.role.as_deref(), &needs, cx.now)? {
+            None => return Ok(()),
+            Some((need, access)) => (need, because(need, &access)),
+        }
+    };
     let text = format!(
-        "User: {} is not authorized to perform: {action} on resource: {resource} because no identity-based policy allows the {action} action",
-        caller.principal.arn
+        "User: {} is not authorized to perform: {} on resource: {} {why}",
+        caller.principal.arn, need.action, need.resource
     );
     Err(match operation.service {
         Service::Iam | Service::Sts => ApiError::new("AccessDenied", 403, text),
         Service::Eks => ApiError::new("AccessDeniedException", 403, text),
         Service::Tagging => ApiError::new("AccessDeniedException", 400, text),
     })
+}
+
+fn because(need: &Need, access: &Access) -> String {
+    match (access.decision, access.within_boundary) {
+        (AccessDecision::ExplicitDeny, Some(false)) => "with an explicit deny in a permissions boundary".to_owned(),
+        (AccessDecision::ExplicitDeny, _) => "with an explicit deny in an identity-based policy".to_owned(),
+        (_, Some(false)) => format!("because no permissions boundary allows the {} action", need.action),
+        _ => format!("because no identity-based policy allows the {} action", need.action),
+    }
 }

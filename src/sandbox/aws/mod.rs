@@ -18,9 +18,11 @@ mod form;
 mod front;
 mod iam;
 mod jwt;
+mod need;
 mod paging;
 mod partition;
 mod permission;
+mod pod_role;
 mod record;
 mod seed;
 mod seed_check;
@@ -47,14 +49,18 @@ pub use auth::{AccessKey, Principal};
 pub use clock::{Clock, ManualClock};
 pub use fault::{At, Effect, Fault};
 pub use front::Front;
+pub use pod_role::{AwsRefusal, PodCall};
 pub use record::Call;
-pub use seed::{Seed, SeedCredential, SeedError, SeedPolicy, SeedProvider, SeedResource, SeedRole, Tags};
+pub use seed::{Seed, SeedCaller, SeedCredential, SeedError, SeedPolicy, SeedProvider, SeedResource, SeedRole, Tags};
 pub use seed_cluster::{SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedIssue, SeedNodegroup};
+pub(super) use world::digest;
 
 use error::ApiError;
 use sigv4::Signature;
 use wire::{Input, Operation, Output, Service};
 use world::{CallContext, World};
+
+use crate::policy::Document;
 
 /// A simulated AWS account; clones are the same account.
 #[derive(Debug, Clone)]
@@ -130,6 +136,11 @@ impl Simulator {
     /// Returns the access key of the first caller of the seed.
     pub fn access_key(&self) -> AccessKey {
         self.state().first_key.clone()
+    }
+
+    /// Sets what the callers of the seed may do from now on; without a policy, everything. Sessions of roles are not concerned.
+    pub fn set_caller_policy(&self, policy: Option<Document>) {
+        self.state().world.caller_policy = policy;
     }
 
     /// Fills in where the API server of a cluster answers.

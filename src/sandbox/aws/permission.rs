@@ -1,115 +1,120 @@
-//! What a session of a simulated role may do: the identity policies of the role, read simply.
+//! What policies let a principal do: the caller of a call, and the role that `SimulatePrincipalPolicy` asks about.
 //!
-//! Allow and Deny statements with wildcards are evaluated; a statement with conditions is refused loudly, because guessing would let a
-//! wrong policy pass. AWS managed policies whose documents the simulator does not carry grant nothing here except where noted.
+//! The reading of the documents is the product's own (`crate::policy`): one meaning for what it prints, what it checks and what the
+//! simulator enforces. An AWS managed policy whose document the simulator does not carry is not guessed at: where it could decide, the
+//! call is refused loudly.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 use super::clock::visible;
-use super::document::strings;
 use super::error::{ApiError, Result};
-use super::trust::glob;
-use super::wire::{Input, Operation, Service};
-use super::world::{CallContext, World};
+use super::iam::managed;
+use super::iam::role::Role;
+use super::need::Need;
+use super::world::World;
+use crate::policy::{Access, AccessDecision, AccessRequest, Document, NotEvaluated, evaluate};
 
-/// Returns the ARN that an operation acts on, for the decision and for the text of a refusal.
-pub(super) fn resource_of(world: &World, cx: &CallContext, operation: &Operation) -> String {
-    let cluster_arn =
-        |name: &str| format!("arn:{}:eks:{}:{}:cluster/{name}", world.partition.name, cx.region, world.account);
-    match &operation.input {
-        Input::Form(form) => {
-            if let Some(name) = form.get("RoleName") {
-                let path = form.get("Path").unwrap_or("/");
-                let made = world.iam_arn(&format!("role{path}{name}"));
-                return world.roles.get(name).map_or(made, |role| role.arn.clone());
-            }
-            if let Some(name) = form.get("PolicyName") {
-                return world.iam_arn(&format!("policy{}{name}", form.get("Path").unwrap_or("/")));
-            }
-            if let Some(url) = form.get("Url") {
-                return world.iam_arn(&format!("oidc-provider/{}", url.trim_start_matches("https://")));
-            }
-            let arn = ["PolicyArn", "OpenIDConnectProviderArn", "RoleArn"].iter().find_map(|key| form.get(key));
-            if operation.name.starts_with("ListRoles") {
-                return world.iam_arn("role/");
-            }
-            arn.unwrap_or("*").to_owned()
+/// A policy of a role with the name under which IAM reports it.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) id: String,
+    pub(super) document: Document,
+}
+
+/// Everything that says what a role may do.
+#[derive(Debug)]
+pub(super) struct RolePolicies {
+    pub(super) identity: Vec<Named>,
+    pub(super) boundary: Option<Named>,
+    /// Policies whose documents are not carried.
+    unknown: Vec<String>,
+}
+
+impl RolePolicies {
+    /// Collects the policies of a role; with a time, only attachments that have spread by then.
+    pub(super) fn of(world: &World, role: &Role, seen_at: Option<Timestamp>) -> Result<Self> {
+        let mut policies = Self { identity: Vec::new(), boundary: None, unknown: Vec::new() };
+        for (name, document) in &role.inline {
+            let id = format!("role_{}_{name}", role.name);
+            policies.identity.push(Named { id, document: parsed(document)? });
         }
-        Input::Json(object) => match operation.service {
-            Service::Eks => {
-                let text = |key: &str| object.get(key).and_then(Value::as_str);
-                let cluster = text("clusterName").or_else(|| text("name"));
-                text("resourceArn")
-                    .map(str::to_owned)
-                    .or_else(|| cluster.map(cluster_arn))
-                    .unwrap_or_else(|| "*".to_owned())
+        for (arn, attached) in &role.attached {
+            if seen_at.is_some_and(|now| !visible(*attached, world.lag, now)) {
+                continue;
             }
-            _ => "*".to_owned(),
+            match named(world, arn)? {
+                Some(found) => policies.identity.push(found),
+                None => policies.unknown.push(arn.clone()),
+            }
+        }
+        if let Some(arn) = &role.boundary {
+            policies.boundary = named(world, arn)?;
+            if policies.boundary.is_none() {
+                return Err(ApiError::not_implemented(&format!("the document of {arn}")));
+            }
+        }
+        Ok(policies)
+    }
+
+    /// Judges one request.
+    pub(super) fn judge(&self, request: AccessRequest<'_>) -> Result<Access> {
+        let identity: Vec<_> = self.identity.iter().map(|named| &named.document).collect();
+        let boundary = self.boundary.as_ref().map(|named| &named.document);
+        let access = evaluate(&identity, boundary, request).map_err(|error| not_evaluated(&error))?;
+        // AWS managed policies grant and do not deny; what one could still grant is not known here.
+        let open = access.decision == AccessDecision::ImplicitDeny && access.within_boundary != Some(false);
+        match self.unknown.first() {
+            Some(arn) if open => Err(ApiError::not_implemented(&format!("the document of {arn}"))),
+            _ => Ok(access),
+        }
+    }
+}
+
+fn not_evaluated(error: &NotEvaluated) -> ApiError {
+    ApiError::new("NotImplemented", 501, format!("a policy cannot be evaluated: {error}"))
+}
+
+fn parsed(document: &str) -> Result<Document> {
+    Document::parse(document)
+        .map_err(|error| ApiError::new("NotImplemented", 501, format!("a policy cannot be read: {error}")))
+}
+
+fn named(world: &World, arn: &str) -> Result<Option<Named>> {
+    let id = arn.rsplit('/').next().unwrap_or(arn).to_owned();
+    if let Some(policy) = world.policies.get(arn) {
+        return Ok(Some(Named { id, document: parsed(policy.default_document())? }));
+    }
+    managed::document(arn, world.partition.name).map(|text| Ok(Named { id, document: parsed(&text)? })).transpose()
+}
+
+/// Says how the policies of a session's role, or the policy of the seeded callers, answer what a call needs; `None` if all is allowed,
+/// else the first refusal.
+pub(super) fn refusal<'a>(
+    world: &World,
+    role: Option<&str>,
+    needs: &'a [Need],
+    now: Timestamp,
+) -> Result<Option<(&'a Need, Access)>> {
+    let policies = match role {
+        Some(name) => match world.roles.get(name) {
+            Some(role) => RolePolicies::of(world, role, Some(now))?,
+            // The role of the session was deleted meanwhile.
+            None => RolePolicies { identity: Vec::new(), boundary: None, unknown: Vec::new() },
         },
-    }
-}
-
-/// Says whether the policies of a role allow an action on a resource.
-pub(super) fn role_allows(world: &World, role: &str, action: &str, resource: &str, now: Timestamp) -> Result<bool> {
-    let Some(role) = world.roles.get(role) else { return Ok(false) };
-    let mut allowed = false;
-    let mut documents: Vec<String> = role.inline.values().cloned().collect();
-    for (arn, attached) in &role.attached {
-        if !visible(*attached, world.lag, now) {
-            continue;
-        }
-        if let Some(policy) = world.policies.get(arn) {
-            documents.push(policy.default_document().to_owned());
-        } else if arn.ends_with(":policy/AdministratorAccess") {
-            allowed = true;
-        }
-    }
-    for document in &documents {
-        match decide(document, action, resource)? {
-            Some(false) => return Ok(false),
-            Some(true) => allowed = true,
-            None => {}
-        }
-    }
-    let Some(boundary) = &role.boundary else { return Ok(allowed) };
-    let within = match world.policies.get(boundary) {
-        Some(policy) => decide(policy.default_document(), action, resource)? == Some(true),
-        None => boundary.ends_with(":policy/AdministratorAccess"),
+        None => match &world.caller_policy {
+            Some(document) => {
+                let of_caller = Named { id: "caller".to_owned(), document: document.clone() };
+                RolePolicies { identity: vec![of_caller], boundary: None, unknown: Vec::new() }
+            }
+            None => return Ok(None),
+        },
     };
-    Ok(allowed && within)
-}
-
-fn decide(document: &str, action: &str, resource: &str) -> Result<Option<bool>> {
-    let document: Value = serde_json::from_str(document).unwrap_or_default();
-    let statements = match &document["Statement"] {
-        Value::Array(statements) => statements.clone(),
-        statement => vec![statement.clone()],
-    };
-    let mut decision = None;
-    for statement in statements.iter().filter_map(Value::as_object) {
-        if !names(statement, "Action", &action.to_ascii_lowercase(), true)
-            || !names(statement, "Resource", resource, false)
-        {
-            continue;
+    for need in needs {
+        let request = AccessRequest { action: &need.action, resource: &need.resource, context: &need.context };
+        let access = policies.judge(request)?;
+        if access.decision != AccessDecision::Allowed {
+            return Ok(Some((need, access)));
         }
-        if statement.contains_key("Condition") {
-            return Err(ApiError::not_implemented("a condition in the policies of a calling role"));
-        }
-        if statement.get("Effect").and_then(Value::as_str) == Some("Deny") {
-            return Ok(Some(false));
-        }
-        decision = Some(true);
     }
-    Ok(decision)
-}
-
-fn names(statement: &Map<String, Value>, key: &str, text: &str, lower: bool) -> bool {
-    let fold = |pattern: &String| if lower { pattern.to_ascii_lowercase() } else { pattern.clone() };
-    let matches = |value: &Value| strings(value).unwrap_or_default().iter().any(|pattern| glob(&fold(pattern), text));
-    match (statement.get(key), statement.get(&format!("Not{key}"))) {
-        (Some(value), _) => matches(value),
-        (None, Some(value)) => !matches(value),
-        (None, None) => false,
-    }
+    Ok(None)
 }

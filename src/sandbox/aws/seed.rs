@@ -9,7 +9,9 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::seed_check::text;
 use super::seed_cluster::SeedCluster;
+use crate::policy::Document;
 
 /// Tags of an object, sorted by key.
 pub type Tags = BTreeMap<String, String>;
@@ -28,6 +30,9 @@ pub struct Seed {
     /// Who may call. Empty means one built-in access key.
     #[serde(default)]
     pub credentials: Vec<SeedCredential>,
+    /// What the callers may do, in AWS and in the cluster.
+    #[serde(default)]
+    pub caller: SeedCaller,
     /// IAM actions that nobody may use, for example `iam:Create*`.
     #[serde(default)]
     pub deny: Vec<String>,
@@ -89,6 +94,25 @@ pub struct SeedCredential {
     /// IAM actions that this caller may not use, for example `iam:Create*`.
     #[serde(default)]
     pub deny: Vec<String>,
+}
+
+/// What the callers may do. Left out, they may do everything, as administrators.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedCaller {
+    /// The identity policy of every caller.
+    #[serde(default)]
+    pub policy: Option<Value>,
+    /// The groups of every caller in the cluster, as an access entry gives them; by default the administrators'.
+    #[serde(default)]
+    pub groups: Option<Vec<String>>,
+}
+
+impl SeedCaller {
+    /// The policy, which `seed_check` has read before.
+    pub(super) fn parsed_policy(&self) -> Option<Document> {
+        self.policy.as_ref().and_then(|policy| Document::parse(&text(policy)).ok())
+    }
 }
 
 /// An IAM OIDC provider.

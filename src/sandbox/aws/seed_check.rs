@@ -27,6 +27,7 @@ impl Seed {
         }
         self.check_region("region", &self.region)?;
         self.check_credentials()?;
+        self.check_caller()?;
         let mut names = BTreeSet::new();
         for (index, cluster) in self.clusters.iter().enumerate() {
             let region = cluster.region.as_deref().unwrap_or(&self.region);
@@ -89,6 +90,23 @@ impl Seed {
             }
         }
         Ok(())
+    }
+
+    fn check_caller(&self) -> Result<(), SeedError> {
+        if let Some(policy) = &self.caller.policy {
+            if let Err(error) = check_identity(&text(policy), &self.partition) {
+                return refuse("caller.policy", text(policy), error.message);
+            }
+            if let Err(error) = crate::policy::Document::parse(&text(policy)) {
+                return refuse("caller.policy", text(policy), error.to_string());
+            }
+        }
+        match &self.caller.groups {
+            Some(groups) if groups.iter().any(String::is_empty) => {
+                refuse("caller.groups", "", "write names of groups, or leave it out for administrators")
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_iam(&self) -> Result<(), SeedError> {

@@ -11,6 +11,8 @@ use super::auth::{Credential, Principal};
 use super::clock::{after, visible};
 use super::error::{ApiError, Result};
 use super::form::Form;
+use super::iam::provider::Provider;
+use super::iam::role::Role;
 use super::iam::time;
 use super::jwt::Token;
 use super::trust::{self, Question, Who};
@@ -88,6 +90,51 @@ fn assume_role(world: &mut World, cx: &CallContext, form: &Form) -> Result<Xml> 
     Ok(issue(world, cx.now, &role_name, &session, seconds, |_| {}))
 }
 
+fn invalid(text: &str) -> ApiError {
+    ApiError::new("InvalidIdentityToken", 400, text)
+}
+
+/// Finds the provider of an issuer.
+pub(super) fn provider_of<'a>(world: &'a World, now: Timestamp, issuer: &str) -> Result<&'a Provider> {
+    let arn = world.iam_arn(&format!("oidc-provider/{}", issuer.trim_start_matches("https://")));
+    world
+        .providers
+        .get(&arn)
+        .filter(|provider| issuer.starts_with("https://") && visible(provider.created, world.lag, now))
+        .ok_or_else(|| invalid(&format!("No OpenIDConnect provider found in your account for {issuer}")))
+}
+
+/// Picks the audience of a token that its provider takes.
+pub(super) fn audience_of(provider: &Provider, audiences: &[String]) -> Result<String> {
+    let known = audiences.iter().find(|audience| provider.client_ids.contains(*audience));
+    known.cloned().ok_or_else(|| invalid("Incorrect token audience"))
+}
+
+/// Finds the role that a verified token asks for, if its trust document lets it in.
+pub(super) fn role_of_token<'a>(
+    world: &'a World,
+    now: Timestamp,
+    role_arn: &str,
+    provider: &Provider,
+    audiences: Vec<String>,
+    subject: &str,
+) -> Result<&'a Role> {
+    let denied = || ApiError::new("AccessDenied", 403, "Not authorized to perform sts:AssumeRoleWithWebIdentity");
+    let role = world.role_by_arn(role_arn).ok_or_else(denied)?;
+    let document = role.trust_seen_by_sts(world, now).ok_or_else(denied)?;
+    let bare = provider.arn.split_once(":oidc-provider/").map_or("", |(_, bare)| bare);
+    let key = |name: &str| format!("{bare}:{name}").to_ascii_lowercase();
+    let question = Question {
+        action: "sts:AssumeRoleWithWebIdentity".to_owned(),
+        who: Who::Federated(provider.arn.clone()),
+        keys: BTreeMap::from([(key("aud"), audiences), (key("sub"), vec![subject.to_owned()])]),
+    };
+    if !trust::allows(document, &question).map_err(|what| ApiError::not_implemented(&what))? {
+        return Err(denied());
+    }
+    Ok(role)
+}
+
 fn duration(asked: Option<u64>, longest: u64) -> Result<u64> {
     let seconds = asked.unwrap_or(3600);
     if seconds > longest {
@@ -101,18 +148,11 @@ fn assume_with_token(world: &mut World, cx: &CallContext, form: &Form) -> Result
     let arn = form.required("RoleArn")?;
     let session = session_name(form)?;
     let asked = form.number("DurationSeconds", 900, 43200)?;
-    let invalid = |text: &str| ApiError::new("InvalidIdentityToken", 400, text);
     let not_a_token = "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)";
     let token = Token::parse(form.required("WebIdentityToken")?).ok_or_else(|| invalid(not_a_token))?;
     let issuer = token.text("iss").ok_or_else(|| invalid("Missing a required claim: iss"))?;
     let subject = token.text("sub").ok_or_else(|| invalid("Missing a required claim: sub"))?;
-    let bare = issuer.trim_start_matches("https://");
-    let provider_arn = world.iam_arn(&format!("oidc-provider/{bare}"));
-    let provider = world
-        .providers
-        .get(&provider_arn)
-        .filter(|provider| issuer.starts_with("https://") && visible(provider.created, world.lag, cx.now))
-        .ok_or_else(|| invalid(&format!("No OpenIDConnect provider found in your account for {issuer}")))?;
+    let provider = provider_of(world, cx.now, issuer)?;
     let unreachable = "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements";
     let keys = world.issuer_keys.get(issuer).ok_or_else(|| invalid(unreachable))?;
     if !token.is_signed_by(keys) {
@@ -128,21 +168,9 @@ fn assume_with_token(world: &mut World, cx: &CallContext, form: &Form) -> Result
         return Err(invalid("The ID Token is not valid yet"));
     }
     let audiences = token.text("azp").map_or_else(|| token.audiences(), |azp| vec![azp.to_owned()]);
-    let audience = audiences.iter().find(|audience| provider.client_ids.contains(*audience));
-    let audience = audience.ok_or_else(|| invalid("Incorrect token audience"))?.clone();
-
-    let denied = || ApiError::new("AccessDenied", 403, "Not authorized to perform sts:AssumeRoleWithWebIdentity");
-    let role = world.role_by_arn(arn).ok_or_else(denied)?;
-    let document = role.trust_seen_by_sts(world, cx.now).ok_or_else(denied)?;
-    let key = |name: &str| format!("{bare}:{name}").to_ascii_lowercase();
-    let question = Question {
-        action: "sts:AssumeRoleWithWebIdentity".to_owned(),
-        who: Who::Federated(provider_arn.clone()),
-        keys: BTreeMap::from([(key("aud"), audiences), (key("sub"), vec![subject.to_owned()])]),
-    };
-    if !trust::allows(document, &question).map_err(|what| ApiError::not_implemented(&what))? {
-        return Err(denied());
-    }
+    let audience = audience_of(provider, &audiences)?;
+    let provider_arn = provider.arn.clone();
+    let role = role_of_token(world, cx.now, arn, provider, audiences, subject)?;
     let (role_name, longest, subject) = (role.name.clone(), role.max_session, subject.to_owned());
     let seconds = duration(asked, longest)?;
     Ok(issue(world, cx.now, &role_name, &session, seconds, |xml| {

@@ -19,6 +19,7 @@ use super::iam::role::Role;
 use super::partition::{self, Partition};
 use super::seed::{Seed, Tags};
 use super::tagging::TagIndex;
+use crate::policy::Document;
 
 /// Circumstances of one call.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub(super) struct World {
     pub(super) settle: Duration,
     pub(super) page_size: Option<usize>,
     pub(super) deny: Vec<String>,
+    /// What seeded callers may do; everything without one.
+    pub(super) caller_policy: Option<Document>,
     pub(super) credentials: BTreeMap<String, Credential>,
     pub(super) issuer_keys: BTreeMap<String, Value>,
     /// AWS managed policies by ARN.
@@ -66,6 +69,7 @@ impl World {
             settle: Duration::from_secs(seed.settle_seconds),
             page_size: seed.page_size,
             deny: seed.deny.clone(),
+            caller_policy: seed.caller.parsed_policy(),
             credentials: BTreeMap::new(),
             issuer_keys: BTreeMap::new(),
             managed: managed::in_partition(partition.name, &seed.managed_policies, &seed.absent_managed_policies),
@@ -177,7 +181,7 @@ impl World {
 }
 
 /// Returns the first `length` hexadecimal digits of a text's hash.
-pub(super) fn digest(text: &str, length: usize) -> String {
+pub(in crate::sandbox) fn digest(text: &str, length: usize) -> String {
     let mut hex = hex::encode(Sha256::digest(text));
     hex.truncate(length);
     hex

@@ -27,7 +27,7 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
         },
         guarded_objects: Vec::new(),
         addon: None,
-        role_arn: "arn:r".to_owned(),
+        role_arn: Some("arn:r".to_owned()),
         component: "x".to_owned(),
         adopt,
     }

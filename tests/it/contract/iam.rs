@@ -5,6 +5,7 @@ mod document;
 mod policy;
 mod provider;
 mod role;
+mod simulate;
 
 use percent_encoding::percent_decode_str;
 
@@ -33,5 +34,6 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(document::cases());
     cases.extend(role::cases());
     cases.extend(attachment::cases());
+    cases.extend(simulate::cases());
     cases
 }

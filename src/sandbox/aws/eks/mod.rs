@@ -4,6 +4,7 @@ pub(super) mod addon;
 pub(super) mod association;
 pub(super) mod catalogue;
 pub(super) mod cluster;
+pub(super) mod resource;
 mod routes;
 mod tags;
 

@@ -1,4 +1,4 @@
-//! AWS managed policies that exist, by partition. Only their names are carried, not their documents.
+//! AWS managed policies that exist, by partition. All are carried by name; documents only of those that decide something here.
 //!
 //! Which of the newer ones exist outside the commercial partition is not documented; they are taken to be absent there, and a seed can say
 //! otherwise.
@@ -34,6 +34,30 @@ const EVERYWHERE: [&str; 17] = [
 ];
 
 const COMMERCIAL: [&str; 2] = ["AmazonEBSCSIDriverEKSClusterScopedPolicy", "AmazonEBSCSIDriverPolicyV2"];
+
+/// Documents by path and name: what the policies grant, in our own words.
+const DOCUMENTS: [(&str, &str); 4] = [
+    ("AdministratorAccess", include_str!("../../../../templates/sandbox/managed-policies/AdministratorAccess.json")),
+    (
+        "AmazonEBSCSIDriverEKSClusterScopedPolicy",
+        include_str!("../../../../templates/sandbox/managed-policies/AmazonEBSCSIDriverEKSClusterScopedPolicy.json"),
+    ),
+    (
+        "AmazonEBSCSIDriverPolicyV2",
+        include_str!("../../../../templates/sandbox/managed-policies/AmazonEBSCSIDriverPolicyV2.json"),
+    ),
+    (
+        "service-role/AmazonEBSCSIDriverPolicy",
+        include_str!("../../../../templates/sandbox/managed-policies/AmazonEBSCSIDriverPolicy.json"),
+    ),
+];
+
+/// Returns the document of a managed policy, if it is carried.
+pub(in super::super) fn document(arn: &str, partition: &str) -> Option<String> {
+    let name = arn.strip_prefix(&format!("arn:{partition}:iam::aws:policy/"))?;
+    let (_, text) = DOCUMENTS.iter().find(|(known, _)| *known == name)?;
+    Some(text.replace("${partition}", partition))
+}
 
 /// Lists the managed policies of a partition by ARN.
 pub(in super::super) fn in_partition(

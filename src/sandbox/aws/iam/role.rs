@@ -26,7 +26,7 @@ pub(in super::super) struct Role {
     pub(super) description: Option<String>,
     pub(in super::super) max_session: u64,
     pub(in super::super) boundary: Option<String>,
-    pub(super) tags: Tags,
+    pub(in super::super) tags: Tags,
     /// Attached policies and since when.
     pub(in super::super) attached: BTreeMap<String, Timestamp>,
     pub(in super::super) inline: BTreeMap<String, String>,

@@ -1,5 +1,6 @@
 //! Versions of customer managed policies: at most five, numbered without gaps being filled, one of them the default.
 
+use super::managed;
 use super::policy::{Version, arn_of, check_document, missing, own};
 use super::{encoded, page_of, time, write_mark};
 use crate::sandbox::aws::error::{ApiError, Result};
@@ -53,15 +54,31 @@ pub(super) fn get(world: &World, form: &Form) -> Result<Xml> {
     let arn = arn_of(world, form, "PolicyArn")?;
     let number = number(form)?;
     let Some(policy) = world.policies.get(arn) else {
-        return Err(if world.managed.contains_key(arn) {
-            ApiError::not_implemented(&format!("the document of {arn}"))
-        } else {
-            missing(arn)
-        });
+        return managed_version(world, arn, number);
     };
     let version = policy.versions.iter().find(|version| version.number == number);
     let version = version.ok_or_else(|| missing_version(arn, number))?;
     Ok(Xml::build(|xml| xml.node("PolicyVersion", |xml| write(xml, version, policy.default, true))))
+}
+
+/// AWS's own policies have one version here.
+fn managed_version(world: &World, arn: &str, number: u64) -> Result<Xml> {
+    if !world.managed.contains_key(arn) {
+        return Err(missing(arn));
+    }
+    if number != 1 {
+        return Err(missing_version(arn, number));
+    }
+    let unknown = || ApiError::not_implemented(&format!("the document of {arn}"));
+    let document = managed::document(arn, world.partition.name).ok_or_else(unknown)?;
+    Ok(Xml::build(|xml| {
+        xml.node("PolicyVersion", |xml| {
+            xml.text("Document", encoded(&document));
+            xml.text("VersionId", "v1");
+            xml.text("IsDefaultVersion", true);
+            xml.text("CreateDate", "2021-06-01T00:00:00Z");
+        });
+    }))
 }
 
 /// Newest first.
