@@ -100,7 +100,7 @@ pub(super) const CHECKS: &[Check] = &[
         stages: INSTALLED,
         why: "a load balancer whose object went while the controller was away is deleted by nobody",
         breaks: "it costs money, and its security groups keep the VPC from being deleted",
-        mend: "delete it",
+        mend: "delete it, and the security groups that were made for it",
         references: &[
             "kubernetes-sigs/aws-load-balancer-controller#1629",
             "kubernetes-sigs/aws-load-balancer-controller#2220",

@@ -83,7 +83,7 @@ async fn waits_for(
         cause => cause.mend(scene.cx, component, &seen),
     };
     let says = format!("{total} claims wait for the driver, such as {}", full_name(claim));
-    let said: String = said.lines().next().unwrap_or_default().chars().take(240).collect();
+    let said: String = said.lines().next().unwrap_or_default().chars().take(600).collect();
     Ok(CLAIMS.failed(says, said, "Bound", mend))
 }
 

@@ -16,12 +16,16 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::TryStreamExt as _;
 use http::Request;
 use k8s_openapi::api::{
     core::v1::{Secret, Service},
     discovery::v1::EndpointSlice,
 };
-use kube::{Api, Client, api::ListParams};
+use kube::{
+    Api, Client,
+    api::{ListParams, WatchParams},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
@@ -129,7 +133,11 @@ impl Egress {
             }
             Ok((acceptor, handler, _)) => {
                 stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-                serve::connection(stream, acceptor, handler).await;
+                // A connection does not outlive the pods at its other end.
+                tokio::select! {
+                    () = serve::connection(stream, acceptor, handler) => {}
+                    () = self.until_gone(host, port) => {}
+                }
                 Ok(())
             }
             Err(reason) => {
@@ -159,6 +167,22 @@ impl Egress {
                 let handler = Metrics { client: self.client.clone() };
                 Ok((self.metrics_tls.clone(), Arc::new(handler), Role::MetricsServer))
             }
+        }
+    }
+
+    /// Returns when nobody would answer at an address any more.
+    async fn until_gone(&self, host: &str, port: u16) {
+        let slices: Api<EndpointSlice> = Api::all(self.client.clone());
+        loop {
+            if let Ok(changes) = slices.watch(&WatchParams::default(), "0").await {
+                let mut changes = std::pin::pin!(changes);
+                while let Ok(Some(_)) = changes.try_next().await {
+                    if self.server(host, port).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
     }
 
