@@ -5,8 +5,14 @@
 //! without a cluster.
 
 mod cluster;
+mod crds;
 mod credentials;
+mod ebs;
 mod irsa;
+mod load_balancer_controller;
+mod metrics;
+mod network;
+mod object;
 mod oidc;
 mod ownership;
 mod permissions;
@@ -14,7 +20,11 @@ mod pod_identity;
 mod policy;
 mod simulation;
 pub(crate) mod smoke;
+mod storage_classes;
 mod tools;
+mod trouble;
+mod webhook;
+mod workload;
 
 use std::collections::BTreeSet;
 
@@ -47,6 +57,18 @@ pub const FAMILIES: &[Family] = &[
     Family { title: "IRSA", code: "IRSA", checks: irsa::CHECKS, run: irsa::run },
     Family { title: "Pod Identity", code: "PODID", checks: pod_identity::CHECKS, run: pod_identity::run },
     Family { title: "Policy", code: "POL", checks: policy::CHECKS, run: policy::run },
+    Family {
+        title: "Load balancer controller",
+        code: "LBC",
+        checks: load_balancer_controller::CHECKS,
+        run: load_balancer_controller::run,
+    },
+    Family { title: "Webhook", code: "HOOK", checks: webhook::CHECKS, run: webhook::run },
+    Family { title: "CRDs", code: "CRD", checks: crds::CHECKS, run: crds::run },
+    Family { title: "Network", code: "NET", checks: network::CHECKS, run: network::run },
+    Family { title: "EBS", code: "EBS", checks: ebs::CHECKS, run: ebs::run },
+    Family { title: "Storage classes", code: "SC", checks: storage_classes::CHECKS, run: storage_classes::run },
+    Family { title: "Metrics", code: "MET", checks: metrics::CHECKS, run: metrics::run },
     Family { title: "Ownership", code: "OWN", checks: ownership::CHECKS, run: ownership::run },
     Family { title: "Smoke", code: "SMOK", checks: smoke::CHECKS, run: smoke::run },
 ];
