@@ -17,7 +17,7 @@ use crate::error::{Error, Result, chain_of};
 use crate::event::{self, Announced, Event, Failure, Outcome, Remains};
 use crate::hint;
 use crate::left_behind;
-use crate::plan::{Action, Change, Goal, Plan, PlannedStep, StepId};
+use crate::plan::{Action, Assessment, Change, Goal, Plan, PlannedStep, StepId};
 use crate::retry::{self, BackOff};
 use crate::steps::Step;
 use crate::summary::Summary;
@@ -89,7 +89,8 @@ impl Engine {
             for step in ready {
                 let before: Vec<_> = step.needs.iter().filter_map(|need| Some((need, ended.get(need)?))).collect();
                 if let Some(outcome) = self.outcome_without_running(step, &before, &progress) {
-                    emit(Event::StepFinished { step: step.id.clone(), outcome: outcome.clone(), seconds: 0.0 });
+                    let shown = shown(&outcome, &step.assessment);
+                    emit(Event::StepFinished { step: step.id.clone(), outcome: shown, seconds: 0.0 });
                     ended.insert(&step.id, outcome);
                 } else {
                     emit(Event::StepStarted { step: step.id.clone() });
@@ -303,6 +304,16 @@ impl Engine {
             stale: matches!(error, Error::Stale { .. }),
             remains,
         })
+    }
+}
+
+/// How a step that did not run is told of: one with nothing to do misses nothing, though what waits for it is blocked.
+fn shown(outcome: &Outcome, assessment: &Assessment) -> Outcome {
+    let reason = assessment.reason.clone();
+    match (outcome, assessment.action) {
+        (Outcome::Blocked { .. }, Action::Keep) => Outcome::Unchanged { reason },
+        (Outcome::Blocked { .. }, Action::Skip) => Outcome::Skipped { reason },
+        (outcome, _) => outcome.clone(),
     }
 }
 
