@@ -91,11 +91,7 @@ pub const LOAD_BALANCER_CONTROLLER: Component = Component {
         ),
         (
             (2, 12),
-            &[
-                "ec2:DescribeIpamPools",
-                "elasticloadbalancing:ModifyIpPools",
-                "elasticloadbalancing:SetRulePriorities",
-            ],
+            &["ec2:DescribeIpamPools", "elasticloadbalancing:ModifyIpPools", "elasticloadbalancing:SetRulePriorities"],
         ),
         ((2, 13), &["ec2:DescribeRouteTables"]),
     ],

@@ -73,10 +73,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Auto Mode has load balancing and block storage built in, under other class and driver names",
         breaks: "two controllers for one purpose, and volumes that do not move from one driver to the other",
         mend: "leave the components out, or keep their classes apart from Auto Mode's",
-        references: &[
-            "https://docs.aws.amazon.com/eks/latest/userguide/automode.html",
-            "aws/containers-roadmap#2550",
-        ],
+        references: &["https://docs.aws.amazon.com/eks/latest/userguide/automode.html", "aws/containers-roadmap#2550"],
     },
     Check {
         id: "EKB-CLUS-007",
@@ -213,7 +210,9 @@ fn auto_mode(components: &[Component], on: bool) -> Finding {
     let names: Vec<_> = components.iter().map(|component| component.name).collect();
     match (on, names.as_slice()) {
         (false, _) => AUTO_MODE.passed("Auto Mode is off"),
-        (true, []) => AUTO_MODE.skipped("Auto Mode brings load balancing and block storage, nothing is to be installed"),
+        (true, []) => {
+            AUTO_MODE.skipped("Auto Mode brings load balancing and block storage, nothing is to be installed")
+        }
         (true, names) => AUTO_MODE.failed(
             "Auto Mode brings its own load balancing and block storage",
             format!("{} beside Auto Mode", names.join(" and ")),

@@ -67,7 +67,11 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
             "choose the account with --profile or --assume-role",
         )
     };
-    let findings = vec![TAKEN.passed(format!("AWS knows the caller as {}", short_caller(&facts.caller_arn))), account, clock(facts.clock_skew)];
+    let findings = vec![
+        TAKEN.passed(format!("AWS knows the caller as {}", short_caller(&facts.caller_arn))),
+        account,
+        clock(facts.clock_skew),
+    ];
     async move { findings }.boxed()
 }
 

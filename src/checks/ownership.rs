@@ -54,10 +54,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "helm refuses to touch a release that an interrupted run left pending",
         breaks: "another operation (install/upgrade/rollback) is in progress, for ever",
         mend: "apply rolls back to the last sound revision, or installs anew where there is none",
-        references: &[
-            "helm/helm#13570, helm/helm#12516",
-            "aws/aws-cdk#19559, aws/aws-cdk#27641, k0sproject/k0s#8353",
-        ],
+        references: &["helm/helm#13570, helm/helm#12516", "aws/aws-cdk#19559, aws/aws-cdk#27641, k0sproject/k0s#8353"],
     },
     Check {
         id: "EKB-OWN-004",
@@ -134,7 +131,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         if components.is_empty() {
             return Vec::new();
         }
-        let installations = join_all(components.iter().map(|component| read(scene, *component)));
+        let installations = join_all(components.iter().map(|component| read(scene, component)));
         let (installations, deployments) = tokio::join!(installations, deployments(scene, &components));
         let now = jiff::Timestamp::now().as_second();
         let mut findings = Vec::new();
@@ -152,7 +149,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     .boxed()
 }
 
-async fn read(scene: &Scene<'_>, component: Component) -> Installation {
+async fn read(scene: &Scene<'_>, component: &Component) -> Installation {
     let cx = scene.cx;
     let addon = async {
         match component.addon {
@@ -171,7 +168,7 @@ async fn read(scene: &Scene<'_>, component: Component) -> Installation {
     let history = release::history(&cx.kube, component.namespace, component.name);
     let (addon, history, objects) = tokio::join!(addon, history, objects);
     Installation {
-        component,
+        component: *component,
         cluster: cx.facts.cluster.clone(),
         cluster_arn: cx.facts.arn.clone(),
         role_arn: component.role_arn(&cx.config, &cx.facts),
@@ -184,8 +181,11 @@ async fn read(scene: &Scene<'_>, component: Component) -> Installation {
 
 /// Deployments of the whole cluster that carry the name of a component or of a predecessor.
 async fn deployments(scene: &Scene<'_>, components: &[Component]) -> Result<Vec<Value>, Error> {
-    let names: Vec<_> =
-        components.iter().flat_map(|component| component.predecessors.iter().chain([&component.name])).copied().collect();
+    let names: Vec<_> = components
+        .iter()
+        .flat_map(|component| component.predecessors.iter().chain([&component.name]))
+        .copied()
+        .collect();
     let selector = format!("{NAME_LABEL} in ({})", names.join(","));
     scene.cx.kube.list("apps/v1", "Deployment", "", &selector).await
 }
@@ -197,9 +197,9 @@ pub(super) mod tests {
 
     const CLUSTER: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/demo";
 
-    pub(super) fn installation(component: Component) -> Installation {
+    pub(super) fn installation(component: &Component) -> Installation {
         Installation {
-            component,
+            component: *component,
             cluster: "demo".to_owned(),
             cluster_arn: CLUSTER.to_owned(),
             role_arn: "arn:aws:iam::111122223333:role/r".to_owned(),

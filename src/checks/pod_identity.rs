@@ -46,7 +46,8 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
 fn judge(associations: &Result<Vec<Association>>, component: &Component, cluster: &str) -> Finding {
     let finding = match associations {
         Ok(associations) => {
-            let found = associations.iter().find(|association| association.service_account == component.service_account);
+            let found =
+                associations.iter().find(|association| association.service_account == component.service_account);
             match found {
                 None => ALONE.passed("no Pod Identity association beside the annotation"),
                 Some(association) => ALONE.failed(

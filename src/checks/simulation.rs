@@ -139,8 +139,10 @@ mod tests {
         let document = load_balancer_controller_policy("aws").unwrap();
         let questions = questions(&document, "eu-west-1", "111122223333");
         assert!(questions.len() <= 4, "{}", questions.len());
-        let asked: BTreeSet<_> = questions.iter().flat_map(|question| &question.pairs).map(|(action, _)| action).collect();
-        let named: BTreeSet<_> = document.statements.iter().flat_map(|statement| statement.action.iter().flatten()).collect();
+        let asked: BTreeSet<_> =
+            questions.iter().flat_map(|question| &question.pairs).map(|(action, _)| action).collect();
+        let named: BTreeSet<_> =
+            document.statements.iter().flat_map(|statement| statement.action.iter().flatten()).collect();
         assert_eq!(asked, named);
         for question in &questions {
             let request = question.request();

@@ -3,8 +3,8 @@
 //! The SDK corrects its own signatures by it after the first refusal; tokens for the API server and helm's are signed by the
 //! machine's clock alone, so `verify` wants to know.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
@@ -42,7 +42,7 @@ impl Intercept for Skew {
         _components: &RuntimeComponents,
         _bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date").and_then(|date| seconds(date));
+        let date = context.response().headers().get("date").and_then(seconds);
         if let Some(date) = date {
             self.0.store(date - jiff::Timestamp::now().as_second(), Ordering::Relaxed);
         }

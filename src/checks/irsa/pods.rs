@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn what_a_pod_lacks_is_named() {
-        let env = json!([{"name": "AWS_ROLE_ARN", "value": ROLE}, {"name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": "f"}]);
+        let env =
+            json!([{"name": "AWS_ROLE_ARN", "value": ROLE}, {"name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": "f"}]);
         let observed = |pod: &Value| trouble(pod, ROLE).map(|(observed, _)| observed);
         assert_eq!(observed(&admitted(pod(&env, AUDIENCE))), None);
         assert_eq!(observed(&pod(&env, AUDIENCE)).as_deref(), Some("no AWS_ROLE_ARN in container proxy"));

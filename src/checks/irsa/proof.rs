@@ -53,7 +53,10 @@ pub(super) fn finding(
 
 /// `arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`; the path of a role is not in it.
 fn is_session_of(arn: &str, role: &str) -> bool {
-    arn.splitn(6, ':').nth(5).and_then(|rest| rest.strip_prefix("assumed-role/")).and_then(|rest| rest.split('/').next())
+    arn.splitn(6, ':')
+        .nth(5)
+        .and_then(|rest| rest.strip_prefix("assumed-role/"))
+        .and_then(|rest| rest.split('/').next())
         == Some(role)
 }
 

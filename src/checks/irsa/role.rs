@@ -209,7 +209,10 @@ mod tests {
         let finding = found(trusts, role(&trust, true));
         assert_eq!(finding.says, "a statement of the trust policy denies it");
         let command = mend(&finding);
-        assert!(command.starts_with("aws iam update-assume-role-policy --role-name r --policy-document '{"), "{command}");
+        assert!(
+            command.starts_with("aws iam update-assume-role-policy --role-name r --policy-document '{"),
+            "{command}"
+        );
         assert!(!command.contains("Deny"), "{command}");
     }
 

@@ -23,10 +23,7 @@ pub(super) fn one(installation: &Installation) -> Finding {
             "an EKS add-on and a helm release both install it",
             format!("add-on {} ({}) and release {}", addon.version, addon.status, installation.release_name()),
             format!("only release {} ({} {})", installation.release_name(), release.chart, release.chart_version),
-            format!(
-                "aws eks delete-addon --cluster-name {} --addon-name {name} --preserve",
-                installation.cluster
-            ),
+            format!("aws eks delete-addon --cluster-name {} --addon-name {name} --preserve", installation.cluster),
         ),
         None if addon.role_arn.as_deref() == Some(&installation.role_arn) => {
             ONE_MANAGER.passed(format!("installed as an EKS add-on {}, used as it is", addon.version))
@@ -96,7 +93,7 @@ mod tests {
                 role_arn: role.map(ToOwned::to_owned),
             }))
         };
-        let mut alone = installation(EBS_CSI_DRIVER);
+        let mut alone = installation(&EBS_CSI_DRIVER);
         assert_eq!(one(&alone).verdict, Verdict::Passed);
         alone.addon = addon(Some("arn:aws:iam::111122223333:role/r"));
         assert_eq!(one(&alone).verdict, Verdict::Passed);
@@ -110,12 +107,10 @@ mod tests {
 
     #[test]
     fn a_second_installation_is_known_by_its_label() {
-        let deployment = |namespace: &str, name: &str, label: &str, annotations: &Value| {
-            json!({"metadata": {"namespace": namespace, "name": name, "labels": {NAME_LABEL: label}, "annotations": annotations}})
-        };
+        let deployment = |namespace: &str, name: &str, label: &str, annotations: &Value| json!({"metadata": {"namespace": namespace, "name": name, "labels": {NAME_LABEL: label}, "annotations": annotations}});
         let component = LOAD_BALANCER_CONTROLLER;
         let own = deployment("kube-system", component.name, component.name, &json!({}));
-        let found = |others: Vec<Value>| once(&installation(component), &Ok([vec![own.clone()], others].concat()));
+        let found = |others: Vec<Value>| once(&installation(&component), &Ok([vec![own.clone()], others].concat()));
         assert_eq!(found(vec![]).verdict, Verdict::Passed);
         let marks = json!({"meta.helm.sh/release-name": "lb", "meta.helm.sh/release-namespace": "ingress"});
         let second = found(vec![deployment("ingress", "lb", component.name, &marks)]);

@@ -101,9 +101,10 @@ mod tests {
     use serde_json::json;
 
     fn object(kind: &str, managed_by: &str, release: Option<&str>) -> Value {
-        let annotations = release.map_or(json!({}), |release| {
-            json!({"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": "kube-system"})
-        });
+        let annotations = release.map_or(
+            json!({}),
+            |release| json!({"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": "kube-system"}),
+        );
         json!({"apiVersion": "v1", "kind": kind, "metadata": {
             "name": "n", "labels": {MANAGED_BY_LABEL: managed_by}, "annotations": annotations}})
     }
@@ -114,7 +115,7 @@ mod tests {
             marked(&Installation {
                 history: Ok(vec![release("deployed", true)]),
                 objects: Ok(vec![object]),
-                ..installation(EBS_CSI_DRIVER)
+                ..installation(&EBS_CSI_DRIVER)
             })
         };
         assert_eq!(found(object("CSIDriver", "Helm", Some("aws-ebs-csi-driver"))).verdict, Verdict::Passed);
@@ -127,15 +128,13 @@ mod tests {
 
     #[test]
     fn what_is_in_the_way_is_adopted_unless_an_addon_keeps_it() {
-        let mend = |object: Value| match marked(&Installation {
-            objects: Ok(vec![object]),
-            ..installation(EBS_CSI_DRIVER)
-        })
-        .verdict
-        {
-            Verdict::Failed { mend, .. } => mend,
-            other => panic!("{other:?}"),
-        };
+        let mend =
+            |object: Value| match marked(&Installation { objects: Ok(vec![object]), ..installation(&EBS_CSI_DRIVER) })
+                .verdict
+            {
+                Verdict::Failed { mend, .. } => mend,
+                other => panic!("{other:?}"),
+            };
         assert_eq!(mend(object("ServiceAccount", "eksctl", None)), "eks-bootstrap apply --adopt helm.ebs");
         assert_eq!(mend(object("CSIDriver", "EKS", None)), "eks-bootstrap apply --disable aws-ebs-csi-driver");
     }
@@ -145,7 +144,7 @@ mod tests {
         let found = |role: &str| {
             let mut account = object("ServiceAccount", "eksctl", None);
             account["metadata"]["annotations"] = json!({ROLE_ANNOTATION: role});
-            marked(&Installation { objects: Ok(vec![account]), ..installation(LOAD_BALANCER_CONTROLLER) })
+            marked(&Installation { objects: Ok(vec![account]), ..installation(&LOAD_BALANCER_CONTROLLER) })
         };
         assert_eq!(found("arn:aws:iam::111122223333:role/r").severity(), None);
         let clash = found("arn:aws:iam::111122223333:role/eksctl");

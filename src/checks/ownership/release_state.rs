@@ -54,7 +54,7 @@ mod tests {
     fn age_tells_a_run_that_goes_on_from_one_that_was_killed() {
         let found = |status: &str, ours: bool, now: i64| {
             let history = Ok(vec![release(status, ours)]);
-            ended(&super::super::Installation { history, ..installation(LOAD_BALANCER_CONTROLLER) }, now)
+            ended(&super::super::Installation { history, ..installation(&LOAD_BALANCER_CONTROLLER) }, now)
         };
         assert_eq!(found("deployed", true, 1_000).verdict, Verdict::Passed);
         assert_eq!(found("pending-upgrade", true, 1_100).severity(), Some(Severity::Warning));
@@ -65,7 +65,7 @@ mod tests {
         let foreign = found("failed", false, 1_001);
         let Verdict::Failed { mend, .. } = &foreign.verdict else { panic!("{foreign:?}") };
         assert_eq!(mend, "eks-bootstrap apply --only helm.lbc --adopt helm.lbc");
-        let nothing = ended(&installation(LOAD_BALANCER_CONTROLLER), 0);
+        let nothing = ended(&installation(&LOAD_BALANCER_CONTROLLER), 0);
         assert_eq!((nothing.says.as_str(), nothing.severity()), ("it is not installed", Some(Severity::Error)));
     }
 }

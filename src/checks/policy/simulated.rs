@@ -20,7 +20,7 @@ pub(super) async fn ask(cx: &ReadContext, wanted: &Wanted) -> Option<Result<Vec<
 
 pub(super) fn allows(
     wanted: &Wanted,
-    asked: &Option<Result<Vec<Simulated>>>,
+    asked: Option<&Result<Vec<Simulated>>>,
     role: &Result<Option<Role>>,
     attached: &Result<Option<BTreeSet<String>>>,
 ) -> Finding {
@@ -115,14 +115,23 @@ mod tests {
         let attached = BTreeSet::from(["arn:aws:iam::111122223333:policy/guard".to_owned()]);
         let boundary = "arn:aws:iam::111122223333:policy/fence";
         let cases = [
-            (answer(ExplicitDeny, &["guard"], None), "aws iam detach-role-policy --role-name r --policy-arn arn:aws:iam::111122223333:policy/guard"),
-            (answer(ExplicitDeny, &["role_r_mine"], None), "aws iam delete-role-policy --role-name r --policy-name mine"),
+            (
+                answer(ExplicitDeny, &["guard"], None),
+                "aws iam detach-role-policy --role-name r --policy-arn arn:aws:iam::111122223333:policy/guard",
+            ),
+            (
+                answer(ExplicitDeny, &["role_r_mine"], None),
+                "aws iam delete-role-policy --role-name r --policy-name mine",
+            ),
             (answer(ExplicitDeny, &["fence"], Some(false)), "aws iam delete-role-permissions-boundary --role-name r"),
             (answer(ImplicitDeny, &[], Some(false)), "aws iam delete-role-permissions-boundary --role-name r"),
-            (answer(ImplicitDeny, &[], Some(true)), "eks-bootstrap apply --only iam.policy.lbc --only iam.attachment.lbc"),
+            (
+                answer(ImplicitDeny, &[], Some(true)),
+                "eks-bootstrap apply --only iam.policy.lbc --only iam.attachment.lbc",
+            ),
         ];
         for (answer, expected) in cases {
-            let finding = judge(&wanted(LOAD_BALANCER_CONTROLLER), &[answer], Some(boundary), Some(&attached));
+            let finding = judge(&wanted(&LOAD_BALANCER_CONTROLLER), &[answer], Some(boundary), Some(&attached));
             let Verdict::Failed { mend, observed, .. } = &finding.verdict else { panic!("{finding:?}") };
             assert_eq!(mend, expected);
             assert!(observed.ends_with("ec2:CreateTags"), "{observed}");

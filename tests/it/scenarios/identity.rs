@@ -58,7 +58,10 @@ async fn trust_is_judged_clause_by_clause_and_mended() {
     let edits = [
         (right.replace(LBC, "aws-lb"), "names another service account"),
         (right.replace("sts.amazonaws.com", "sts.amazonaws.com.cn"), "names another audience"),
-        (right.replace(&format!("\"{issuer}:"), &format!("\"oidc-provider/{issuer}:")), "has a prefix before the issuer"),
+        (
+            right.replace(&format!("\"{issuer}:"), &format!("\"oidc-provider/{issuer}:")),
+            "has a prefix before the issuer",
+        ),
         (right.replace(&format!("\"{issuer}:"), &format!("\"{other}:")), "conditions on another cluster's issuer"),
         (right.replace(&issuer, &other), "trusts another OIDC provider"),
         (ec2.to_string(), "trusts an AWS service"),
@@ -92,12 +95,14 @@ async fn statements_of_others(stage: &Stage, world: &World<'_>, right: &str) {
     let broad = lbc(22, "EKB-IRSA-009", says, "eks-bootstrap apply --only iam.role.lbc");
     stage.is_found_and_mended(&warning(broad)).await;
 
-    let command = format!("aws iam update-assume-role-policy --role-name {} --policy-document '{right}'", world.lbc_role);
+    let command =
+        format!("aws iam update-assume-role-policy --role-name {} --policy-document '{right}'", world.lbc_role);
     let command: &'static str = command.leak();
     let mut wide = document.clone();
     let mut theirs = document["Statement"][0].clone();
     theirs["Sid"] = json!("Theirs");
-    let sub = theirs["Condition"]["StringEquals"].as_object().unwrap().keys().find(|key| key.ends_with(":sub")).cloned();
+    let sub =
+        theirs["Condition"]["StringEquals"].as_object().unwrap().keys().find(|key| key.ends_with(":sub")).cloned();
     theirs["Condition"] = json!({"StringLike": {sub.unwrap(): "system:serviceaccount:*:*"}});
     wide["Statement"].as_array_mut().unwrap().push(theirs);
     set_trust(world, &world.lbc_role, &wide.to_string()).await;
@@ -184,7 +189,8 @@ async fn provider_roles_and_policies_are_mended_one_by_one() {
 async fn boundaries(stage: &Stage, world: &World<'_>) {
     let document = json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": ["acm:*", "ec2:Describe*"], "Resource": "*"}]});
-    let made = world.iam.create_policy().policy_name("fence").policy_document(document.to_string()).send().await.unwrap();
+    let made =
+        world.iam.create_policy().policy_name("fence").policy_document(document.to_string()).send().await.unwrap();
     let fence = made.policy().unwrap().arn().unwrap().to_owned();
     let call = world.iam.put_role_permissions_boundary().role_name(&world.lbc_role);
     call.permissions_boundary(&fence).send().await.unwrap();
@@ -285,7 +291,8 @@ async fn owners(stage: &Stage) {
     stage.lab.delete(&format!("{ACCOUNTS}/{LBC}")).await;
     stage.mend("eks-bootstrap apply --only k8s.service-account.lbc").await;
 
-    let fields = json!({"spec": {"template": {"spec": {"serviceAccountName": "default", "serviceAccount": "default"}}}});
+    let fields =
+        json!({"spec": {"template": {"spec": {"serviceAccountName": "default", "serviceAccount": "default"}}}});
     stage.lab.patch(&format!("{DEPLOYMENTS}/{LBC}"), &fields).await;
     restarted(stage, |pod| pod["spec"]["serviceAccountName"] == "default").await;
     let set = "kubectl set serviceaccount deployment/aws-load-balancer-controller aws-load-balancer-controller -n kube-system";
