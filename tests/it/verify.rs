@@ -8,6 +8,7 @@ use eks_bootstrap::sandbox::aws::Seed;
 use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
+use crate::permissions;
 use crate::support::{Aws, Lab, Run, helm};
 
 /// The finding of a check, about a component.
@@ -214,9 +215,11 @@ async fn before_and_after_an_installation_it_looks_and_writes_nothing() {
 
     lab.run(&["apply", "--yes"]).await.expect(0);
     lab.run(&["verify", "--wait", "60s"]).await.expect(0);
+    let allowed = permissions::of(&lab, "verify").await;
     let before = versions(&lab).await;
     lab.forget();
     let run = lab.run(&["verify"]).await.expect(0);
+    permissions::covered(&allowed, &lab.sandbox.simulator.calls());
     assert!(run.stdout.contains("\nIRSA\n  ok    EKB-IRSA-001  lbc: service account"), "{}", run.stdout);
     assert_eq!((lab.aws_writes(), lab.helm_runs()), (Vec::new(), Vec::new()));
     assert_eq!(versions(&lab).await, before);

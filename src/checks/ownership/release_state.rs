@@ -25,7 +25,7 @@ pub(super) fn ended(installation: &Installation, now: i64) -> Finding {
     }
     let age = now.saturating_sub(latest.changed_at).max(0);
     let young = status.starts_with("pending-") && age < i64::try_from(installation.patience).unwrap_or(i64::MAX);
-    let observed = format!("revision {} is {status} since {}", latest.revision, span(age));
+    let observed = format!("revision {} is {status} for {}", latest.revision, span(age));
     if young {
         let mend = format!("eks-bootstrap verify --wait {}s", installation.patience);
         return ENDED.failed("helm may still be at work on the release", observed, "deployed", mend).as_warning();
@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(found("pending-upgrade", true, 1_100).severity(), Some(Severity::Warning));
         let old = found("pending-upgrade", true, 11_000);
         let Verdict::Failed { mend, observed, .. } = &old.verdict else { panic!("{old:?}") };
-        assert_eq!(observed, "revision 2 is pending-upgrade since 2 h");
+        assert_eq!(observed, "revision 2 is pending-upgrade for 2 h");
         assert_eq!(mend, "eks-bootstrap apply --only helm.lbc");
         let foreign = found("failed", false, 1_001);
         let Verdict::Failed { mend, .. } = &foreign.verdict else { panic!("{foreign:?}") };
