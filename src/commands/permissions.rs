@@ -36,13 +36,9 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
         connect::credentials(&aws).await?;
         StsRead::new(&aws).caller().await
     };
-    let (account, known) = match &config.account {
-        Some(account) => (account.clone(), None),
-        None => {
-            let caller = caller().await?;
-            (caller.account.clone(), Some(caller))
-        }
-    };
+    let known = if config.account.is_some() { None } else { Some(caller().await?) };
+    let account = config.account.clone().or_else(|| known.as_ref().map(|caller| caller.account.clone()));
+    let account = account.unwrap_or_default();
     let facts = facts(&config, &region, &account);
     if !args.kubernetes {
         let policy = permissions::policy(args.purpose, &config, &facts);
@@ -51,6 +47,9 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     }
     let group = args.group.as_deref().unwrap_or(entry::GROUP);
     entry::check_group(group)?;
+    if let Some(arn) = &args.principal {
+        entry::check_principal(arn)?;
+    }
     let principal = match (&args.principal, &config.assume_role) {
         (Some(arn), _) | (None, Some(arn)) => Principal::Arn(arn.clone()),
         (None, None) => {

@@ -110,7 +110,7 @@ async fn under(policy: &Document, before: Before, words: &[&'static str]) -> Run
 
 /// The cluster has another name than the one asked for: the message names it.
 async fn misspelled(policy: &Document) -> bool {
-    let aws = Aws::start(|seed| seed.clusters[0].name = "demo-2".to_owned()).await;
+    let aws = Aws::start(|seed| "demo-2".clone_into(&mut seed.clusters[0].name)).await;
     aws.simulator.set_caller_policy(Some(policy.clone()));
     let run = aws.run(&["plan", "-c", "demo"], &[]).await;
     assert_ne!(run.code, 0);
