@@ -89,6 +89,7 @@ const NEEDS: &[Need] = &[
     ("rollouts that helm waits for", &[Apply, Destroy], Namespace, "apps", &["replicasets"], &["get", "list", "watch"]),
     ("the webhooks' answer to a dry run", &[Verify], Namespace, "", &["services"], &["create"]),
     ("the webhooks' answer to a dry run", &[Verify], Namespace, "networking.k8s.io", &["ingresses"], &["create"]),
+    ("other installations of the same", &[Verify], Cluster, "apps", &["deployments"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "", &["nodes"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csinodes", "storageclasses"], &["list"]),
     ("load balancers that depend on the controller", &[Destroy], Cluster, "", &["services"], &["list"]),

@@ -47,4 +47,6 @@ mod story;
 #[cfg(feature = "sandbox")]
 mod support;
 #[cfg(feature = "sandbox")]
+mod verify;
+#[cfg(feature = "sandbox")]
 mod worlds;

@@ -55,7 +55,10 @@ fn resource(call: &Call) -> String {
     if call.service == "eks" {
         return "arn:aws:eks:eu-west-1:111122223333:cluster/demo".to_owned();
     }
-    of("PolicyArn").or_else(|| of("OpenIDConnectProviderArn")).unwrap_or_else(|| "*".to_owned())
+    of("PolicyArn")
+        .or_else(|| of("PolicySourceArn"))
+        .or_else(|| of("OpenIDConnectProviderArn"))
+        .unwrap_or_else(|| "*".to_owned())
 }
 
 /// IAM's `*` within a resource.

@@ -30,8 +30,9 @@ fn everywhere(mode: u8, check: &'static str, says: &'static str, mend: &'static 
     Fault { about: None, ..lbc(mode, check, says, mend) }
 }
 
-fn warning(fault: Fault) -> Fault {
-    Fault { status: "warning", ..fault }
+/// The same as a warning.
+fn warned(mode: u8, check: &'static str, says: &'static str, mend: &'static str) -> Fault {
+    Fault { status: "warning", ..lbc(mode, check, says, mend) }
 }
 
 /// The trust policy of a role.
@@ -92,8 +93,8 @@ async fn statements_of_others(stage: &Stage, world: &World<'_>, right: &str) {
     open["Statement"][0].as_object_mut().unwrap().remove("Condition");
     set_trust(world, &world.lbc_role, &open.to_string()).await;
     let says = "names no sub: every service account of the cluster";
-    let broad = lbc(22, "EKB-IRSA-009", says, "eks-bootstrap apply --only iam.role.lbc");
-    stage.is_found_and_mended(&warning(broad)).await;
+    let broad = warned(22, "EKB-IRSA-009", says, "eks-bootstrap apply --only iam.role.lbc");
+    stage.is_found_and_mended(&broad).await;
 
     let command =
         format!("aws iam update-assume-role-policy --role-name {} --policy-document '{right}'", world.lbc_role);
@@ -107,7 +108,7 @@ async fn statements_of_others(stage: &Stage, world: &World<'_>, right: &str) {
     wide["Statement"].as_array_mut().unwrap().push(theirs);
     set_trust(world, &world.lbc_role, &wide.to_string()).await;
     let says = "every service account that matches `system:serviceaccount:*:*`";
-    stage.is_found_and_mended(&warning(lbc(22, "EKB-IRSA-009", says, command))).await;
+    stage.is_found_and_mended(&warned(22, "EKB-IRSA-009", says, command)).await;
 
     let mut denying = document;
     let deny = json!({"Effect": "Deny", "Principal": {"Federated": world.provider}, "Action": "sts:*"});
@@ -179,7 +180,7 @@ async fn provider_roles_and_policies_are_mended_one_by_one() {
     world.iam.attach_role_policy().role_name(&world.ebs_role).policy_arn(&second).send().await.unwrap();
     let detach = format!("aws iam detach-role-policy --role-name {} --policy-arn {second}", world.ebs_role);
     let says = "AmazonEBSCSIDriverPolicyV2 and AmazonEBSCSIDriverPolicy are both attached";
-    stage.is_found_and_mended(&warning(ebs(6, "EKB-POL-006", says, detach.leak()))).await;
+    stage.is_found_and_mended(&Fault { about: Some("ebs"), ..warned(6, "EKB-POL-006", says, detach.leak()) }).await;
 
     boundaries(&stage, &world).await;
     stage.destroyed().await;
@@ -222,7 +223,7 @@ async fn accounts_pods_releases_and_their_owners_are_mended() {
         ("annotation changed", lbc(2, "EKB-IRSA-002", "the annotation names another role", account)),
         ("service account deleted", lbc(2, "EKB-IRSA-001", "does not exist", account)),
         ("release failed", lbc(13, "EKB-OWN-003", "the release is failed", release)),
-        ("upgrade interrupted", lbc(13, "EKB-OWN-003", "is pending-upgrade since", release)),
+        ("upgrade interrupted", lbc(13, "EKB-OWN-003", "is pending-upgrade for", release)),
     ] {
         world.break_by(drift).await;
         stage.is_found_and_mended(&fault).await;
@@ -241,7 +242,7 @@ async fn annotate(stage: &Stage, account: &str, role: &Value) {
 
 /// Waits until the running pods of the controller are new ones, and all of them.
 async fn restarted(stage: &Stage, holds: impl Fn(&Value) -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     loop {
         let selector = format!("app.kubernetes.io/name={LBC}");
         let pods = stage.lab.reader().await.list("v1", "Pod", "kube-system", &selector).await.unwrap();
@@ -328,7 +329,7 @@ async fn two_managers(stage: &Stage, world: &World<'_>) {
     let id = made.association().unwrap().association_id().unwrap();
     let delete = format!("aws eks delete-pod-identity-association --cluster-name demo --association-id {id}");
     let says = "a Pod Identity association exists and is not used";
-    stage.is_found_and_mended(&warning(ebs(11, "EKB-PODID-001", says, delete.leak()))).await;
+    stage.is_found_and_mended(&Fault { about: Some("ebs"), ..warned(11, "EKB-PODID-001", says, delete.leak()) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
