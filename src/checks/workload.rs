@@ -4,7 +4,7 @@
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::check::{Check, Finding, Scene};
+use crate::check::{Check, Finding, Scene, Verdict};
 use crate::checks::network::cluster_subnets;
 use crate::checks::object::{selector, text};
 use crate::checks::trouble::{self, Seen};
@@ -38,15 +38,14 @@ pub(super) fn kubectl_name(reference: &ObjectRef) -> String {
 
 /// Whether the release is deployed, in the version that is wanted.
 pub(super) async fn release(check: &'static Check, scene: &Scene<'_>, component: &Component) -> Finding {
-    let found = match latest(scene, component).await {
+    match latest(scene, component).await {
         Ok(Some(release)) => judge(check, scene, component, &release),
         Ok(None) => match without_release(check, scene, component).await {
             Ok(finding) => finding,
             Err(error) => check.unread(&error),
         },
         Err(error) => check.unread(&error),
-    };
-    found.about(component.short)
+    }
 }
 
 fn judge(check: &'static Check, scene: &Scene<'_>, component: &Component, release: &Release) -> Finding {
@@ -94,13 +93,18 @@ async fn without_release(check: &'static Check, scene: &Scene<'_>, component: &C
 pub(super) async fn rollouts(check: &'static Check, scene: &Scene<'_>, component: &Component) -> Vec<Finding> {
     let references = workloads(component);
     join_all(references.iter().map(|reference| async {
-        let finding = match rolled_out(check, scene, component, reference).await {
-            Ok(finding) => finding,
-            Err(error) => check.unread(&error),
-        };
-        finding.about(component.short)
+        rolled_out(check, scene, component, reference).await.unwrap_or_else(|error| check.unread(&error))
     }))
     .await
+}
+
+/// The command that brings a component's pods up; none where they are up.
+pub(super) async fn mend(check: &'static Check, scene: &Scene<'_>, component: &Component) -> Option<String> {
+    let found = rollouts(check, scene, component).await;
+    found.into_iter().find_map(|finding| match finding.verdict {
+        Verdict::Failed { mend, .. } => Some(mend),
+        _ => None,
+    })
 }
 
 async fn rolled_out(

@@ -110,7 +110,7 @@ async fn ask(
         Trouble::Denied => check.passed(format!("the webhook answers, and refuses the dry-run {kind}: {text}")),
         Trouble::DeniedByAnother => check.unread(&error),
         Trouble::NoEndpoints => {
-            failed(format!("no {kind} can be created: nobody answers the webhook"), registration.pods_mend(component))
+            failed(format!("no {kind} can be created: nobody answers the webhook"), registration.endpoints_mend.clone())
         }
         Trouble::Certificate => {
             let secret = registration.secret().unwrap_or("aws-load-balancer-tls");
