@@ -76,17 +76,13 @@ async fn without_release(check: &'static Check, scene: &Scene<'_>, component: &C
     }
     let found = try_join_all(workloads(component).iter().map(|reference| scene.cx.kube.get(reference))).await?;
     let expected = format!("Helm release {}/{}", component.namespace, component.name);
-    Ok(match found.into_iter().flatten().next() {
-        Some(workload) => {
-            let by = owner::of_object(&workload).to_string();
-            let mend = format!("eks-bootstrap apply --adopt helm.{}", component.short);
-            check.failed(format!("{} is installed by {by}", component.title), by, expected, mend).as_warning()
-        }
-        None => {
-            let says = format!("{} is not installed", component.title);
-            check.failed(says, "no release", expected, "eks-bootstrap apply")
-        }
-    })
+    let Some(workload) = found.into_iter().flatten().next() else {
+        let says = format!("{} is not installed", component.title);
+        return Ok(check.failed(says, "no release", expected, "eks-bootstrap apply"));
+    };
+    let by = owner::of_object(&workload).to_string();
+    let mend = format!("eks-bootstrap apply --adopt helm.{}", component.short);
+    Ok(check.failed(format!("{} is installed by {by}", component.title), by, expected, mend).as_warning())
 }
 
 /// Whether the workloads have rolled out, and if not, why.

@@ -87,9 +87,10 @@ impl Registration {
         let ready = endpoints.iter().filter(is_ready).count();
         // Pods that are up behind a Service without endpoints: the Service or its selector is what is wrong.
         let apply = || format!("eks-bootstrap apply --only helm.{}", component.short);
-        let endpoints_mend = match found.is_some() && ready == 0 {
-            true => workload::mend(ENDPOINTS, scene, component).await.unwrap_or_else(apply),
-            false => apply(),
+        let endpoints_mend = if found.is_some() && ready == 0 {
+            Box::pin(workload::mend(ENDPOINTS, scene, component)).await.unwrap_or_else(apply)
+        } else {
+            apply()
         };
         Ok(Registration {
             configurations,

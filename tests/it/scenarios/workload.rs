@@ -314,7 +314,7 @@ async fn a_driver_without_a_role(stage: &Stage) {
 /// Waits for a warning about a claim.
 async fn until_complained(lab: &Lab, claim: &str) {
     let reader = lab.reader().await;
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    let end = std::time::Instant::now() + std::time::Duration::from_mins(1);
     loop {
         let events = reader.list("v1", "Event", "default", "").await.unwrap();
         if events.iter().any(|event| event["type"] == "Warning" && event["involvedObject"]["name"] == claim) {
