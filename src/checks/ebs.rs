@@ -142,11 +142,9 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
 
 async fn driver(scene: &Scene<'_>, component: &Component) -> Result<Finding> {
     let reference = ObjectRef::new("storage.k8s.io/v1", "CSIDriver", "", EBS_DRIVER);
-    Ok(match scene.cx.kube.get(&reference).await? {
-        Some(_) => DRIVER.passed(format!("{reference} exists")),
-        None => {
-            let mend = format!("eks-bootstrap apply --only helm.{}", component.short);
-            DRIVER.failed(format!("{reference} does not exist"), "absent", reference.to_string(), mend)
-        }
-    })
+    if scene.cx.kube.get(&reference).await?.is_some() {
+        return Ok(DRIVER.passed(format!("{reference} exists")));
+    }
+    let mend = format!("eks-bootstrap apply --only helm.{}", component.short);
+    Ok(DRIVER.failed(format!("{reference} does not exist"), "absent", reference.to_string(), mend))
 }

@@ -1,6 +1,6 @@
 //! The AWS Load Balancer Controller itself: installed, running, told where it is, and alone in charge of its Ingress class.
 
-use std::collections::BTreeSet;
+mod orphans;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -10,7 +10,7 @@ use crate::check::{Check, Finding, Scene, Severity, Stage};
 use crate::checks::object::{full_name, items, name, namespace, some_of, text};
 use crate::checks::{components, workload};
 use crate::component::{Component, LOAD_BALANCER_CONTROLLER};
-use crate::dependants::{ALB_CONTROLLER, alb_classes, is_alb};
+use crate::dependants::ALB_CONTROLLER;
 use crate::error::Result;
 use crate::owner::{self, Owner};
 use crate::read::kube::ObjectRef;
@@ -133,7 +133,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
             class(scene, component),
             claim(scene, component),
             services(scene, component),
-            orphans(scene),
+            orphans::look(scene),
         );
         findings.push(release);
         findings.push(unless_read(ARGUMENTS, arguments));
@@ -235,13 +235,11 @@ async fn class(scene: &Scene<'_>, component: &Component) -> Result<Finding> {
         namespace: None,
         name: text(&class, "/spec/parameters/name").to_owned(),
     };
-    Ok(match scene.cx.kube.get(&parameters).await? {
-        Some(_) => CLASS.passed(format!("Ingress class {name} of {ALB_CONTROLLER}, with {parameters}")),
-        None => {
-            let says = format!("the parameters of Ingress class {name} do not exist");
-            CLASS.failed(says, "absent", parameters.to_string(), apply)
-        }
-    })
+    if scene.cx.kube.get(&parameters).await?.is_some() {
+        return Ok(CLASS.passed(format!("Ingress class {name} of {ALB_CONTROLLER}, with {parameters}")));
+    }
+    let says = format!("the parameters of Ingress class {name} do not exist");
+    Ok(CLASS.failed(says, "absent", parameters.to_string(), apply))
 }
 
 fn class_name(scene: &Scene<'_>, component: &Component) -> String {
@@ -304,55 +302,10 @@ async fn services(scene: &Scene<'_>, component: &Component) -> Result<Finding> {
     }))
 }
 
-async fn orphans(scene: &Scene<'_>) -> Result<Finding> {
-    let (kube, facts) = (&scene.cx.kube, &scene.cx.facts);
-    let tag = "elbv2.k8s.aws/cluster";
-    let balancers = scene.cx.tagging.tags_of(tag, &facts.cluster, "elasticloadbalancing:loadbalancer").await?;
-    if balancers.is_empty() {
-        return Ok(ORPHANS.passed("no load balancer of this cluster in AWS"));
-    }
-    let (classes, ingresses, services, gateways) = futures::try_join!(
-        kube.list("networking.k8s.io/v1", "IngressClass", "", ""),
-        kube.list("networking.k8s.io/v1", "Ingress", "", ""),
-        kube.list("v1", "Service", "", ""),
-        kube.list("gateway.networking.k8s.io/v1", "Gateway", "", ""),
-    )?;
-    let classes = alb_classes(&classes);
-    let mut stacks = BTreeSet::new();
-    for ingress in ingresses.iter().filter(|ingress| is_alb(ingress, &classes)) {
-        stacks.insert(full_name(ingress));
-        let group = text(ingress, "/metadata/annotations/alb.ingress.kubernetes.io~1group.name");
-        stacks.insert(group.to_owned());
-    }
-    stacks.extend(services.iter().filter(|service| text(service, "/spec/type") == "LoadBalancer").map(full_name));
-    stacks.extend(gateways.iter().map(full_name));
-    let orphans: Vec<_> = balancers.iter().filter(|(_, tags)| is_orphan(tags, &stacks)).collect();
-    let Some((arn, tags)) = orphans.first() else {
-        return Ok(ORPHANS.passed(format!("{} load balancers in AWS, all with their object", balancers.len())));
-    };
-    let stack = stack(tags).unwrap_or("an object without a name").to_owned();
-    let says = format!("{} of {} load balancers in AWS have no object any more", orphans.len(), balancers.len());
-    let mend = format!("aws elbv2 delete-load-balancer --load-balancer-arn {arn}");
-    Ok(ORPHANS.failed(says, format!("{arn} of {stack}"), "an Ingress, Service or Gateway for each", mend))
-}
-
-/// The Ingress, group, Service or Gateway for which the controller made a load balancer.
-fn stack(tags: &std::collections::BTreeMap<String, String>) -> Option<&str> {
-    let keys =
-        ["ingress.k8s.aws/stack", "service.k8s.aws/stack", "gateway.k8s.aws.alb/stack", "gateway.k8s.aws.nlb/stack"];
-    keys.iter().find_map(|key| tags.get(*key)).map(String::as_str)
-}
-
-/// One without such a tag is not judged.
-fn is_orphan(tags: &std::collections::BTreeMap<String, String>, stacks: &BTreeSet<String>) -> bool {
-    stack(tags).is_some_and(|stack| !stacks.contains(stack))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-    use std::collections::BTreeMap;
 
     fn deployment(image: &str, arguments: &[&str]) -> Value {
         json!({"spec": {"template": {"spec": {"containers": [{"image": image, "args": arguments}]}}}})
@@ -380,15 +333,5 @@ mod tests {
         assert!(claims("docker.io/amazon/aws-alb-ingress-controller:v1.1.9", &[]));
         assert!(!claims("public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0", &["--ingress-class=internal"]));
         assert!(!claims("registry.k8s.io/ingress-nginx/controller", &["--ingress-class=alb"]));
-    }
-
-    #[test]
-    fn a_load_balancer_belongs_to_the_object_of_its_tag() {
-        let tags = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
-        let stacks = BTreeSet::from(["default/shop".to_owned(), "group".to_owned()]);
-        assert!(!is_orphan(&tags("ingress.k8s.aws/stack", "default/shop"), &stacks));
-        assert!(!is_orphan(&tags("ingress.k8s.aws/stack", "group"), &stacks));
-        assert!(is_orphan(&tags("service.k8s.aws/stack", "default/gone"), &stacks));
-        assert!(!is_orphan(&tags("Name", "x"), &stacks));
     }
 }

@@ -135,7 +135,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         let components = components(scene).into_iter().filter(|component| component.webhook_service.is_some());
         let mut findings = Vec::new();
         for component in components {
-            let found = match of_component(scene, &component).await {
+            let found = match Box::pin(of_component(scene, &component)).await {
                 Ok(found) => found,
                 Err(error) => CHECKS.iter().map(|check| check.unread(&error)).collect(),
             };

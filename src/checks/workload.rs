@@ -4,7 +4,7 @@
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
-use crate::check::{Check, Finding, Scene};
+use crate::check::{Check, Finding, Scene, Verdict};
 use crate::checks::network::cluster_subnets;
 use crate::checks::object::{selector, text};
 use crate::checks::trouble::{self, Seen};
@@ -38,15 +38,14 @@ pub(super) fn kubectl_name(reference: &ObjectRef) -> String {
 
 /// Whether the release is deployed, in the version that is wanted.
 pub(super) async fn release(check: &'static Check, scene: &Scene<'_>, component: &Component) -> Finding {
-    let found = match latest(scene, component).await {
+    match latest(scene, component).await {
         Ok(Some(release)) => judge(check, scene, component, &release),
         Ok(None) => match without_release(check, scene, component).await {
             Ok(finding) => finding,
             Err(error) => check.unread(&error),
         },
         Err(error) => check.unread(&error),
-    };
-    found.about(component.short)
+    }
 }
 
 fn judge(check: &'static Check, scene: &Scene<'_>, component: &Component, release: &Release) -> Finding {
@@ -77,30 +76,31 @@ async fn without_release(check: &'static Check, scene: &Scene<'_>, component: &C
     }
     let found = try_join_all(workloads(component).iter().map(|reference| scene.cx.kube.get(reference))).await?;
     let expected = format!("Helm release {}/{}", component.namespace, component.name);
-    Ok(match found.into_iter().flatten().next() {
-        Some(workload) => {
-            let by = owner::of_object(&workload).to_string();
-            let mend = format!("eks-bootstrap apply --adopt helm.{}", component.short);
-            check.failed(format!("{} is installed by {by}", component.title), by, expected, mend).as_warning()
-        }
-        None => {
-            let says = format!("{} is not installed", component.title);
-            check.failed(says, "no release", expected, "eks-bootstrap apply")
-        }
-    })
+    let Some(workload) = found.into_iter().flatten().next() else {
+        let says = format!("{} is not installed", component.title);
+        return Ok(check.failed(says, "no release", expected, "eks-bootstrap apply"));
+    };
+    let by = owner::of_object(&workload).to_string();
+    let mend = format!("eks-bootstrap apply --adopt helm.{}", component.short);
+    Ok(check.failed(format!("{} is installed by {by}", component.title), by, expected, mend).as_warning())
 }
 
 /// Whether the workloads have rolled out, and if not, why.
 pub(super) async fn rollouts(check: &'static Check, scene: &Scene<'_>, component: &Component) -> Vec<Finding> {
     let references = workloads(component);
     join_all(references.iter().map(|reference| async {
-        let finding = match rolled_out(check, scene, component, reference).await {
-            Ok(finding) => finding,
-            Err(error) => check.unread(&error),
-        };
-        finding.about(component.short)
+        rolled_out(check, scene, component, reference).await.unwrap_or_else(|error| check.unread(&error))
     }))
     .await
+}
+
+/// The command that brings a component's pods up; none where they are up.
+pub(super) async fn mend(check: &'static Check, scene: &Scene<'_>, component: &Component) -> Option<String> {
+    let found = rollouts(check, scene, component).await;
+    found.into_iter().find_map(|finding| match finding.verdict {
+        Verdict::Failed { mend, .. } => Some(mend),
+        _ => None,
+    })
 }
 
 async fn rolled_out(

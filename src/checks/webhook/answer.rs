@@ -95,12 +95,11 @@ async fn ask(
         return check.skipped(format!("no webhook of the controller is asked about {resource}"));
     }
     let kind = object["kind"].as_str().unwrap_or_default();
-    let error = match scene.cx.kube.dry_run_create(&object).await {
-        Ok(_) => return check.passed(format!("a dry-run {kind} passed through the webhook")),
-        Err(error) => error,
+    let Err(error) = scene.cx.kube.dry_run_create(&object).await else {
+        return check.passed(format!("a dry-run {kind} passed through the webhook"));
     };
     let text = match &error {
-        Error::Kube(kube) if !(kube.denied() && !kube.message.contains("webhook")) => kube.message.clone(),
+        Error::Kube(kube) if !kube.denied() || kube.message.contains("webhook") => kube.message.clone(),
         other => return check.unread(other),
     };
     let ours: Vec<_> = registration.webhooks.iter().map(|webhook| webhook.name.as_str()).collect();
@@ -110,7 +109,7 @@ async fn ask(
         Trouble::Denied => check.passed(format!("the webhook answers, and refuses the dry-run {kind}: {text}")),
         Trouble::DeniedByAnother => check.unread(&error),
         Trouble::NoEndpoints => {
-            failed(format!("no {kind} can be created: nobody answers the webhook"), registration.pods_mend(component))
+            failed(format!("no {kind} can be created: nobody answers the webhook"), registration.endpoints_mend.clone())
         }
         Trouble::Certificate => {
             let secret = registration.secret().unwrap_or("aws-load-balancer-tls");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::check::{Finding, Scene};
-use crate::checks::object::{items, name, namespace, selector, text};
+use crate::checks::object::{items, name, text};
 use crate::checks::webhook::{ENDPOINTS, LEFT};
 use crate::checks::workload;
 use crate::component::Component;
@@ -37,7 +37,9 @@ pub(super) struct Registration {
     /// Whether the component's release exists.
     released: bool,
     /// The component's Deployment.
-    pub(super) deployment: Option<Value>,
+    deployment: Option<Value>,
+    /// The command that brings endpoints up, where there are none.
+    pub(super) endpoints_mend: String,
 }
 
 impl Registration {
@@ -82,14 +84,23 @@ impl Registration {
         }
         let endpoints: Vec<_> = slices.iter().flat_map(|slice| items(slice, "/endpoints")).collect();
         let is_ready = |endpoint: &&&Value| endpoint.pointer("/conditions/ready") == Some(&Value::Bool(true));
+        let ready = endpoints.iter().filter(is_ready).count();
+        // Pods that are up behind a Service without endpoints: the Service or its selector is what is wrong.
+        let apply = || format!("eks-bootstrap apply --only helm.{}", component.short);
+        let endpoints_mend = if found.is_some() && ready == 0 {
+            Box::pin(workload::mend(ENDPOINTS, scene, component)).await.unwrap_or_else(apply)
+        } else {
+            apply()
+        };
         Ok(Registration {
             configurations,
             webhooks,
             service: found.is_some(),
-            ready: endpoints.iter().filter(is_ready).count(),
+            ready,
             known: endpoints.len(),
             released: release.is_some(),
             deployment,
+            endpoints_mend,
         })
     }
 
@@ -133,22 +144,8 @@ impl Registration {
             format!("no ready endpoint behind {service}"),
             format!("0 of {} ready", self.known),
             "at least one",
-            self.pods_mend(component),
+            &self.endpoints_mend,
         )
-    }
-
-    /// The command that brings pods up, or shows why they do not come.
-    pub(super) fn pods_mend(&self, component: &Component) -> String {
-        let apply = format!("eks-bootstrap apply --only helm.{}", component.short);
-        let Some(deployment) = &self.deployment else { return apply };
-        if !self.service {
-            return apply;
-        }
-        let namespace = namespace(deployment);
-        if deployment.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0) {
-            return format!("kubectl scale deployment/{} -n {namespace} --replicas=2", name(deployment));
-        }
-        format!("kubectl describe pods -n {namespace} -l {}", selector(deployment))
     }
 
     /// The Secret with the certificate that the pods serve.

@@ -1,4 +1,5 @@
 //! Certificates as charts make them, and as they go wrong.
+#![cfg(feature = "sandbox")]
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
