@@ -85,7 +85,7 @@ impl Stage {
     pub(crate) async fn is_found_and_mended(&self, fault: &Fault) {
         let mend = self.finds(fault).await;
         self.mend(&mend).await;
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         loop {
             let findings = self.findings(&[]).await;
             let bad: Vec<_> = findings.iter().filter(|finding| finding["status"] == "failed").collect();
