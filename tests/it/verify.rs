@@ -227,7 +227,8 @@ async fn before_and_after_an_installation_it_looks_and_writes_nothing() {
     // A warning fails a run only where that is asked for.
     let iam = lab.iam().await;
     let roles = iam.list_roles().send().await.unwrap();
-    let role = roles.roles().iter().map(|role| role.role_name()).find(|name| name.contains("ebs-csi")).unwrap();
+    let role =
+        roles.roles().iter().map(aws_sdk_iam::types::Role::role_name).find(|name| name.contains("ebs-csi")).unwrap();
     let older = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy";
     iam.attach_role_policy().role_name(role).policy_arn(older).send().await.unwrap();
     let run = lab.run(&["verify", "-o", "json"]).await.expect(0);
