@@ -1,10 +1,14 @@
 //! The command line: clap types only. What they mean together with files and defaults is `config.rs`' business.
 
+mod smoke;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::permissions::Purpose;
+
+pub use smoke::{SmokeArgs, SmokeCommand, SmokeFlags, SmokePrintArgs};
 
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
 #[derive(Debug, Parser)]
@@ -31,12 +35,14 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Remove what `apply` made, in reverse order; refuses while load balancers or volumes depend on it
     Destroy(DestroyArgs),
-    /// Prove that it works, check by check; writes nothing
+    /// Prove that it works, check by check; writes nothing unless asked to (--deep)
     Verify(VerifyArgs),
     /// Say what a step or a check is for, what breaks without it, and how to mend it
     Explain(ExplainArgs),
     /// Print the least IAM policy for plan, apply or destroy under this configuration
     Permissions(PermissionsArgs),
+    /// The smoke workload of `verify --deep` as manifests to start from
+    Smoke(SmokeArgs),
     /// Print the cluster's bearer token as an exec credential for kubectl and helm
     Token(TokenArgs),
     /// Start a simulated AWS and a real local control plane, alone or around one command
@@ -239,6 +245,15 @@ pub struct VerifyArgs {
     /// List the checks and end
     #[arg(long, help_heading = "Checks")]
     pub list_checks: bool,
+    /// Also make a short-lived workload (pods, volume, load balancer), prove that it works, and remove it
+    #[arg(long, help_heading = "Smoke workload", conflicts_with_all = ["pre", "wait"])]
+    pub deep: bool,
+    /// Do not ask before --deep makes its objects
+    #[arg(short, long, env = "EKS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new())]
+    pub yes: bool,
+    /// The smoke workload.
+    #[command(flatten)]
+    pub smoke: SmokeFlags,
     /// What was wanted; the same flags as for `apply`.
     #[command(flatten)]
     pub wanted: Wanted,

@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod assess;
+mod deep;
 pub mod destroy;
 pub mod diagnostics;
 pub mod execute;
@@ -10,6 +11,7 @@ pub mod permissions;
 pub mod plan;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod smoke;
 pub mod token;
 pub mod verify;
 
@@ -33,6 +35,7 @@ pub async fn run(cli: Cli, terminal: Terminal) -> Result<u8> {
         Command::Verify(args) => Box::pin(verify::run(&cli.global, &args, terminal)).await,
         Command::Explain(args) => explain::run(cli.global.output, &args, terminal),
         Command::Permissions(args) => permissions::run(&cli.global, &args, terminal).await,
+        Command::Smoke(args) => smoke::run(&cli.global, args, terminal),
         Command::Token(_) => token::run(&cli.global, terminal).await,
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => Box::pin(sandbox::run(&cli.global, args, terminal)).await,

@@ -29,6 +29,8 @@ mod scenarios;
 #[cfg(feature = "sandbox")]
 mod simulation;
 #[cfg(feature = "sandbox")]
+mod smoke;
+#[cfg(feature = "sandbox")]
 mod stand_in;
 #[cfg(feature = "sandbox")]
 mod story;
