@@ -176,7 +176,7 @@ pub const METRICS_SERVER: Component = Component {
     permissions: Permissions::None,
     needs: |_| None,
     actions_since: &[],
-    oldest_kubernetes: (1, 31),
+    oldest_kubernetes: (1, 19),
     predecessors: &[],
     values: "{}",
     replicas_value: &["replicas"],

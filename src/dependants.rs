@@ -152,6 +152,7 @@ fn gateway_controllers(classes: &[Value]) -> BTreeMap<&str, &'static str> {
     ours.collect()
 }
 
+/// Whether an Ingress is one of these classes, by its field or by the older annotation.
 pub(crate) fn is_alb(ingress: &Value, classes: &BTreeSet<String>) -> bool {
     let class = text(ingress, "/spec/ingressClassName");
     let annotated = text(ingress, "/metadata/annotations/kubernetes.io~1ingress.class");

@@ -29,6 +29,7 @@ type InChart = (&'static str, Place, &'static str, &'static str, &'static [&'sta
 
 const LBC: &str = crate::component::LOAD_BALANCER_CONTROLLER.name;
 const EBS: &str = crate::component::EBS_CSI_DRIVER.name;
+const METRICS: &str = crate::component::METRICS_SERVER.name;
 const RBAC: &str = "rbac.authorization.k8s.io";
 const CRDS: &str = "apiextensions.k8s.io";
 
@@ -55,6 +56,14 @@ const CHARTS: &[InChart] = &[
     (EBS, Cluster, RBAC, "clusterroles", &["ebs-csi-node-role", "ebs-external-attacher-role", "ebs-external-provisioner-role", "ebs-external-resizer-role", "ebs-external-snapshotter-role"]),
     (EBS, Cluster, RBAC, "clusterrolebindings", &["ebs-csi-node-getter-binding", "ebs-csi-attacher-binding", "ebs-csi-provisioner-binding", "ebs-csi-resizer-binding", "ebs-csi-snapshotter-binding"]),
     (EBS, Cluster, "storage.k8s.io", "csidrivers", &["ebs.csi.aws.com"]),
+    (METRICS, Namespace, "", "serviceaccounts", &["metrics-server"]),
+    (METRICS, Namespace, "", "services", &["metrics-server"]),
+    (METRICS, Namespace, "apps", "deployments", &["metrics-server"]),
+    (METRICS, Namespace, "policy", "poddisruptionbudgets", &["metrics-server"]),
+    (METRICS, Namespace, RBAC, "rolebindings", &["metrics-server-auth-reader"]),
+    (METRICS, Cluster, RBAC, "clusterroles", &["system:metrics-server", "system:metrics-server-aggregated-reader"]),
+    (METRICS, Cluster, RBAC, "clusterrolebindings", &["metrics-server:system:auth-delegator", "system:metrics-server"]),
+    (METRICS, Cluster, "apiregistration.k8s.io", "apiservices", &["v1beta1.metrics.k8s.io"]),
 ];
 
 /// The CRDs that a step of ours applies before the chart.
@@ -75,7 +84,10 @@ const CHART_CRDS: &[(&str, &[&str])] = &[(
 const WATCHED: &str = "helm's wait, which watches the kinds of a chart in all namespaces";
 
 /// Roles that are there and to which a chart binds its service account: component, place, plural, names.
-const BOUND: &[(&str, Place, &str, &[&str])] = &[];
+const BOUND: &[(&str, Place, &str, &[&str])] = &[
+    (METRICS, Cluster, "clusterroles", &["system:auth-delegator"]),
+    (METRICS, Namespace, "roles", &["extension-apiserver-authentication-reader"]),
+];
 
 /// What steps and checks do besides: reason, purposes, place, API group, plurals, verbs.
 type Need = (&'static str, &'static [Purpose], Place, &'static str, &'static [&'static str], &'static [&'static str]);
@@ -91,10 +103,26 @@ const NEEDS: &[Need] = &[
     ("the webhooks' answer to a dry run", &[Verify], Namespace, "networking.k8s.io", &["ingresses"], &["create"]),
     ("other installations of the same", &[Verify], Cluster, "apps", &["deployments"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "", &["nodes"], &["list"]),
-    ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csinodes", "storageclasses"], &["list"]),
+    ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csinodes"], &["list"]),
+    ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "storage.k8s.io", &["storageclasses"], &["list"]),
+    ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "autoscaling", &["horizontalpodautoscalers"], &["list"]),
+    ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "apiregistration.k8s.io", &["apiservices"], &["get", "list"]),
+    ("the webhooks and what they guard", &[Verify], Cluster, "admissionregistration.k8s.io", &["mutatingwebhookconfigurations", "validatingwebhookconfigurations"], &["list"]),
+    ("the webhooks and what they guard", &[Verify], Namespace, "discovery.k8s.io", &["endpointslices"], &["list"]),
+    ("the webhooks and what they guard", &[Verify], Namespace, "networking.k8s.io", &["networkpolicies"], &["list"]),
+    ("the webhooks and what they guard", &[Verify], Cluster, "networking.k8s.io", &["ingressclasses", "ingresses"], &["list"]),
+    ("claims, volumes and why they wait", &[Verify], Cluster, "", &["persistentvolumeclaims", "persistentvolumes", "events", "services"], &["list"]),
+    ("Gateways and their CRDs", &[Verify], Cluster, "gateway.networking.k8s.io", &["gatewayclasses", "gateways"], &["list"]),
+    ("Gateways and their CRDs", &[Verify], Cluster, CRDS, &["customresourcedefinitions"], &["list"]),
     ("load balancers that depend on the controller", &[Destroy], Cluster, "", &["services"], &["list"]),
     ("load balancers that depend on the controller", &[Destroy], Cluster, "networking.k8s.io", &["ingressclasses", "ingresses"], &["list"]),
     ("load balancers that depend on the controller", &[Destroy], Cluster, "elbv2.k8s.aws", &["targetgroupbindings"], &["list"]),
+    ("load balancers that depend on the controller", &[Destroy], Cluster, "gateway.networking.k8s.io", &["gatewayclasses", "gateways"], &["list"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "", &["services"], &["delete"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "", &["events"], &["list"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "networking.k8s.io", &["ingresses"], &["delete"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "elbv2.k8s.aws", &["targetgroupbindings"], &["delete"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "gateway.networking.k8s.io", &["gateways"], &["delete"]),
     ("volumes that depend on the driver", &[Destroy], Cluster, "", &["persistentvolumes"], &["list"]),
 ];
 

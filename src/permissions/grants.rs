@@ -122,6 +122,8 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ReadRole", ALL, &["iam:GetRole"], On::Roles, When::Always, Only::Always),
     grant("ReadAttachments", ALL, &["iam:ListAttachedRolePolicies"], On::Role, When::Always, Only::Always),
     grant("SimulateRole", &[Verify], &["iam:SimulatePrincipalPolicy"], On::Role, When::Always, Only::Always),
+    // What the driver may do with the keys that StorageClasses name.
+    grant("ReadInlinePolicies", &[Verify], &["iam:ListRolePolicies", "iam:GetRolePolicy"], On::Role, When::AwsPolicy, Only::Always),
     grant("MakeRole", &[Apply], &["iam:CreateRole"], On::Role, When::OwnRole, Only::TheseTagsAndBoundary),
     grant("ChangeRole", &[Apply], &["iam:UpdateRole"], On::Role, When::OwnRole, Only::Always),
     grant("ChangeRole", &[Apply, Destroy], &["iam:UpdateAssumeRolePolicy"], On::Role, When::Always, Only::Always),

@@ -39,12 +39,8 @@ impl TaggingRead {
 
     /// Tags by ARN of everything of a type, such as `ec2:subnet`, that has or had tags.
     pub async fn all(&self, kind: &str) -> Result<BTreeMap<String, Tags>> {
-        Ok(by_arn(self.resources(None, Some(kind)).await?))
-    }
-
-    /// Tags by ARN of what carries a tag with this value, of one type such as `elasticloadbalancing:loadbalancer`.
-    pub async fn tags_of(&self, key: &str, value: &str, kind: &str) -> Result<BTreeMap<String, Tags>> {
-        Ok(by_arn(self.tagged(key, value, Some(kind)).await?))
+        let found = self.resources(None, Some(kind)).await?;
+        Ok(found.into_iter().map(|tagged| (tagged.arn, tagged.tags)).collect())
     }
 
     async fn resources(&self, filter: Option<TagFilter>, kind: Option<&str>) -> Result<Vec<Tagged>> {
@@ -67,8 +63,4 @@ impl TaggingRead {
             }
         }
     }
-}
-
-fn by_arn(all: Vec<Tagged>) -> BTreeMap<String, Tags> {
-    all.into_iter().map(|tagged| (tagged.arn, tagged.tags)).collect()
 }
