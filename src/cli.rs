@@ -1,11 +1,15 @@
 //! The command line: clap types only. What they mean together with files and defaults is `config.rs`' business.
 
+mod smoke;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Identity;
 use crate::permissions::Purpose;
+
+pub use smoke::{SmokeArgs, SmokeCommand, SmokeFlags, SmokePrintArgs};
 
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
 #[derive(Debug, Parser)]
@@ -32,16 +36,18 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Remove what `apply` made, in reverse order; refuses while load balancers or volumes depend on it
     Destroy(DestroyArgs),
-    /// Prove that it works, check by check; writes nothing
+    /// Prove that it works, check by check; writes nothing unless asked to (--deep)
     Verify(VerifyArgs),
     /// Move components between IRSA and EKS Pod Identity, without a moment in which their pods have no role
     Migrate(MigrateArgs),
     /// Say what a step or a check is for, what breaks without it, and how to mend it
     Explain(ExplainArgs),
-    /// Print the least IAM policy for plan, apply or destroy under this configuration
+    /// Print the least IAM policy, or the least rights in the cluster, for a command under this configuration
     Permissions(PermissionsArgs),
     /// Write, check and explain configuration files
     Config(ConfigArgs),
+    /// The smoke workload of `verify --deep` as manifests to start from
+    Smoke(SmokeArgs),
     /// Print the cluster's bearer token as an exec credential for kubectl and helm
     Token(TokenArgs),
     /// Start a simulated AWS and a real local control plane, alone or around one command
@@ -253,6 +259,15 @@ pub struct VerifyArgs {
     /// List the checks and end
     #[arg(long, help_heading = "Checks")]
     pub list_checks: bool,
+    /// Also make a short-lived workload (pods, volume, load balancer), prove that it works, and remove it
+    #[arg(long, help_heading = "Smoke workload", conflicts_with_all = ["pre", "wait"])]
+    pub deep: bool,
+    /// Do not ask before --deep makes its objects
+    #[arg(short, long, env = "EKS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new())]
+    pub yes: bool,
+    /// The smoke workload.
+    #[command(flatten)]
+    pub smoke: SmokeFlags,
     /// What was wanted; the same flags as for `apply`.
     #[command(flatten)]
     pub wanted: Wanted,
@@ -304,6 +319,15 @@ pub struct PermissionsArgs {
     /// What the policy is for
     #[arg(long = "for", value_name = "COMMAND", value_enum, default_value_t = Purpose::Apply)]
     pub purpose: Purpose,
+    /// Print the rights in the cluster (RBAC as YAML, or a List with -o json) and the access-entry command
+    #[arg(long)]
+    pub kubernetes: bool,
+    /// With --kubernetes: the group that gets the rights [default: eks-bootstrap]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
+    /// With --kubernetes: the IAM role or user that is mapped to the group [default: the caller]
+    #[arg(long, value_name = "ARN")]
+    pub principal: Option<String>,
     /// The wanted state.
     #[command(flatten)]
     pub wanted: Wanted,
@@ -328,7 +352,7 @@ pub enum ConfigCommand {
     /// Print the JSON Schema of the configuration file
     Schema,
     /// Print what is in force, and where each value came from
-    View(ConfigViewArgs),
+    View(Box<ConfigViewArgs>),
 }
 
 /// `config view`.

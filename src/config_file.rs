@@ -194,6 +194,9 @@ fn documents(file: &Path) -> Result<Vec<Value>> {
         if let Some(unknown) = config_schema::unknown_field(value) {
             return Err(Error::UnknownField { path: file.display().to_string(), unknown });
         }
+        if let Some(place) = config_schema::misplaced_list(value) {
+            return Err(unusable(file, format!("{place}: a list where a mapping (`name: value`) is wanted").into()));
+        }
         serde_path_to_error::deserialize::<_, ClusterBootstrap>(value).map_err(|error| {
             let place = error.path().to_string();
             let text = format!("{place}: {}", error.into_inner());

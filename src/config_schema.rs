@@ -65,6 +65,22 @@ fn walk(root: &Value, schema: &Value, value: &Value, path: &str) -> Option<Unkno
     None
 }
 
+/// The place of the first list that stands where a mapping is wanted. Serde takes one for the other, field by field.
+pub fn misplaced_list(document: &Value) -> Option<String> {
+    fn walk(root: &Value, schema: &Value, value: &Value, path: &str) -> Option<String> {
+        let known = resolved(root, schema).get("properties").and_then(Value::as_object)?;
+        if value.is_array() {
+            return Some(if path.is_empty() { "the document".to_owned() } else { path.to_owned() });
+        }
+        known.iter().find_map(|(name, schema)| {
+            let here = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            walk(root, schema, value.get(name)?, &here)
+        })
+    }
+    let schema = schema();
+    walk(&schema, &schema, document, "")
+}
+
 /// The paths of all fields of the file.
 #[cfg(test)]
 pub(crate) fn fields() -> Vec<Vec<String>> {
@@ -112,5 +128,7 @@ mod tests {
         assert!(!unknown.near && unknown.known.len() >= 4, "{unknown:?}");
         let values = json!({"spec": {"components": {"awsEbsCsiDriver": {"values": {"any": {"thing": 1}}}}}});
         assert_eq!(unknown_field(&values), None);
+        assert_eq!(misplaced_list(&values), None);
+        assert_eq!(misplaced_list(&json!({"spec": {"cluster": ["demo"]}})).as_deref(), Some("spec.cluster"));
     }
 }

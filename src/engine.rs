@@ -4,6 +4,8 @@
 //! The engine decides nothing about objects and draws nothing: steps know the former, renderers do the latter from its
 //! events. A failed step stops what depends on it and nothing else.
 
+mod judgement;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,10 +19,11 @@ use crate::error::{Error, Result, chain_of};
 use crate::event::{self, Announced, Event, Failure, Outcome, Remains};
 use crate::hint;
 use crate::left_behind;
-use crate::plan::{Action, Change, Goal, Plan, PlannedStep, StepId};
+use crate::plan::{Action, Assessment, Change, Goal, Plan, PlannedStep, StepId};
 use crate::retry::{self, BackOff};
 use crate::steps::Step;
 use crate::summary::Summary;
+use judgement::{calls, in_doubt, not_settled, surprises};
 
 /// A signal that asks to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +92,8 @@ impl Engine {
             for step in ready {
                 let before: Vec<_> = step.needs.iter().filter_map(|need| Some((need, ended.get(need)?))).collect();
                 if let Some(outcome) = self.outcome_without_running(step, &before, &progress) {
-                    emit(Event::StepFinished { step: step.id.clone(), outcome: outcome.clone(), seconds: 0.0 });
+                    let shown = shown(&outcome, &step.assessment);
+                    emit(Event::StepFinished { step: step.id.clone(), outcome: shown, seconds: 0.0 });
                     ended.insert(&step.id, outcome);
                 } else {
                     emit(Event::StepStarted { step: step.id.clone() });
@@ -199,13 +203,10 @@ impl Engine {
     /// Observes again, runs the ops, and observes until nothing is left to do.
     async fn change(&self, step: &dyn Step, planned: &PlannedStep, goal: Goal, progress: &Progress) -> Result<Outcome> {
         let mut now = step.plan(&self.read, goal).await?;
-        // A step before it may have done a part of it on its way, as a chart does that replaces its own pods. Less than was
-        // shown is no surprise; anything else is.
-        let shown = now.changes.iter().all(|change| planned.assessment.changes.contains(change));
-        if !shown || matches!(now.action, Action::Blocked | Action::Unknown | Action::Skip) {
+        if surprises(goal, &now, &planned.assessment.changes) {
             return Err(Error::Stale { what: format!("{}: {}", step.id(), now.reason) });
         }
-        if now.changes.is_empty() {
+        if now.changes.is_empty() && goal == Goal::Present {
             return Ok(Outcome::Unchanged { reason: now.reason });
         }
         let mut writes = 0;
@@ -326,25 +327,12 @@ impl Engine {
     }
 }
 
-fn calls(changes: &[Change]) -> Vec<String> {
-    changes.iter().map(|change| format!("{} {}", change.op.call(), change.resource)).collect()
-}
-
-fn not_settled(id: &StepId, limit: Duration, last: String) -> Error {
-    Error::NotSettled { what: id.to_string(), seconds: limit.as_secs(), last }
-}
-
-/// Whether a failed write may have been done all the same, or by someone else at the same moment.
-fn in_doubt(error: &Error) -> bool {
-    match error {
-        Error::Aws(error) => {
-            error.code.is_none() && !error.no_credentials
-                || error.is("EntityAlreadyExists")
-                || error.is("ResourceInUseException")
-                || error.status.is_some_and(|status| status >= 500)
-        }
-        Error::Kube(error) => error.status.is_none_or(|status| status == 409 || status >= 500),
-        Error::ApiServerUnreachable { .. } => true,
-        _ => false,
+/// How a step that did not run is told of: one with nothing to do misses nothing, though what waits for it is blocked.
+fn shown(outcome: &Outcome, assessment: &Assessment) -> Outcome {
+    let reason = assessment.reason.clone();
+    match (outcome, assessment.action) {
+        (Outcome::Blocked { .. }, Action::Keep) => Outcome::Unchanged { reason },
+        (Outcome::Blocked { .. }, Action::Skip) => Outcome::Skipped { reason },
+        (outcome, _) => outcome.clone(),
     }
 }

@@ -1,7 +1,12 @@
-//! The least IAM policy for running a command under a configuration: actions on the resources that the steps name, nothing
-//! more. Pure; a test records every call of runs in the sandbox and holds them against it.
+//! What whoever runs a command needs under a configuration, and nothing more: an IAM policy, and rights in the cluster.
 //!
-//! What a caller needs in the cluster itself (RBAC, an access entry) is not said here.
+//! `permissions` prints it before anything is allowed. What is needed stands in tables: `grants.rs` for AWS, `cluster.rs` for
+//! Kubernetes. A new call is a word in one of them. Pure; tests run the program under what is printed, and show that each
+//! statement is needed.
+
+pub mod cluster;
+pub mod entry;
+mod grants;
 
 use std::collections::BTreeMap;
 
@@ -9,7 +14,9 @@ use crate::component::{self, Component, Permissions};
 use crate::config::Config;
 use crate::context::Facts;
 use crate::names;
+use crate::owner::{self, tags};
 use crate::policy::{Condition, Document, Effect, Statement};
+use grants::{GRANTS, Grant, On, Only, When};
 
 /// What the policy is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -18,168 +25,232 @@ pub enum Purpose {
     Plan,
     /// To look and to make
     Apply,
+    /// To look, and to prove that it works
+    Verify,
     /// To look and to remove
     Destroy,
 }
 
-/// The policy of one purpose.
+impl Purpose {
+    /// The word on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Purpose::Plan => "plan",
+            Purpose::Apply => "apply",
+            Purpose::Verify => "verify",
+            Purpose::Destroy => "destroy",
+        }
+    }
+}
+
+/// The IAM policy of one purpose.
 pub fn policy(purpose: Purpose, config: &Config, facts: &Facts) -> Document {
-    let mut statements = vec![
-        allow("ReadCluster", &["eks:DescribeCluster"], vec![facts.arn.clone()]),
-        // Only to name the clusters that exist when the one asked for does not.
-        allow("FindCluster", &["eks:ListClusters"], everything()),
-    ];
+    let scope = Scope { config, facts };
     let wanted: Vec<_> = component::ALL.into_iter().filter(|component| component.wanted(config, facts)).collect();
-    if wanted.is_empty() {
-        return document(statements);
-    }
-    if wanted.iter().any(Component::has_role) {
-        statements.extend(provider(purpose, facts));
-    }
-    for component in &wanted {
-        statements.extend(of_component(purpose, component, config, facts));
-    }
-    if purpose == Purpose::Destroy {
-        statements.push(allow("ReadWhatIsLeft", &["tag:GetResources"], everything()));
-        // Whether others trust the provider is asked of every role of the account.
-        statements.push(allow("ReadTrusts", &["iam:ListRoles"], everything()));
-    }
-    document(statements)
-}
-
-fn provider(purpose: Purpose, facts: &Facts) -> Vec<Statement> {
-    let arn = || vec![facts.provider_arn()];
-    let mut statements = vec![allow("ReadProvider", &["iam:GetOpenIDConnectProvider"], arn())];
-    match purpose {
-        Purpose::Plan => {}
-        Purpose::Apply => statements.push(allow(
-            "MakeProvider",
-            &[
-                "iam:CreateOpenIDConnectProvider",
-                "iam:AddClientIDToOpenIDConnectProvider",
-                "iam:TagOpenIDConnectProvider",
-            ],
-            arn(),
-        )),
-        Purpose::Destroy => {
-            statements.push(allow("RemoveProvider", &["iam:DeleteOpenIDConnectProvider"], arn()));
-        }
-    }
-    statements
-}
-
-fn of_component(purpose: Purpose, component: &Component, config: &Config, facts: &Facts) -> Vec<Statement> {
-    let sid = |text: &str| format!("{text}{}", capital(component.short));
-    let role = component.role_arn(config, facts);
-    let named = component.configured(config).role_arn.is_some();
-    let (policies, own_policy) = match component.permissions {
-        Permissions::Document(_) => (vec![component.policy_arn(config, facts)], true),
-        Permissions::AwsManaged(paths) => {
-            (paths.iter().map(|path| format!("arn:{}:iam::aws:policy/{path}", facts.partition)).collect(), false)
-        }
-        Permissions::None => (Vec::new(), false),
-    };
-    let documented = names::iam_arn(&facts.partition, &facts.account, "role", "/", component.documented_role);
+    let with_role: Vec<_> = wanted.iter().copied().filter(Component::has_role).collect();
     let mut statements = Vec::new();
-    let mut add = |sid: String, actions: &[&str], resources: Vec<String>, condition: Condition| {
-        statements.push(Statement { condition, ..allow(&sid, actions, resources) });
-    };
-    let none = Condition::new;
-    if let Some(addon) = component.addon {
-        let addons =
-            format!("arn:{}:eks:{}:{}:addon/{}/{addon}/*", facts.partition, facts.region, facts.account, facts.cluster);
-        add(sid("ReadAddon"), &["eks:DescribeAddon"], vec![facts.arn.clone(), addons], none());
+    for grant in GRANTS.iter().filter(|grant| grant.purposes.contains(&purpose)) {
+        let wanted = if grant.on == On::Addon { &wanted } else { &with_role };
+        if grant.on.of_component() {
+            statements.extend(scope.of(grant, wanted, purpose));
+        } else if !wanted.is_empty() || purpose == Purpose::Destroy || matches!(grant.on, On::Cluster | On::Everything)
+        {
+            let resources = scope.global(grant.on, wanted);
+            if !resources.is_empty() {
+                statements.push(statement(grant, grant.sid.to_owned(), resources, scope.condition(grant.only, None)));
+            }
+        }
     }
-    if !component.has_role() {
-        return statements;
+    let statements = joined(statements);
+    Document { version: Some("2012-10-17".to_owned()), id: None, statements, other: BTreeMap::new() }
+}
+
+/// Rows of one name share a statement where objects and condition are the same; else they get names of their own.
+fn joined(statements: Vec<Statement>) -> Vec<Statement> {
+    let mut joined: Vec<Statement> = Vec::new();
+    for mut statement in statements {
+        let same = joined.iter_mut().find(|earlier| {
+            earlier.sid == statement.sid
+                && earlier.resource == statement.resource
+                && earlier.condition == statement.condition
+        });
+        if let Some(earlier) = same {
+            earlier.action.get_or_insert_default().extend(statement.action.unwrap_or_default());
+            continue;
+        }
+        let named = joined.iter().filter(|earlier| earlier.sid == statement.sid).count();
+        if let Some(sid) = statement.sid.as_mut().filter(|_| named > 0) {
+            *sid = format!("{sid}{}", named + 1);
+        }
+        joined.push(statement);
     }
-    // The documented role is only looked for where one of ours would be made.
-    let roles = if named || purpose == Purpose::Destroy { vec![role.clone()] } else { vec![role.clone(), documented] };
-    add(sid("ReadRole"), &["iam:GetRole"], roles, none());
-    add(sid("ReadAttachments"), &["iam:ListAttachedRolePolicies"], vec![role.clone()], none());
-    let mut reads = vec!["iam:GetPolicy"];
-    if own_policy {
-        reads.push("iam:ListPolicyVersions");
-        reads.push(if purpose == Purpose::Destroy { "iam:ListEntitiesForPolicy" } else { "iam:GetPolicyVersion" });
-        add(sid("ReadPolicy"), &reads, policies.clone(), none());
-    } else if purpose != Purpose::Destroy {
-        add(sid("ReadPolicy"), &reads, policies.clone(), none());
+    joined
+}
+
+fn statement(grant: &Grant, sid: String, resources: Vec<String>, condition: Condition) -> Statement {
+    Statement {
+        sid: Some(sid),
+        effect: Effect::Allow,
+        principal: None,
+        not_principal: None,
+        action: Some(grant.actions.iter().map(|action| (*action).to_owned()).collect()),
+        not_action: None,
+        resource: Some(resources),
+        not_resource: None,
+        condition,
+        other: BTreeMap::new(),
     }
-    let only_these =
-        Condition::from([("ArnEquals".to_owned(), BTreeMap::from([("iam:PolicyARN".to_owned(), policies.clone())]))]);
-    match purpose {
-        Purpose::Plan => {}
-        Purpose::Apply => {
-            if !named {
-                add(sid("MakeRole"), &["iam:CreateRole"], vec![role.clone()], bounded(config));
-                add(sid("ChangeRole"), &["iam:UpdateRole", "iam:TagRole"], vec![role.clone()], none());
-                if config.iam.permissions_boundary.is_some() {
-                    let action = "iam:PutRolePermissionsBoundary";
-                    add(sid("BoundRole"), &[action], vec![role.clone()], bounded(config));
+}
+
+/// Fills the tables' words with what the configuration and the cluster say.
+struct Scope<'a> {
+    config: &'a Config,
+    facts: &'a Facts,
+}
+
+impl Scope<'_> {
+    /// One statement for all components under the same condition, since IAM counts every character.
+    fn of(&self, grant: &Grant, wanted: &[Component], purpose: Purpose) -> Vec<Statement> {
+        let mut groups: Vec<(Condition, String, Vec<String>)> = Vec::new();
+        for component in wanted.iter().filter(|component| self.applies(grant.when, component)) {
+            let condition = self.condition(grant.only, Some(component));
+            let resources = self.resources(grant.on, component, purpose);
+            match groups.iter_mut().find(|group| group.0 == condition) {
+                Some((_, names, all)) => {
+                    names.push_str(&capital(component.short));
+                    all.extend(resources);
                 }
-            }
-            add(sid("ChangeTrust"), &["iam:UpdateAssumeRolePolicy"], vec![role.clone()], none());
-            add(sid("Attach"), &["iam:AttachRolePolicy"], vec![role], only_these);
-            if own_policy {
-                let writes = [
-                    "iam:CreatePolicy",
-                    "iam:CreatePolicyVersion",
-                    "iam:SetDefaultPolicyVersion",
-                    "iam:DeletePolicyVersion",
-                    "iam:TagPolicy",
-                ];
-                add(sid("MakePolicy"), &writes, policies, none());
+                None => groups.push((condition, capital(component.short), resources)),
             }
         }
-        Purpose::Destroy => {
-            let reads = ["iam:ListRolePolicies", "iam:ListInstanceProfilesForRole"];
-            add(sid("ReadWhatHangsOnRole"), &reads, vec![role.clone()], none());
-            let mut writes = vec!["iam:UpdateAssumeRolePolicy"];
-            if !named {
-                writes.extend(["iam:DeleteRole", "iam:UntagRole"]);
-            }
-            add(sid("RemoveRole"), &writes, vec![role.clone()], none());
-            add(sid("Detach"), &["iam:DetachRolePolicy"], vec![role], only_these);
-            if own_policy {
-                let writes = ["iam:DeletePolicyVersion", "iam:DeletePolicy", "iam:UntagPolicy"];
-                add(sid("RemovePolicy"), &writes, policies, none());
-            }
+        let several = groups.len() > 1;
+        let sid = |names: &str| if several { format!("{}{names}", grant.sid) } else { grant.sid.to_owned() };
+        groups
+            .into_iter()
+            .map(|(condition, names, resources)| statement(grant, sid(&names), resources, condition))
+            .collect()
+    }
+
+    fn applies(&self, when: When, component: &Component) -> bool {
+        let named = component.configured(self.config).role_arn.is_some();
+        let own_policy = matches!(component.permissions, Permissions::Document(_));
+        match when {
+            When::Always => true,
+            When::OwnRole => !named,
+            When::BoundRole => !named && self.config.iam.permissions_boundary.is_some(),
+            When::OwnPolicy => own_policy,
+            When::AwsPolicy => matches!(component.permissions, Permissions::AwsManaged(_)),
+            When::Addon => component.addon.is_some(),
         }
     }
-    statements
-}
 
-/// Roles may only be made, and only be given, the boundary of the configuration.
-fn bounded(config: &Config) -> Condition {
-    let Some(boundary) = &config.iam.permissions_boundary else { return Condition::new() };
-    let test = BTreeMap::from([("iam:PermissionsBoundary".to_owned(), vec![boundary.clone()])]);
-    Condition::from([("StringEquals".to_owned(), test)])
-}
+    fn resources(&self, on: On, component: &Component, purpose: Purpose) -> Vec<String> {
+        let Scope { config, facts } = self;
+        let role = component.role_arn(config, facts);
+        match on {
+            On::Role => vec![role],
+            On::Roles => {
+                let documented =
+                    names::iam_arn(&facts.partition, &facts.account, "role", "/", component.documented_role);
+                // It is only looked for where a role of ours would be made.
+                let named = component.configured(config).role_arn.is_some();
+                let looked_for = !named && purpose != Purpose::Destroy;
+                [role].into_iter().chain(looked_for.then_some(documented)).collect()
+            }
+            On::Policies => self.policies(component),
+            On::Addon => {
+                let addon = component.addon.unwrap_or_default();
+                let Facts { partition, region, account, cluster, .. } = facts;
+                let addons = format!("arn:{partition}:eks:{region}:{account}:addon/{cluster}/{addon}/*");
+                vec![facts.arn.clone(), addons]
+            }
+            _ => Vec::new(),
+        }
+    }
 
-fn everything() -> Vec<String> {
-    vec!["*".to_owned()]
+    fn global(&self, on: On, wanted: &[Component]) -> Vec<String> {
+        let Scope { config, facts } = self;
+        match on {
+            On::Cluster => vec![facts.arn.clone()],
+            On::Everything => vec!["*".to_owned()],
+            On::Provider => vec![facts.provider_arn()],
+            On::ProviderAndPolicies | On::Made => {
+                let made = wanted.iter().flat_map(|component| {
+                    let own_role = on == On::Made && self.applies(When::OwnRole, component);
+                    let role = own_role.then(|| component.role_arn(config, facts));
+                    let own_policy = self.applies(When::OwnPolicy, component);
+                    role.into_iter().chain(own_policy.then(|| component.policy_arn(config, facts)))
+                });
+                [facts.provider_arn()].into_iter().chain(made).collect()
+            }
+            // Roles that an earlier run may have made and this configuration does not speak of.
+            On::LeftRoles => component::ALL
+                .into_iter()
+                .filter(Component::has_role)
+                .map(|component| {
+                    let name = component.iam_name(config, facts);
+                    names::iam_arn(&facts.partition, &facts.account, "role", &config.iam.path, &name)
+                })
+                .filter(|arn| wanted.iter().all(|component| component.role_arn(config, facts) != *arn))
+                .collect(),
+            On::LeftPolicies => component::ALL
+                .into_iter()
+                .filter(|component| matches!(component.permissions, Permissions::Document(_)))
+                .filter(|component| wanted.iter().all(|other| other.name != component.name))
+                .map(|component| component.policy_arn(config, facts))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn policies(&self, component: &Component) -> Vec<String> {
+        match component.permissions {
+            Permissions::Document(_) => vec![component.policy_arn(self.config, self.facts)],
+            Permissions::AwsManaged(paths) => {
+                paths.iter().map(|path| format!("arn:{}:iam::aws:policy/{path}", self.facts.partition)).collect()
+            }
+            Permissions::None => Vec::new(),
+        }
+    }
+
+    fn condition(&self, only: Only, component: Option<&Component>) -> Condition {
+        let mut condition = Condition::new();
+        let mut test = |operator: &str, key: String, values: Vec<String>| {
+            condition.entry(operator.to_owned()).or_default().insert(key, values);
+        };
+        let own_role = component.is_some_and(|component| component.configured(self.config).role_arn.is_none());
+        let boundary = self.config.iam.permissions_boundary.clone().filter(|_| own_role);
+        let ours = vec![owner::OUR_NAME.to_owned()];
+        match only {
+            Only::Always | Only::Boundary => {}
+            Only::TheseTags | Only::TheseTagsAndBoundary => {
+                test("StringEquals", format!("aws:RequestTag/{}", tags::MANAGED_BY), ours);
+                test("StringEquals", format!("aws:RequestTag/{}", tags::CLUSTER), vec![self.facts.arn.clone()]);
+            }
+            Only::TheseTagKeys => {
+                let own = format!("{}/*", owner::OUR_NAME);
+                let keys = [own].into_iter().chain(self.config.iam.tags.keys().cloned()).collect();
+                test("ForAllValues:StringLike", "aws:TagKeys".to_owned(), keys);
+            }
+            Only::OurTagKeys => {
+                let keys = vec![format!("{}/*", owner::OUR_NAME)];
+                test("ForAllValues:StringLike", "aws:TagKeys".to_owned(), keys);
+            }
+            Only::Ours => test("StringEquals", format!("aws:ResourceTag/{}", tags::MANAGED_BY), ours),
+            Only::ThesePolicies | Only::ThesePoliciesAndBoundary => {
+                let policies = component.map(|component| self.policies(component)).unwrap_or_default();
+                test("ArnEquals", "iam:PolicyARN".to_owned(), policies);
+            }
+        }
+        let bounded = matches!(only, Only::TheseTagsAndBoundary | Only::ThesePoliciesAndBoundary | Only::Boundary);
+        if let Some(boundary) = boundary.filter(|_| bounded) {
+            test("StringEquals", "iam:PermissionsBoundary".to_owned(), vec![boundary]);
+        }
+        condition
+    }
 }
 
 fn capital(short: &str) -> String {
     let mut letters = short.chars();
     letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
-}
-
-fn allow(sid: &str, actions: &[&str], resources: Vec<String>) -> Statement {
-    Statement {
-        sid: Some(sid.to_owned()),
-        effect: Effect::Allow,
-        principal: None,
-        not_principal: None,
-        action: Some(actions.iter().map(|action| (*action).to_owned()).collect()),
-        not_action: None,
-        resource: Some(resources),
-        not_resource: None,
-        condition: Condition::new(),
-        other: BTreeMap::new(),
-    }
-}
-
-fn document(statements: Vec<Statement>) -> Document {
-    Document { version: Some("2012-10-17".to_owned()), id: None, statements, other: BTreeMap::new() }
 }

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod assess;
 pub mod config;
+mod deep;
 pub mod destroy;
 pub mod diagnostics;
 pub mod execute;
@@ -12,6 +13,7 @@ pub mod permissions;
 pub mod plan;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod smoke;
 pub mod token;
 pub mod verify;
 
@@ -37,6 +39,7 @@ pub async fn run(cli: Cli, matches: &clap::ArgMatches, terminal: Terminal) -> Re
         Command::Explain(args) => explain::run(cli.global.output, &args, terminal),
         Command::Permissions(args) => permissions::run(&cli.global, &args, terminal).await,
         Command::Config(args) => config::run(&cli.global, &args.command, matches, terminal),
+        Command::Smoke(args) => smoke::run(&cli.global, args, terminal),
         Command::Token(_) => token::run(&cli.global, terminal).await,
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => Box::pin(sandbox::run(&cli.global, args, terminal)).await,

@@ -1,15 +1,18 @@
-//! `permissions`: the least IAM policy for plan, apply or destroy under this configuration. Asks AWS at most who the caller
-//! is, to learn the account; the policy can be printed before anything is allowed.
+//! `permissions`: the least IAM policy for a command under this configuration, or the rights that it needs in the cluster.
+//! Asks AWS at most who the caller is; both can be printed before anything is allowed.
 
-use crate::cli::{Global, PermissionsArgs};
+use crate::cli::{Global, Output, PermissionsArgs};
 use crate::config::{Config, Removal};
 use crate::connect;
 use crate::context::Facts;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit_code;
 use crate::names;
-use crate::permissions::{self, Purpose};
-use crate::read::sts::StsRead;
+use crate::permissions;
+use crate::permissions::cluster;
+use crate::permissions::entry::{self, Principal};
+use crate::read::sts::{Caller, StsRead};
+use crate::render::rights;
 use crate::render::terminal::Terminal;
 
 /// Runs the command.
@@ -17,21 +20,74 @@ use crate::render::terminal::Terminal;
 /// # Errors
 /// No cluster named, no region, or no account and no credentials to ask for it.
 pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) -> Result<u8> {
+    if let Some(flag) = [(&args.group, "--group"), (&args.principal, "--principal")]
+        .into_iter()
+        .find_map(|(value, flag)| (value.is_some() && !args.kubernetes).then_some(flag))
+    {
+        return Err(Error::Usage {
+            message: format!("{flag} is about rights in the cluster"),
+            mend: "add --kubernetes, or leave it out".to_owned(),
+        });
+    }
     let mut config = Config::resolve(global, &args.wanted, &args.selection)?;
-    if args.purpose == Purpose::Destroy {
+    if args.purpose == permissions::Purpose::Destroy {
         config = config.for_removal(Removal::default());
     }
     let aws = connect::aws_config(&config, None).await?;
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
-    let account = if let Some(account) = &config.account {
-        account.clone()
-    } else {
+    let caller = async || -> Result<Caller> {
         connect::credentials(&aws).await?;
-        StsRead::new(&aws).caller().await?.account
+        StsRead::new(&aws).caller().await
     };
+    let known = if config.account.is_some() { None } else { Some(caller().await?) };
+    let account = config.account.clone().or_else(|| known.as_ref().map(|caller| caller.account.clone()));
+    let account = account.unwrap_or_default();
     let facts = facts(&config, &region, &account);
-    let policy = permissions::policy(args.purpose, &config, &facts);
-    terminal.result(&format!("{}\n", policy.to_pretty_json()));
+    if !args.kubernetes {
+        let policy = permissions::policy(args.purpose, &config, &facts);
+        terminal.result(&format!("{}\n", policy.to_pretty_json()));
+        return Ok(exit_code::DONE);
+    }
+    let group = args.group.as_deref().unwrap_or(entry::GROUP);
+    entry::check_group(group)?;
+    if let Some(arn) = &args.principal {
+        entry::check_principal(arn)?;
+    }
+    let principal = match (&args.principal, &config.assume_role) {
+        (Some(arn), _) | (None, Some(arn)) => Principal::Arn(arn.clone()),
+        (None, None) => {
+            // Whoever has no credentials here prints this for someone else.
+            let caller = if let Some(caller) = known { Some(caller) } else { caller().await.ok() };
+            let ours = caller.filter(|caller| caller.account == facts.account);
+            ours.map_or(Principal::Unknown, |caller| Principal::of_caller(&caller.arn))
+        }
+    };
+    let rights = cluster::rights(args.purpose, &config, &facts, group);
+    if global.output == Output::Json {
+        let text = serde_json::to_string_pretty(&rights::list(&rights)).unwrap_or_default();
+        terminal.result(&format!("{text}\n"));
+        return Ok(exit_code::DONE);
+    }
+    let mut head = vec![
+        format!(
+            "What `eks-bootstrap {}` needs in cluster {}, for the group {group}.",
+            args.purpose.word(),
+            facts.cluster
+        ),
+        "An administrator applies it (kubectl apply -f -) and maps the caller to the group once:".to_owned(),
+    ];
+    head.extend(entry::lines(&principal, &facts, group).into_iter().map(|line| format!("  {line}")));
+    head.push(
+        "Kinds and names are those of the charts' defaults: what values of yours add needs rights of its own."
+            .to_owned(),
+    );
+    if args.purpose == permissions::Purpose::Apply {
+        head.push(
+            "Helm 3 creates roles without telling RBAC their names: with it, take resourceNames off `escalate`."
+                .to_owned(),
+        );
+    }
+    terminal.result(&rights::yaml(&rights, &head));
     Ok(exit_code::DONE)
 }
 

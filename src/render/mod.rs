@@ -12,6 +12,8 @@ pub mod lines;
 pub mod plan_commands;
 pub mod plan_json;
 pub mod plan_text;
+pub mod rights;
+pub mod smoke_text;
 pub mod starting;
 pub mod style;
 pub mod terminal;

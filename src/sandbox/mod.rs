@@ -28,7 +28,8 @@ use crate::error::{Error, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
 use crate::kubeconfig;
 use crate::names;
-use crate::read::kube::{ObjectRef, Paths};
+use crate::read::kube::{KubeRead, ObjectRef, Paths};
+use crate::read::rollout;
 use aws::{Front, Seed, Simulator};
 use control_plane::{ADMIN_GROUP, ControlPlane, HelmMajor, Progress, TokenUser};
 use stand_in::{Place, StandIns};
@@ -80,6 +81,8 @@ struct Cluster {
     kubernetes_version: String,
     node_role_arn: String,
     objects: Vec<Value>,
+    /// The groups of everyone whom the simulated AWS knows.
+    groups: Vec<String>,
 }
 
 impl Cluster {
@@ -96,6 +99,8 @@ impl Cluster {
             kubernetes_version: cluster.version.clone(),
             node_role_arn: names::iam_arn(&seed.partition, &seed.account, "role", "/", node_role),
             objects: cluster.objects.clone(),
+            // Everyone is an administrator, as by an EKS access entry, unless the seed says otherwise.
+            groups: seed.caller.groups.clone().unwrap_or_else(|| vec![ADMIN_GROUP.to_owned()]),
         })
     }
 
@@ -259,6 +264,20 @@ async fn put(plane: &ControlPlane, objects: &[Value]) -> Result<()> {
             return Err(failed(&what, "its namespace does not exist"));
         }
     }
+    settle(&target, objects).await
+}
+
+/// How long workloads of a seed are waited for; one that is meant to stay broken costs this.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// Waits until the seed's workloads have rolled out, so that a fresh sandbox is as sound as a cluster that has been there.
+async fn settle(target: &KubeTarget, objects: &[Value]) -> Result<()> {
+    let workloads: Vec<_> = objects.iter().map(ObjectRef::of).collect();
+    let kube = KubeRead::connect(target).await?;
+    let end = std::time::Instant::now() + SETTLED;
+    while !rollout::of(&kube, &workloads).await?.ready && std::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     Ok(())
 }
 
@@ -271,7 +290,7 @@ async fn start_plane(
     progress: Arc<dyn Fn(Progress) + Send + Sync>,
 ) -> Result<ControlPlane> {
     let judge = simulator.clone();
-    let name = cluster.name.clone();
+    let (name, groups) = (cluster.name.clone(), cluster.groups.clone());
     let (eks, of) = (simulator.clone(), cluster.name.clone());
     ControlPlane::start(control_plane::Options {
         cluster: cluster.name.clone(),
@@ -285,12 +304,7 @@ async fn start_plane(
         reaper: Some(program.to_path_buf()),
         authenticate: Arc::new(move |token| {
             let principal = judge.authenticate_eks_token(token, &name)?;
-            Ok(TokenUser {
-                username: principal.arn,
-                uid: principal.user_id,
-                // Everyone whom the simulated AWS knows is an administrator, as by an EKS access entry.
-                groups: vec![ADMIN_GROUP.to_owned()],
-            })
+            Ok(TokenUser { username: principal.arn, uid: principal.user_id, groups: groups.clone() })
         }),
         associated: Arc::new(move |namespace, account| eks.pod_is_associated(&of, namespace, account)),
         progress,

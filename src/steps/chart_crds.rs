@@ -1,10 +1,12 @@
 //! The CRDs of a chart, by server-side apply before the release: helm installs CRDs once and never upgrades them
 //! (<https://helm.sh/docs/chart_best_practices/custom_resource_definitions/>).
 //!
-//! They are never removed: with a CRD go all objects of its kind, whoever made them.
+//! What a destroy does with them is in `absent.rs`.
 //!
 //! Where the installed release already is the wanted version, its record holds the CRDs, so a finished cluster needs
 //! neither helm nor the chart repository.
+
+mod absent;
 
 use std::sync::Arc;
 
@@ -37,6 +39,12 @@ pub struct ChartCrdsStep {
     pub namespace: String,
     /// The release.
     pub release: String,
+    /// The cluster whose label a release of ours carries.
+    pub cluster_arn: String,
+    /// Whether a destroy removes them.
+    pub purge: bool,
+    /// Whether load balancers, and with them their bindings, are drained before.
+    pub drained: bool,
     /// Whether CRDs that another tool looks after may be taken over.
     pub adopt: bool,
 }
@@ -100,12 +108,14 @@ impl ChartCrdsStep {
     }
 }
 
-fn versions(crd: &Value) -> String {
+/// The versions of a CRD, as `v1alpha1, v1beta1`.
+pub(crate) fn versions(crd: &Value) -> String {
     let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
     versions.into_iter().flatten().filter_map(|version| version["name"].as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn established(crd: &Value) -> bool {
+/// Whether the API server serves a CRD's kind.
+pub(crate) fn established(crd: &Value) -> bool {
     let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
     conditions
         .into_iter()
@@ -115,7 +125,7 @@ fn established(crd: &Value) -> bool {
 
 /// What differs. The API server fills in defaults around the schemas, so there only what the chart says is compared; the
 /// schemas themselves it keeps as they are, so there a field too many counts as well.
-fn crd_diff(wanted: &Value, observed: &Value) -> Vec<FieldDiff> {
+pub(crate) fn crd_diff(wanted: &Value, observed: &Value) -> Vec<FieldDiff> {
     let part = |crd: &Value| json!({"spec": bare(&crd["spec"])});
     let mut fields = subset_diff(&part(wanted), &part(observed));
     if fields.is_empty() && schemas(wanted) != schemas(observed) {
@@ -179,7 +189,7 @@ impl Step for ChartCrdsStep {
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
         if goal == Goal::Absent {
-            return Ok(Assessment::skip("kept: deleting them would delete every object of their kinds"));
+            return self.absent(cx).await;
         }
         let wanted = self.wanted(cx).await?;
         let references: Vec<_> = wanted.iter().map(ObjectRef::of).collect();
@@ -189,12 +199,12 @@ impl Step for ChartCrdsStep {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::plan::Action;
     use crate::read::chart::ChartSource;
 
-    fn step() -> ChartCrdsStep {
+    pub(in crate::steps) fn step() -> ChartCrdsStep {
         ChartCrdsStep {
             id: StepId::new("k8s.crds.lbc"),
             needs: Vec::new(),
@@ -205,6 +215,9 @@ mod tests {
             },
             namespace: "n".to_owned(),
             release: "x".to_owned(),
+            cluster_arn: "arn:c".to_owned(),
+            purge: true,
+            drained: false,
             adopt: false,
         }
     }

@@ -8,6 +8,7 @@ pub mod association;
 pub mod attachment;
 pub mod catalogue;
 pub mod chart_crds;
+pub mod drain;
 pub mod former_trust;
 pub mod identity;
 pub mod kube_object;

@@ -3,6 +3,8 @@
 #![expect(clippy::disallowed_methods, reason = "tests start programs and wait")]
 
 #[cfg(feature = "sandbox")]
+mod bad_values;
+#[cfg(feature = "sandbox")]
 mod charts;
 #[cfg(feature = "sandbox")]
 mod components;
@@ -21,7 +23,13 @@ mod errors;
 #[cfg(feature = "sandbox")]
 mod house;
 #[cfg(feature = "sandbox")]
+mod partitions;
+#[cfg(feature = "sandbox")]
 mod permissions;
+#[cfg(feature = "sandbox")]
+mod permissions_enforced;
+#[cfg(feature = "sandbox")]
+mod permissions_kubernetes;
 #[cfg(feature = "sandbox")]
 mod pod_identity;
 mod policies;
@@ -33,10 +41,14 @@ mod scenarios;
 #[cfg(feature = "sandbox")]
 mod simulation;
 #[cfg(feature = "sandbox")]
+mod smoke;
+#[cfg(feature = "sandbox")]
 mod stand_in;
 #[cfg(feature = "sandbox")]
 mod story;
 #[cfg(feature = "sandbox")]
 mod support;
+#[cfg(feature = "sandbox")]
+mod verify;
 #[cfg(feature = "sandbox")]
 mod worlds;

@@ -177,12 +177,19 @@ impl Lab {
         output.into()
     }
 
+    /// Starts the program and leaves it running; [`finish`] waits for it.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> std::process::Child {
+        let mut command = program(arguments, self.work.path());
+        command.envs(self.sandbox.environment()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
     /// IAM of the simulated AWS, for changing the world with another tool.
     pub(crate) async fn iam(&self) -> aws_sdk_iam::Client {
         aws_sdk_iam::Client::new(&self.aws_config().await)
     }
 
-    /// EKS of the simulated AWS, likewise.
+    /// EKS of the simulated AWS, for the same.
     pub(crate) async fn eks(&self) -> aws_sdk_eks::Client {
         aws_sdk_eks::Client::new(&self.aws_config().await)
     }
@@ -240,6 +247,19 @@ impl Lab {
         let request = http::Request::patch(format!("{path}?fieldManager=by-hand"))
             .header("content-type", "application/merge-patch+json");
         self.request(request.body(fields.to_string().into_bytes()).unwrap()).await;
+    }
+
+    /// The same with a JSON patch.
+    pub(crate) async fn patch_json(&self, path: &str, operations: &Value) {
+        let request = http::Request::patch(path).header("content-type", "application/json-patch+json");
+        self.request(request.body(operations.to_string().into_bytes()).unwrap()).await;
+    }
+
+    /// Applies an object at its path of the API, as the administrator with another tool.
+    pub(crate) async fn apply(&self, path: &str, object: &Value) {
+        let request = http::Request::patch(format!("{path}?fieldManager=by-hand&force=true"))
+            .header("content-type", "application/apply-patch+yaml");
+        self.request(request.body(object.to_string().into_bytes()).unwrap()).await;
     }
 
     /// Deletes the object at a path of the API, as the administrator.
@@ -308,6 +328,17 @@ impl Lab {
     pub(crate) async fn stop(self) {
         self.sandbox.stop().await;
     }
+}
+
+/// Sends a signal to a program that was started.
+pub(crate) fn signal(child: &std::process::Child, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+/// Waits for a program that was started.
+pub(crate) async fn finish(child: std::process::Child) -> Run {
+    tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap().into()
 }
 
 /// A command on the steps of AWS only, for where no cluster is, or is to be changed.

@@ -1,0 +1,339 @@
+//! What every purpose needs in the cluster, as RBAC: a Role where the namespace is known, a ClusterRole for the rest, and
+//! their bindings to a group.
+//!
+//! Two tables: what the charts contain with the values that we set ([`CHARTS`]), by the names that they give by default, and what the steps and
+//! checks do besides ([`NEEDS`]). Reading, changing and deleting is granted on those names only; RBAC cannot limit creating,
+//! listing and watching by name. The charts' roles are written and bound by name too, instead of holding all their rights;
+//! whoever may do that can still give itself any right through them, as an administrator can.
+
+use std::collections::BTreeMap;
+
+use super::Purpose::{self, Apply, Destroy, Plan, Verify};
+use crate::component::{Component, ServiceAccountMaker};
+use crate::config::Config;
+use crate::context::Facts;
+
+/// Where a right holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// In the component's namespace.
+    Namespace,
+    /// In all of them, or on kinds without a namespace.
+    Cluster,
+}
+
+use Place::{Cluster, Namespace};
+
+/// Objects of one kind in a chart: component, place, API group, plural, names.
+type InChart = (&'static str, Place, &'static str, &'static str, &'static [&'static str]);
+
+const LBC: &str = crate::component::LOAD_BALANCER_CONTROLLER.name;
+const EBS: &str = crate::component::EBS_CSI_DRIVER.name;
+const METRICS: &str = crate::component::METRICS_SERVER.name;
+const RBAC: &str = "rbac.authorization.k8s.io";
+const CRDS: &str = "apiextensions.k8s.io";
+
+/// What the charts contain.
+#[rustfmt::skip]
+const CHARTS: &[InChart] = &[
+    (LBC, Namespace, "", "services", &["aws-load-balancer-webhook-service"]),
+    (LBC, Namespace, "", "secrets", &["aws-load-balancer-tls"]),
+    (LBC, Namespace, "apps", "deployments", &["aws-load-balancer-controller"]),
+    (LBC, Namespace, RBAC, "roles", &["aws-load-balancer-controller-leader-election-role"]),
+    (LBC, Namespace, RBAC, "rolebindings", &["aws-load-balancer-controller-leader-election-rolebinding"]),
+    (LBC, Cluster, RBAC, "clusterroles", &["aws-load-balancer-controller-role"]),
+    (LBC, Cluster, RBAC, "clusterrolebindings", &["aws-load-balancer-controller-rolebinding"]),
+    (LBC, Cluster, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", &["aws-load-balancer-webhook"]),
+    (LBC, Cluster, "admissionregistration.k8s.io", "validatingwebhookconfigurations", &["aws-load-balancer-webhook"]),
+    (LBC, Cluster, "networking.k8s.io", "ingressclasses", &["alb"]),
+    (LBC, Cluster, "elbv2.k8s.aws", "ingressclassparams", &["alb"]),
+    (EBS, Namespace, "", "serviceaccounts", &["ebs-csi-controller-sa", "ebs-csi-node-sa"]),
+    (EBS, Namespace, "apps", "deployments", &["ebs-csi-controller"]),
+    (EBS, Namespace, "apps", "daemonsets", &["ebs-csi-node", "ebs-csi-node-windows"]),
+    (EBS, Namespace, "policy", "poddisruptionbudgets", &["ebs-csi-controller"]),
+    (EBS, Namespace, RBAC, "roles", &["ebs-csi-leases-role"]),
+    (EBS, Namespace, RBAC, "rolebindings", &["ebs-csi-leases-rolebinding"]),
+    (EBS, Cluster, RBAC, "clusterroles", &["ebs-csi-node-role", "ebs-external-attacher-role", "ebs-external-provisioner-role", "ebs-external-resizer-role", "ebs-external-snapshotter-role"]),
+    (EBS, Cluster, RBAC, "clusterrolebindings", &["ebs-csi-node-getter-binding", "ebs-csi-attacher-binding", "ebs-csi-provisioner-binding", "ebs-csi-resizer-binding", "ebs-csi-snapshotter-binding"]),
+    (EBS, Cluster, "storage.k8s.io", "csidrivers", &["ebs.csi.aws.com"]),
+    (METRICS, Namespace, "", "serviceaccounts", &["metrics-server"]),
+    (METRICS, Namespace, "", "services", &["metrics-server"]),
+    (METRICS, Namespace, "apps", "deployments", &["metrics-server"]),
+    (METRICS, Namespace, "policy", "poddisruptionbudgets", &["metrics-server"]),
+    (METRICS, Namespace, RBAC, "rolebindings", &["metrics-server-auth-reader"]),
+    (METRICS, Cluster, RBAC, "clusterroles", &["system:metrics-server", "system:metrics-server-aggregated-reader"]),
+    (METRICS, Cluster, RBAC, "clusterrolebindings", &["metrics-server:system:auth-delegator", "system:metrics-server"]),
+    (METRICS, Cluster, "apiregistration.k8s.io", "apiservices", &["v1beta1.metrics.k8s.io"]),
+];
+
+/// The CRDs that a step of ours applies before the chart.
+const CHART_CRDS: &[(&str, &[&str])] = &[(
+    LBC,
+    &[
+        "albtargetcontrolconfigs.elbv2.k8s.aws",
+        "globalaccelerators.aga.k8s.aws",
+        "ingressclassparams.elbv2.k8s.aws",
+        "listenerruleconfigurations.gateway.k8s.aws",
+        "loadbalancerconfigurations.gateway.k8s.aws",
+        "targetgroupbindings.elbv2.k8s.aws",
+        "targetgroupconfigurations.gateway.k8s.aws",
+    ],
+)];
+
+/// Helm 4 waits by watching every kind of a chart in all namespaces, since a chart has objects inside and outside of its own.
+const WATCHED: &str = "helm's wait, which watches the kinds of a chart in all namespaces";
+
+/// Roles that are there and to which a chart binds its service account: component, place, plural, names.
+const BOUND: &[(&str, Place, &str, &[&str])] = &[
+    (METRICS, Cluster, "clusterroles", &["system:auth-delegator"]),
+    (METRICS, Namespace, "roles", &["extension-apiserver-authentication-reader"]),
+];
+
+/// What steps and checks do besides: reason, purposes, place, API group, plurals, verbs.
+type Need = (&'static str, &'static [Purpose], Place, &'static str, &'static [&'static str], &'static [&'static str]);
+
+#[rustfmt::skip]
+const NEEDS: &[Need] = &[
+    ("Helm's release records", &[Plan, Verify], Namespace, "", &["secrets"], &["list"]),
+    ("Helm's release records", &[Apply, Destroy], Namespace, "", &["secrets"], &["create", "delete", "get", "list", "patch", "update", "watch"]),
+    ("why pods do not start", &[Plan, Verify], Namespace, "", &["pods"], &["list"]),
+    ("rollouts that helm waits for", &[Apply, Destroy], Namespace, "", &["pods"], &["get", "list", "watch"]),
+    ("rollouts that helm waits for", &[Apply, Destroy], Namespace, "apps", &["replicasets"], &["get", "list", "watch"]),
+    ("the webhooks' answer to a dry run", &[Verify], Namespace, "", &["services"], &["create"]),
+    ("the webhooks' answer to a dry run", &[Verify], Namespace, "networking.k8s.io", &["ingresses"], &["create"]),
+    ("other installations of the same", &[Verify], Cluster, "apps", &["deployments"], &["list"]),
+    ("nodes and the drivers on them", &[Verify], Cluster, "", &["nodes"], &["list"]),
+    ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csinodes"], &["list"]),
+    ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "storage.k8s.io", &["storageclasses"], &["list"]),
+    ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "autoscaling", &["horizontalpodautoscalers"], &["list"]),
+    ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "apiregistration.k8s.io", &["apiservices"], &["get", "list"]),
+    ("the webhooks and what they guard", &[Verify], Cluster, "admissionregistration.k8s.io", &["mutatingwebhookconfigurations", "validatingwebhookconfigurations"], &["list"]),
+    ("the webhooks and what they guard", &[Verify], Namespace, "discovery.k8s.io", &["endpointslices"], &["list"]),
+    ("the webhooks and what they guard", &[Verify], Namespace, "networking.k8s.io", &["networkpolicies"], &["list"]),
+    ("the webhooks and what they guard", &[Verify], Cluster, "networking.k8s.io", &["ingressclasses", "ingresses"], &["list"]),
+    ("claims, volumes and why they wait", &[Verify], Cluster, "", &["persistentvolumeclaims", "persistentvolumes", "events", "services"], &["list"]),
+    ("Gateways and their CRDs", &[Verify], Cluster, "gateway.networking.k8s.io", &["gatewayclasses", "gateways"], &["list"]),
+    ("Gateways and their CRDs", &[Verify], Cluster, CRDS, &["customresourcedefinitions"], &["list"]),
+    ("load balancers that depend on the controller", &[Destroy], Cluster, "", &["services"], &["list"]),
+    ("load balancers that depend on the controller", &[Destroy], Cluster, "networking.k8s.io", &["ingressclasses", "ingresses"], &["list"]),
+    ("load balancers that depend on the controller", &[Destroy], Cluster, "elbv2.k8s.aws", &["targetgroupbindings"], &["list"]),
+    ("load balancers that depend on the controller", &[Destroy], Cluster, "gateway.networking.k8s.io", &["gatewayclasses", "gateways"], &["list"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "", &["services"], &["delete"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "", &["events"], &["list"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "networking.k8s.io", &["ingresses"], &["delete"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "elbv2.k8s.aws", &["targetgroupbindings"], &["delete"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "gateway.networking.k8s.io", &["gateways"], &["delete"]),
+    ("volumes that depend on the driver", &[Destroy], Cluster, "", &["persistentvolumes"], &["list"]),
+];
+
+/// One rule with the reason for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// What it is for.
+    pub reason: String,
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// Plurals.
+    pub resources: Vec<String>,
+    /// The only names that it holds for; empty means all.
+    pub names: Vec<String>,
+    /// Verbs, sorted.
+    pub verbs: Vec<String>,
+}
+
+/// The rights of one purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// The name of all objects that grant them.
+    pub name: String,
+    /// The group that gets them.
+    pub group: String,
+    /// Rules in namespaces.
+    pub namespaced: BTreeMap<String, Vec<Rule>>,
+    /// Rules in the whole cluster.
+    pub cluster: Vec<Rule>,
+}
+
+/// The rights of a purpose under a configuration, for a group.
+pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str) -> Rights {
+    let mut rights = Rights {
+        name: format!("eks-bootstrap-{}", purpose.word()),
+        group: group.to_owned(),
+        namespaced: BTreeMap::new(),
+        cluster: Vec::new(),
+    };
+    for component in crate::component::ALL.into_iter().filter(|component| component.wanted(config, facts)) {
+        rights.add_chart(purpose, &component);
+        rights.add_steps(purpose, &component);
+        for (reason, purposes, place, api_group, resources, verbs) in NEEDS {
+            if purposes.contains(&purpose) {
+                for resource in *resources {
+                    rights.add(*place, &component, reason, (api_group, resource), &[], verbs);
+                }
+            }
+        }
+    }
+    for rules in rights.namespaced.values_mut().chain([&mut rights.cluster]) {
+        *rules = shortened(rules);
+    }
+    rights
+}
+
+impl Rights {
+    /// The objects of the component's chart.
+    fn add_chart(&mut self, purpose: Purpose, component: &Component) {
+        let (own, make, watch) = match purpose {
+            Plan | Verify => (&["get"][..], &[][..], &[][..]),
+            Apply => (&["delete", "get", "patch", "update"][..], &["create"][..], &["list", "watch"][..]),
+            Destroy => (&["delete", "get"][..], &[][..], &["list", "watch"][..]),
+        };
+        let reason = format!("what the chart {} contains", component.name);
+        for (_, place, group, resource, names) in CHARTS.iter().filter(|row| row.0 == component.name) {
+            self.add(*place, component, &reason, (group, resource), names, own);
+            self.add(*place, component, "making what the charts contain", (group, resource), &[], make);
+            self.add(Cluster, component, WATCHED, (group, resource), &[], watch);
+            if purpose == Apply && *group == RBAC && resource.ends_with("roles") {
+                let reason = format!("what the chart {} grants to its own service accounts", component.name);
+                self.add(*place, component, &reason, (group, resource), names, &["bind", "escalate"]);
+            }
+        }
+        for (_, place, resource, names) in BOUND.iter().filter(|row| purpose == Apply && row.0 == component.name) {
+            let reason = format!("roles of Kubernetes that the chart {} uses", component.name);
+            self.add(*place, component, &reason, (RBAC, resource), names, &["bind"]);
+        }
+    }
+
+    /// The objects of steps of our own: service account, its tokens, CRDs.
+    fn add_steps(&mut self, purpose: Purpose, component: &Component) {
+        let account = &[component.service_account][..];
+        if component.service_account_maker == ServiceAccountMaker::Us {
+            let reason = format!("the service account of {}", component.name);
+            let own = match purpose {
+                Plan | Verify => &["get"][..],
+                Apply => &["get", "patch"][..],
+                Destroy => &["delete", "get", "patch"][..],
+            };
+            self.add(Namespace, component, &reason, ("", "serviceaccounts"), account, own);
+            if purpose == Apply {
+                self.add(Namespace, component, &reason, ("", "serviceaccounts"), &[], &["create"]);
+            }
+        }
+        if matches!(purpose, Apply | Verify) {
+            let reason = "the proof that a service account gets its role";
+            self.add(Namespace, component, reason, ("", "serviceaccounts/token"), account, &["create"]);
+        }
+        for (_, names) in CHART_CRDS.iter().filter(|row| row.0 == component.name) {
+            let reason = format!("the CRDs of the chart {}", component.name);
+            let own = if purpose == Apply { &["get", "patch"][..] } else { &["get"][..] };
+            self.add(Cluster, component, &reason, (CRDS, "customresourcedefinitions"), names, own);
+            if purpose == Apply {
+                self.add(Cluster, component, &reason, (CRDS, "customresourcedefinitions"), &[], &["create"]);
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        place: Place,
+        component: &Component,
+        reason: &str,
+        (group, resource): (&str, &str),
+        names: &[&str],
+        verbs: &[&str],
+    ) {
+        if verbs.is_empty() {
+            return;
+        }
+        let list = match place {
+            Namespace => self.namespaced.entry(component.namespace.to_owned()).or_default(),
+            Cluster => &mut self.cluster,
+        };
+        let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let rule = Rule {
+            reason: reason.to_owned(),
+            group: group.to_owned(),
+            resources: texts(&[resource]),
+            names: texts(names),
+            verbs: texts(verbs),
+        };
+        if !list.contains(&rule) {
+            list.push(rule);
+        }
+    }
+}
+
+/// Without what another rule grants already; then kinds with equal rights share a rule. Names of one kind must not spread to
+/// another, so rules with names stay alone.
+fn shortened(rules: &[Rule]) -> Vec<Rule> {
+    let mut short: Vec<Rule> = Vec::new();
+    for (place, rule) in rules.iter().enumerate() {
+        let mut rule = rule.clone();
+        for (other_place, other) in rules.iter().enumerate() {
+            let wider = other.names.is_empty() && (!rule.names.is_empty() || other_place < place);
+            if other_place != place && wider && other.group == rule.group && other.resources == rule.resources {
+                rule.verbs.retain(|verb| !other.verbs.contains(verb));
+            }
+        }
+        if rule.verbs.is_empty() {
+            continue;
+        }
+        let same = short.iter_mut().find(|earlier| {
+            let alike = earlier.reason == rule.reason && earlier.group == rule.group && earlier.verbs == rule.verbs;
+            alike && earlier.names.is_empty() && rule.names.is_empty()
+        });
+        match same {
+            Some(earlier) => earlier.resources.extend(rule.resources),
+            None => short.push(rule),
+        }
+    }
+    // Rules with one reason stand together, in the order in which reasons came up.
+    let reasons: Vec<String> = short.iter().map(|rule| rule.reason.clone()).collect();
+    short.sort_by_key(|rule| reasons.iter().position(|reason| *reason == rule.reason));
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(resource: &str, names: &[&str], verbs: &[&str]) -> Rule {
+        let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        Rule {
+            reason: "r".to_owned(),
+            group: String::new(),
+            resources: texts(&[resource]),
+            names: texts(names),
+            verbs: texts(verbs),
+        }
+    }
+
+    #[test]
+    fn what_another_rule_grants_is_not_said_again() {
+        let rules = [
+            rule("secrets", &["tls"], &["get", "delete"]),
+            rule("secrets", &[], &["get", "list"]),
+            rule("pods", &[], &["get", "list"]),
+            rule("pods", &[], &["list"]),
+        ];
+        let mut shared = rule("secrets", &[], &["get", "list"]);
+        shared.resources.push("pods".to_owned());
+        assert_eq!(shortened(&rules), [rule("secrets", &["tls"], &["delete"]), shared]);
+    }
+
+    #[test]
+    fn names_do_not_spread_to_other_kinds() {
+        let rules = [rule("services", &["a"], &["get"]), rule("secrets", &["b"], &["get"])];
+        assert_eq!(shortened(&rules), rules);
+    }
+
+    #[test]
+    fn the_tables_speak_of_components_that_exist() {
+        let known: Vec<_> = crate::component::ALL.iter().map(|component| component.name).collect();
+        let named = CHARTS.iter().map(|row| row.0).chain(CHART_CRDS.iter().map(|row| row.0));
+        assert!(named.into_iter().chain(BOUND.iter().map(|row| row.0)).all(|name| known.contains(&name)));
+        for component in crate::component::ALL {
+            assert!(CHARTS.iter().any(|row| row.0 == component.name), "{} has a chart", component.name);
+            assert_eq!(CHART_CRDS.iter().any(|row| row.0 == component.name), component.has_crds, "{}", component.name);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What every purpose needs of AWS, as a table: a row is a statement, or one for each component where conditions differ.
+//!
+//! Conditions stand where IAM knows their keys for the action (service authorization reference of IAM): tags of the request
+//! on what makes or tags, tags of the object on what deletes, the policy's ARN on attachments, the boundary on what makes,
+//! bounds or extends a role. Names, prefix and path need no condition: they are in the ARNs.
+
+use super::Purpose::{self, Apply, Destroy, Plan, Verify};
+
+/// Which objects a statement speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    /// The cluster.
+    Cluster,
+    /// Actions that know no resources, or ask about all of them.
+    Everything,
+    /// The OIDC provider.
+    Provider,
+    /// The OIDC provider and the policies that are ours.
+    ProviderAndPolicies,
+    /// Everything that is ours: provider, roles, policies.
+    Made,
+    /// Roles of ours that the configuration does not speak of.
+    LeftRoles,
+    /// Policies of ours that the configuration does not speak of.
+    LeftPolicies,
+    /// The component's role.
+    Role,
+    /// The component's role, and the one of AWS's documentation where it is looked for.
+    Roles,
+    /// The component's policy, or the AWS managed ones that will do.
+    Policies,
+    /// The component's EKS add-on.
+    Addon,
+}
+
+impl On {
+    pub(super) const fn of_component(self) -> bool {
+        matches!(self, On::Role | On::Roles | On::Policies | On::Addon)
+    }
+}
+
+/// For which components a statement is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// All.
+    Always,
+    /// Those whose role is ours and not named by the user.
+    OwnRole,
+    /// Those whose role is ours, where a boundary is asked for.
+    BoundRole,
+    /// Those whose policy is ours.
+    OwnPolicy,
+    /// Those that use an AWS managed policy.
+    AwsPolicy,
+    /// Those that exist as an EKS add-on too.
+    Addon,
+}
+
+/// Under which condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Only {
+    /// None.
+    Always,
+    /// The new object gets our tags for this cluster.
+    TheseTags,
+    /// The same, and the role gets the configuration's boundary.
+    TheseTagsAndBoundary,
+    /// Only tags that the configuration asks for are set.
+    TheseTagKeys,
+    /// Only our own tags are taken off.
+    OurTagKeys,
+    /// The object carries our tag.
+    Ours,
+    /// Only the component's policies.
+    ThesePolicies,
+    /// The same, and the role has the configuration's boundary.
+    ThesePoliciesAndBoundary,
+    /// The configuration's boundary.
+    Boundary,
+}
+
+/// One statement.
+#[derive(Debug)]
+pub(super) struct Grant {
+    pub(super) sid: &'static str,
+    pub(super) purposes: &'static [Purpose],
+    pub(super) actions: &'static [&'static str],
+    pub(super) on: On,
+    pub(super) when: When,
+    pub(super) only: Only,
+}
+
+const ALL: &[Purpose] = &[Plan, Apply, Verify, Destroy];
+const LOOK: &[Purpose] = &[Plan, Apply, Verify];
+
+const fn grant(
+    sid: &'static str,
+    purposes: &'static [Purpose],
+    actions: &'static [&'static str],
+    on: On,
+    when: When,
+    only: Only,
+) -> Grant {
+    Grant { sid, purposes, actions, on, when, only }
+}
+
+/// All statements, in the order in which they are printed.
+#[rustfmt::skip]
+pub(super) const GRANTS: &[Grant] = &[
+    grant("ReadCluster", ALL, &["eks:DescribeCluster"], On::Cluster, When::Always, Only::Always),
+    // Only to name the clusters that exist when the one asked for does not.
+    grant("FindCluster", ALL, &["eks:ListClusters"], On::Everything, When::Always, Only::Always),
+    grant("ReadProvider", ALL, &["iam:GetOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
+    grant("ChangeProvider", &[Apply], &["iam:AddClientIDToOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
+
+    grant("ReadAssociations", &[Verify], &["eks:ListPodIdentityAssociations"], On::Cluster, When::Always, Only::Always),
+    // How many providers there are is asked only where the cluster's is missing.
+    grant("CountProviders", &[Verify], &["iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
+
+    grant("ReadAddon", ALL, &["eks:DescribeAddon"], On::Addon, When::Addon, Only::Always),
+
+    grant("ReadRole", ALL, &["iam:GetRole"], On::Roles, When::Always, Only::Always),
+    grant("ReadAttachments", ALL, &["iam:ListAttachedRolePolicies"], On::Role, When::Always, Only::Always),
+    grant("SimulateRole", &[Verify], &["iam:SimulatePrincipalPolicy"], On::Role, When::Always, Only::Always),
+    // What the driver may do with the keys that StorageClasses name.
+    grant("ReadInlinePolicies", &[Verify], &["iam:ListRolePolicies", "iam:GetRolePolicy"], On::Role, When::AwsPolicy, Only::Always),
+    grant("MakeRole", &[Apply], &["iam:CreateRole"], On::Role, When::OwnRole, Only::TheseTagsAndBoundary),
+    grant("ChangeRole", &[Apply], &["iam:UpdateRole"], On::Role, When::OwnRole, Only::Always),
+    grant("ChangeRole", &[Apply, Destroy], &["iam:UpdateAssumeRolePolicy"], On::Role, When::Always, Only::Always),
+    grant("BoundRole", &[Apply], &["iam:PutRolePermissionsBoundary"], On::Role, When::BoundRole, Only::Boundary),
+    grant("Attach", &[Apply], &["iam:AttachRolePolicy"], On::Role, When::Always, Only::ThesePoliciesAndBoundary),
+    grant("ReadWhatHangsOnRole", &[Destroy], &["iam:ListRolePolicies", "iam:ListInstanceProfilesForRole"], On::Role, When::Always, Only::Always),
+    grant("Detach", &[Destroy], &["iam:DetachRolePolicy"], On::Role, When::Always, Only::ThesePolicies),
+
+    grant("ReadPolicy", LOOK, &["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"], On::Policies, When::OwnPolicy, Only::Always),
+    grant("ReadPolicy", &[Destroy], &["iam:GetPolicy", "iam:ListPolicyVersions", "iam:ListEntitiesForPolicy"], On::Policies, When::OwnPolicy, Only::Always),
+    grant("ReadAwsPolicy", LOOK, &["iam:GetPolicy"], On::Policies, When::AwsPolicy, Only::Always),
+    grant("ChangePolicy", &[Apply], &["iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicyVersion"], On::Policies, When::OwnPolicy, Only::Always),
+
+    grant("Make", &[Apply], &["iam:CreateOpenIDConnectProvider", "iam:CreatePolicy"], On::ProviderAndPolicies, When::Always, Only::TheseTags),
+    // Whatever is made with tags needs the right to tag it as well.
+    grant("Tag", &[Apply], &["iam:TagOpenIDConnectProvider", "iam:TagRole", "iam:TagPolicy"], On::Made, When::Always, Only::TheseTagKeys),
+    grant("Remove", &[Destroy], &["iam:DeleteOpenIDConnectProvider", "iam:DeleteRole", "iam:DeletePolicyVersion", "iam:DeletePolicy"], On::Made, When::Always, Only::Ours),
+    grant("Untag", &[Destroy], &["iam:UntagRole", "iam:UntagPolicy"], On::Made, When::Always, Only::OurTagKeys),
+
+    // Subnets by their tags; at the end of a destroy, what is left by the controllers' tags.
+    grant("ReadTags", &[Verify, Destroy], &["tag:GetResources"], On::Everything, When::Always, Only::Always),
+    // Whether others trust the provider is asked of every role of the account.
+    grant("ReadTrusts", &[Destroy], &["iam:ListRoles"], On::Everything, When::Always, Only::Always),
+    grant("ReadLeftRoles", &[Destroy], &["iam:GetRole"], On::LeftRoles, When::Always, Only::Always),
+    grant("ReadLeftPolicies", &[Destroy], &["iam:GetPolicy"], On::LeftPolicies, When::Always, Only::Always),
+];
