@@ -188,7 +188,7 @@ pub const METRICS_SERVER: Component = Component {
     permissions: Permissions::None,
     needs: |_| None,
     actions_since: &[],
-    oldest_kubernetes: (1, 31),
+    oldest_kubernetes: (1, 19),
     predecessors: &[],
     values: "{}",
     replicas_value: &["replicas"],
@@ -312,17 +312,4 @@ impl Component {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_and_names_are_unique() {
-        for (place, component) in ALL.iter().enumerate() {
-            assert!(ALL[..place].iter().all(|other| other.short != component.short && other.name != component.name));
-        }
-        let mut names: Vec<_> = names().collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), ALL.len() + 1);
-    }
-}
+mod tests;

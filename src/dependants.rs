@@ -14,9 +14,9 @@ use crate::error::Result;
 use crate::read::kube::{KubeRead, ObjectRef};
 
 /// The driver's name in volumes.
-const EBS_DRIVER: &str = "ebs.csi.aws.com";
+pub(crate) const EBS_DRIVER: &str = "ebs.csi.aws.com";
 /// The controller's name in Ingress classes.
-const ALB_CONTROLLER: &str = "ingress.k8s.aws/alb";
+pub(crate) const ALB_CONTROLLER: &str = "ingress.k8s.aws/alb";
 /// The controller's names in Gateway classes, with the beginning of the tags of what it makes for such Gateways.
 const GATEWAY_CONTROLLERS: [(&str, &str); 2] =
     [("gateway.k8s.aws/alb", "gateway.k8s.aws.alb"), ("gateway.k8s.aws/nlb", "gateway.k8s.aws.nlb")];
@@ -137,7 +137,7 @@ fn of_binding(binding: &Value, stacks: &BTreeSet<(String, String)>) -> Dependant
 }
 
 /// The class that the chart brings, and every other one of the same controller.
-fn alb_classes(classes: &[Value]) -> BTreeSet<String> {
+pub(crate) fn alb_classes(classes: &[Value]) -> BTreeSet<String> {
     let ours = classes.iter().filter(|class| text(class, "/spec/controller") == ALB_CONTROLLER);
     ours.map(|class| text(class, "/metadata/name").to_owned()).chain(["alb".to_owned()]).collect()
 }
@@ -152,7 +152,8 @@ fn gateway_controllers(classes: &[Value]) -> BTreeMap<&str, &'static str> {
     ours.collect()
 }
 
-fn is_alb(ingress: &Value, classes: &BTreeSet<String>) -> bool {
+/// Whether an Ingress is one of these classes, by its field or by the older annotation.
+pub(crate) fn is_alb(ingress: &Value, classes: &BTreeSet<String>) -> bool {
     let class = text(ingress, "/spec/ingressClassName");
     let annotated = text(ingress, "/metadata/annotations/kubernetes.io~1ingress.class");
     classes.contains(class) || annotated == "alb"

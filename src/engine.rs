@@ -19,11 +19,11 @@ use crate::error::{Error, Result, chain_of};
 use crate::event::{self, Announced, Event, Failure, Outcome, Remains};
 use crate::hint;
 use crate::left_behind;
-use crate::plan::{Action, Change, Goal, Plan, PlannedStep, StepId};
+use crate::plan::{Action, Assessment, Change, Goal, Plan, PlannedStep, StepId};
 use crate::retry::{self, BackOff};
 use crate::steps::Step;
 use crate::summary::Summary;
-use judgement::{as_shown, calls, in_doubt, not_settled};
+use judgement::{calls, in_doubt, not_settled, surprises};
 
 /// A signal that asks to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,8 @@ impl Engine {
             for step in ready {
                 let before: Vec<_> = step.needs.iter().filter_map(|need| Some((need, ended.get(need)?))).collect();
                 if let Some(outcome) = self.outcome_without_running(step, &before, &progress) {
-                    emit(Event::StepFinished { step: step.id.clone(), outcome: outcome.clone(), seconds: 0.0 });
+                    let shown = shown(&outcome, &step.assessment);
+                    emit(Event::StepFinished { step: step.id.clone(), outcome: shown, seconds: 0.0 });
                     ended.insert(&step.id, outcome);
                 } else {
                     emit(Event::StepStarted { step: step.id.clone() });
@@ -202,13 +203,10 @@ impl Engine {
     /// Observes again, runs the ops, and observes until nothing is left to do.
     async fn change(&self, step: &dyn Step, planned: &PlannedStep, goal: Goal, progress: &Progress) -> Result<Outcome> {
         let mut now = step.plan(&self.read, goal).await?;
-        // A step before it may have done a part of it on its way, as a chart does that replaces its own pods. Less than was
-        // shown is no surprise; anything else is.
-        let unfit = goal == Goal::Present && matches!(now.action, Action::Unknown | Action::Skip);
-        if unfit || now.action == Action::Blocked || !as_shown(goal, &now.changes, &planned.assessment.changes) {
+        if surprises(goal, &now, &planned.assessment.changes) {
             return Err(Error::Stale { what: format!("{}: {}", step.id(), now.reason) });
         }
-        if goal == Goal::Present && now.changes.is_empty() {
+        if now.changes.is_empty() && goal == Goal::Present {
             return Ok(Outcome::Unchanged { reason: now.reason });
         }
         let mut writes = 0;
@@ -329,5 +327,15 @@ impl Engine {
             stale: matches!(error, Error::Stale { .. }),
             remains,
         })
+    }
+}
+
+/// How a step that did not run is told of: one with nothing to do misses nothing, though what waits for it is blocked.
+fn shown(outcome: &Outcome, assessment: &Assessment) -> Outcome {
+    let reason = assessment.reason.clone();
+    match (outcome, assessment.action) {
+        (Outcome::Blocked { .. }, Action::Keep) => Outcome::Unchanged { reason },
+        (Outcome::Blocked { .. }, Action::Skip) => Outcome::Skipped { reason },
+        (outcome, _) => outcome.clone(),
     }
 }

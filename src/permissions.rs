@@ -230,7 +230,7 @@ impl Scope<'_> {
         let boundary = self.config.iam.permissions_boundary.clone().filter(|_| own_role);
         let ours = vec![owner::OUR_NAME.to_owned()];
         match only {
-            Only::Always => {}
+            Only::Always | Only::Boundary => {}
             Only::TheseTags | Only::TheseTagsAndBoundary => {
                 test("StringEquals", format!("aws:RequestTag/{}", tags::MANAGED_BY), ours);
                 test("StringEquals", format!("aws:RequestTag/{}", tags::CLUSTER), vec![self.facts.arn.clone()]);
@@ -249,7 +249,6 @@ impl Scope<'_> {
                 let policies = component.map(|component| self.policies(component)).unwrap_or_default();
                 test("ArnEquals", "iam:PolicyARN".to_owned(), policies);
             }
-            Only::Boundary => {}
         }
         let bounded = matches!(only, Only::TheseTagsAndBoundary | Only::ThesePoliciesAndBoundary | Only::Boundary);
         if let Some(boundary) = boundary.filter(|_| bounded) {

@@ -148,10 +148,10 @@ struct Identity {
 }
 
 impl Identity {
-    fn of(scene: &Scene<'_>, component: Component) -> Identity {
+    fn of(scene: &Scene<'_>, component: &Component) -> Identity {
         let (config, facts) = (&scene.cx.config, &scene.cx.facts);
         Identity {
-            component,
+            component: *component,
             role_arn: component.role_arn(config, facts),
             named: component.configured(config).role_arn.is_some(),
             provider_arn: facts.provider_arn(),
@@ -187,16 +187,14 @@ impl Identity {
 /// Looks.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     async move {
-        let each = super::components(scene)
-            .into_iter()
-            .filter(Component::has_role)
-            .map(|component| of_component(scene, component));
+        let components = super::components_with_role(scene);
+        let each = components.iter().map(|component| of_component(scene, component));
         join_all(each).await.into_iter().flatten().collect()
     }
     .boxed()
 }
 
-async fn of_component(scene: &Scene<'_>, component: Component) -> Vec<Finding> {
+async fn of_component(scene: &Scene<'_>, component: &Component) -> Vec<Finding> {
     let identity = Identity::of(scene, component);
     let cx = scene.cx;
     let account = ObjectRef::new("v1", "ServiceAccount", component.namespace, component.service_account);
@@ -204,7 +202,7 @@ async fn of_component(scene: &Scene<'_>, component: Component) -> Vec<Finding> {
         cx.iam.role(identity.role_name()),
         cx.kube.get(&account),
         proof::prove(cx, &identity),
-        pods::read(cx, &component),
+        pods::read(cx, component),
     );
     let verdict = role::verdict(&identity, &role);
     [

@@ -5,8 +5,14 @@
 //! without a cluster.
 
 mod cluster;
+mod crds;
 mod credentials;
+mod ebs;
 mod irsa;
+mod load_balancer_controller;
+mod metrics;
+mod network;
+mod object;
 mod oidc;
 mod ownership;
 mod permissions;
@@ -14,7 +20,11 @@ mod pod_identity;
 mod policy;
 mod simulation;
 pub(crate) mod smoke;
+mod storage_classes;
 mod tools;
+mod trouble;
+mod webhook;
+mod workload;
 
 use std::collections::BTreeSet;
 
@@ -47,6 +57,18 @@ pub const FAMILIES: &[Family] = &[
     Family { title: "IRSA", code: "IRSA", checks: irsa::CHECKS, run: irsa::run },
     Family { title: "Pod Identity", code: "PODID", checks: pod_identity::CHECKS, run: pod_identity::run },
     Family { title: "Policy", code: "POL", checks: policy::CHECKS, run: policy::run },
+    Family {
+        title: "Load balancer controller",
+        code: "LBC",
+        checks: load_balancer_controller::CHECKS,
+        run: load_balancer_controller::run,
+    },
+    Family { title: "Webhook", code: "HOOK", checks: webhook::CHECKS, run: webhook::run },
+    Family { title: "CRDs", code: "CRD", checks: crds::CHECKS, run: crds::run },
+    Family { title: "Network", code: "NET", checks: network::CHECKS, run: network::run },
+    Family { title: "EBS", code: "EBS", checks: ebs::CHECKS, run: ebs::run },
+    Family { title: "Storage classes", code: "SC", checks: storage_classes::CHECKS, run: storage_classes::run },
+    Family { title: "Metrics", code: "MET", checks: metrics::CHECKS, run: metrics::run },
     Family { title: "Ownership", code: "OWN", checks: ownership::CHECKS, run: ownership::run },
     Family { title: "Smoke", code: "SMOK", checks: smoke::CHECKS, run: smoke::run },
 ];
@@ -75,10 +97,13 @@ pub fn skips(skip: &BTreeSet<String>, id: &str) -> bool {
 /// that found nothing to look at is skipped, and says so.
 pub async fn run(scene: &Scene<'_>, skip: &BTreeSet<String>) -> Vec<Finding> {
     let wanted = |check: &Check| check.stages.contains(&scene.stage) && !skips(skip, check.id);
-    let families: Vec<_> = FAMILIES.iter().filter(|family| family.checks.iter().any(wanted)).collect();
-    let found = join_all(families.iter().map(|family| (family.run)(scene))).await;
+    // A family that is skipped as a whole asks nothing, but is still said to be skipped.
+    let found = join_all(FAMILIES.iter().map(|family| async move {
+        if family.checks.iter().any(wanted) { (family.run)(scene).await } else { Vec::new() }
+    }))
+    .await;
     let mut findings = Vec::new();
-    for (family, mut found) in families.into_iter().zip(found) {
+    for (family, mut found) in FAMILIES.iter().zip(found) {
         for check in family.checks {
             let (own, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|finding| finding.check.id == check.id);
             found = rest;
@@ -116,6 +141,11 @@ fn apply_only(component: &Component, steps: &[&str]) -> String {
 
 /// The stage of checks that only make sense after an installation.
 const AFTER: &[Stage] = &[Stage::Installed];
+/// Those of them that have a role in AWS.
+fn components_with_role(scene: &Scene<'_>) -> Vec<Component> {
+    components(scene).into_iter().filter(Component::has_role).collect()
+}
+
 /// The stages of checks that make sense before an installation as well as after it.
 const ALWAYS: &[Stage] = &[Stage::Before, Stage::Installed];
 

@@ -67,7 +67,7 @@ const MEND: &str = "eks-bootstrap apply --only iam.oidc-provider";
 /// Looks.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     async move {
-        if super::components(scene).is_empty() {
+        if super::components_with_role(scene).is_empty() {
             return Vec::new();
         }
         let arn = scene.cx.facts.provider_arn();

@@ -131,7 +131,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         if components.is_empty() {
             return Vec::new();
         }
-        let installations = join_all(components.iter().map(|component| read(scene, *component)));
+        let installations = join_all(components.iter().map(|component| read(scene, component)));
         let (installations, deployments) = tokio::join!(installations, deployments(scene, &components));
         let now = jiff::Timestamp::now().as_second();
         let mut findings = Vec::new();
@@ -149,7 +149,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     .boxed()
 }
 
-async fn read(scene: &Scene<'_>, component: Component) -> Installation {
+async fn read(scene: &Scene<'_>, component: &Component) -> Installation {
     let cx = scene.cx;
     let addon = async {
         match component.addon {
@@ -168,7 +168,7 @@ async fn read(scene: &Scene<'_>, component: Component) -> Installation {
     let history = release::history(&cx.kube, component.namespace, component.name);
     let (addon, history, objects) = tokio::join!(addon, history, objects);
     Installation {
-        component,
+        component: *component,
         cluster: cx.facts.cluster.clone(),
         cluster_arn: cx.facts.arn.clone(),
         role_arn: component.role_arn(&cx.config, &cx.facts),
@@ -197,9 +197,9 @@ pub(super) mod tests {
 
     const CLUSTER: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/demo";
 
-    pub(super) fn installation(component: Component) -> Installation {
+    pub(super) fn installation(component: &Component) -> Installation {
         Installation {
-            component,
+            component: *component,
             cluster: "demo".to_owned(),
             cluster_arn: CLUSTER.to_owned(),
             role_arn: "arn:aws:iam::111122223333:role/r".to_owned(),

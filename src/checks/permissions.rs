@@ -8,7 +8,10 @@ use crate::check::{Check, Finding, Scene, Severity, Stage};
 use crate::checks::simulation::{actions, refused};
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
+use crate::permissions::cluster::rights;
+use crate::permissions::entry::GROUP;
 use crate::permissions::{Purpose, policy};
+use crate::read::kube::Access;
 use crate::read::simulation::{Simulated, SimulatedDecision};
 
 const BEFORE: &[Stage] = &[Stage::Before];
@@ -46,40 +49,19 @@ pub(super) const CHECKS: &[Check] = &[
 const AWS: &Check = &CHECKS[0];
 const CLUSTER: &Check = &CHECKS[1];
 
-/// What the charts, helm and we need: group, plural, whether in the component's namespace, verbs.
-const NEEDED: [(&str, &str, bool, &[&str]); 17] = [
-    ("", "nodes", false, &["list"]),
-    ("", "pods", true, &["list"]),
-    ("", "events", true, &["list"]),
-    ("", "secrets", true, &["list", "create", "update", "delete"]),
-    ("", "services", true, &["get", "create", "patch"]),
-    ("", "serviceaccounts", true, &["get", "create", "patch"]),
-    ("", "serviceaccounts/token", true, &["create"]),
-    ("apps", "deployments", true, &["get", "create", "patch"]),
-    ("apps", "daemonsets", true, &["get", "create", "patch"]),
-    ("policy", "poddisruptionbudgets", true, &["get", "create", "patch"]),
-    ("rbac.authorization.k8s.io", "roles", true, &["get", "create", "patch"]),
-    ("rbac.authorization.k8s.io", "clusterroles", false, &["get", "create", "patch"]),
-    ("networking.k8s.io", "ingressclasses", false, &["get", "create", "patch"]),
-    ("storage.k8s.io", "csidrivers", false, &["get", "create", "patch"]),
-    ("apiextensions.k8s.io", "customresourcedefinitions", false, &["get", "create", "patch"]),
-    ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", false, &["get", "create", "patch"]),
-    ("admissionregistration.k8s.io", "validatingwebhookconfigurations", false, &["get", "create", "patch"]),
-];
-
 /// Looks.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     async move {
-        let components = super::components(scene);
-        let Some(component) = components.first() else { return Vec::new() };
-        let principal = principal(scene.cx).await;
-        let (aws, cluster) = tokio::join!(in_aws(scene.cx, &principal), denied(scene.cx, component.namespace));
-        vec![aws, in_cluster(&cluster, &principal, scene)]
+        if super::components(scene).is_empty() {
+            return Vec::new();
+        }
+        let (aws, cluster) = tokio::join!(in_aws(scene.cx), denied(scene.cx));
+        vec![aws, in_cluster(&cluster)]
     }
     .boxed()
 }
 
-/// The caller as IAM and access entries know it.
+/// The caller as IAM knows it.
 enum Principal {
     /// A role or a user.
     Arn(String),
@@ -106,13 +88,13 @@ async fn principal(cx: &ReadContext) -> Principal {
     }
 }
 
-async fn in_aws(cx: &ReadContext, principal: &Principal) -> Finding {
-    let arn = match principal {
+async fn in_aws(cx: &ReadContext) -> Finding {
+    let arn = match principal(cx).await {
         Principal::Arn(arn) => arn,
-        Principal::Other(reason) => return AWS.skipped(reason.clone()),
+        Principal::Other(reason) => return AWS.skipped(reason),
     };
     let document = policy(Purpose::Apply, &cx.config, &cx.facts);
-    judge(&refused(cx, arn, &document).await, arn)
+    judge(&refused(cx, &arn, &document).await, &arn)
 }
 
 fn judge(asked: &Result<Vec<Simulated>>, arn: &str) -> Finding {
@@ -137,23 +119,30 @@ fn judge(asked: &Result<Vec<Simulated>>, arn: &str) -> Finding {
 }
 
 /// What the caller may not do in the cluster.
-async fn denied(cx: &ReadContext, namespace: &str) -> Result<Vec<String>> {
+async fn denied(cx: &ReadContext) -> Result<Vec<String>> {
     // An administrator is known by one question.
-    if cx.kube.may("*", "*", "*", "").await? {
+    if cx.kube.may(&Access { verb: "*", group: "*", resource: "*", ..Access::default() }).await? {
         return Ok(Vec::new());
     }
-    let questions = NEEDED.iter().flat_map(|(group, resource, namespaced, verbs)| {
-        let place = if *namespaced { namespace } else { "" };
-        verbs.iter().map(move |verb| async move {
-            let may = cx.kube.may(verb, group, resource, place).await?;
-            let group = if group.is_empty() { String::new() } else { format!(".{group}") };
+    let rights = rights(Purpose::Apply, &cx.config, &cx.facts, GROUP);
+    let places = rights.namespaced.iter().map(|(namespace, rules)| (namespace.as_str(), rules));
+    let rules = places
+        .chain([("", &rights.cluster)])
+        .flat_map(|(namespace, rules)| rules.iter().map(move |rule| (namespace, rule)));
+    let questions = rules.flat_map(|(namespace, rule)| {
+        // A rule holds for all its names or for none.
+        let name = rule.names.first().map_or("", String::as_str);
+        let verbs = |resource| rule.verbs.iter().map(move |verb| (resource, verb));
+        rule.resources.iter().flat_map(verbs).map(move |(resource, verb)| async move {
+            let may = cx.kube.may(&Access { verb, group: &rule.group, resource, namespace, name }).await?;
+            let group = if rule.group.is_empty() { String::new() } else { format!(".{}", rule.group) };
             Ok::<_, Error>((!may).then(|| format!("{verb} {resource}{group}")))
         })
     });
     Ok(try_join_all(questions).await?.into_iter().flatten().collect())
 }
 
-fn in_cluster(denied: &Result<Vec<String>>, principal: &Principal, scene: &Scene<'_>) -> Finding {
+fn in_cluster(denied: &Result<Vec<String>>) -> Finding {
     let denied = match denied {
         Ok(denied) => denied,
         Err(error) => return CLUSTER.unread(error),
@@ -161,21 +150,12 @@ fn in_cluster(denied: &Result<Vec<String>>, principal: &Principal, scene: &Scene
     let Some(first) = denied.first() else {
         return CLUSTER.passed("the API server allows apply's calls to the caller");
     };
-    let facts = &scene.cx.facts;
-    let principal = match principal {
-        Principal::Arn(arn) => arn.clone(),
-        Principal::Other(_) => "ARN-OF-THE-CALLERS-ROLE".to_owned(),
-    };
     let more = if denied.len() > 1 { format!(" and {} more", denied.len() - 1) } else { String::new() };
     CLUSTER.failed(
         format!("the caller may not {first}{more}"),
         format!("denied: {}", denied.join(", ")),
-        "an administrator of the cluster, since charts make cluster roles",
-        format!(
-            "aws eks associate-access-policy --cluster-name {} --principal-arn {principal} --access-scope type=cluster \
-             --policy-arn arn:{}:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy",
-            facts.cluster, facts.partition
-        ),
+        "what `eks-bootstrap permissions --for apply --kubernetes` prints",
+        "eks-bootstrap permissions --for apply --kubernetes | kubectl apply -f -",
     )
 }
 

@@ -29,7 +29,7 @@ const ALONE: &Check = &CHECKS[0];
 /// Looks.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     async move {
-        let components: Vec<_> = super::components(scene).into_iter().filter(Component::has_role).collect();
+        let components = super::components_with_role(scene);
         let mut namespaces: Vec<_> = components.iter().map(|component| component.namespace).collect();
         namespaces.dedup();
         let mut findings = Vec::new();

@@ -114,10 +114,10 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn of(scene: &Scene<'_>, component: Component) -> Wanted {
+    fn of(scene: &Scene<'_>, component: &Component) -> Wanted {
         let (config, facts) = (&scene.cx.config, &scene.cx.facts);
         Wanted {
-            component,
+            component: *component,
             role_arn: component.role_arn(config, facts),
             policies: component.policy_arns(config, facts),
             boundary: config.iam.permissions_boundary.clone(),
@@ -143,16 +143,14 @@ impl Wanted {
 /// Looks.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     async move {
-        let each = super::components(scene)
-            .into_iter()
-            .filter(Component::has_role)
-            .map(|component| of_component(scene, component));
+        let components = super::components_with_role(scene);
+        let each = components.iter().map(|component| of_component(scene, component));
         join_all(each).await.into_iter().flatten().collect()
     }
     .boxed()
 }
 
-async fn of_component(scene: &Scene<'_>, component: Component) -> Vec<Finding> {
+async fn of_component(scene: &Scene<'_>, component: &Component) -> Vec<Finding> {
     let wanted = Wanted::of(scene, component);
     let (role, attached, document, simulated) = tokio::join!(
         scene.cx.iam.role(wanted.role_name()),
@@ -161,8 +159,8 @@ async fn of_component(scene: &Scene<'_>, component: Component) -> Vec<Finding> {
         simulated::ask(scene.cx, &wanted),
     );
     let mut findings = vec![attached::attached(&wanted, &attached), attached::boundary(&wanted, &role)];
-    findings.extend(document::findings(&wanted, &document));
-    findings.push(simulated::allows(&wanted, &simulated, &role, &attached));
+    findings.extend(document::findings(&wanted, document.as_ref()));
+    findings.push(simulated::allows(&wanted, simulated.as_ref(), &role, &attached));
     findings.extend(attached::only_one(&wanted, &attached));
     findings.into_iter().map(|finding| finding.about(component.short)).collect()
 }
@@ -171,9 +169,9 @@ async fn of_component(scene: &Scene<'_>, component: Component) -> Vec<Finding> {
 pub(super) mod tests {
     use super::*;
 
-    pub(super) fn wanted(component: Component) -> Wanted {
+    pub(super) fn wanted(component: &Component) -> Wanted {
         Wanted {
-            component,
+            component: *component,
             role_arn: "arn:aws:iam::111122223333:role/r".to_owned(),
             policies: vec!["arn:aws:iam::aws:policy/V2".to_owned(), "arn:aws:iam::aws:policy/V1".to_owned()],
             boundary: None,

@@ -1,4 +1,4 @@
-//! The flags of the smoke workload: as `verify --deep` runs it, and as `smoke print` prints it.
+//! The flags of the smoke workload: those of `verify --deep`, and `smoke print`.
 
 use clap::{Args, Subcommand};
 
@@ -8,7 +8,7 @@ use crate::smoke::{self, Scheme};
 #[derive(Debug, Args)]
 pub struct SmokeFlags {
     /// Image of its containers: answers 200 on port 8080, without root
-    #[arg(long, value_name = "IMAGE", default_value = smoke::DEFAULT_IMAGE, help_heading = "Smoke workload")]
+    #[arg(long, env = "EKS_BOOTSTRAP_SMOKE_IMAGE", value_name = "IMAGE", default_value = smoke::DEFAULT_IMAGE, help_heading = "Smoke workload")]
     pub smoke_image: String,
     /// Who reaches its load balancer; an internal one only answers inside the VPC
     #[arg(long, value_enum, value_name = "SCHEME", default_value_t = Scheme::InternetFacing, help_heading = "Smoke workload")]

@@ -39,13 +39,9 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
         connect::credentials(&aws).await?;
         StsRead::new(&aws).caller().await
     };
-    let (account, known) = match &config.account {
-        Some(account) => (account.clone(), None),
-        None => {
-            let caller = caller().await?;
-            (caller.account.clone(), Some(caller))
-        }
-    };
+    let known = if config.account.is_some() { None } else { Some(caller().await?) };
+    let account = config.account.clone().or_else(|| known.as_ref().map(|caller| caller.account.clone()));
+    let account = account.unwrap_or_default();
     let facts = facts(&config, &region, &account);
     if !args.kubernetes {
         let policy = permissions::policy(args.purpose, &config, &facts);
@@ -54,6 +50,9 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     }
     let group = args.group.as_deref().unwrap_or(entry::GROUP);
     entry::check_group(group)?;
+    if let Some(arn) = &args.principal {
+        entry::check_principal(arn)?;
+    }
     let principal = match (&args.principal, &config.assume_role) {
         (Some(arn), _) | (None, Some(arn)) => Principal::Arn(arn.clone()),
         (None, None) => {
@@ -78,7 +77,10 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
         "An administrator applies it (kubectl apply -f -) and maps the caller to the group once:".to_owned(),
     ];
     head.extend(entry::lines(&principal, &facts, group).into_iter().map(|line| format!("  {line}")));
-    head.push("Names are those that the charts give by default; values that change them change them here.".to_owned());
+    head.push(
+        "Kinds and names are those of the charts' defaults: what values of yours add needs rights of its own."
+            .to_owned(),
+    );
     if args.purpose == permissions::Purpose::Apply {
         head.push(
             "Helm 3 creates roles without telling RBAC their names: with it, take resourceNames off `escalate`."

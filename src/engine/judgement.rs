@@ -1,24 +1,20 @@
-//! What the engine thinks of changes and errors: whether they are what was shown, and whether a write may have been done all
-//! the same. Pure; called by `engine.rs`.
+//! What the engine makes of plans and errors while it runs steps. Pure.
 
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::plan::{Change, Goal, StepId};
+use crate::plan::{Action, Assessment, Change, Goal, StepId};
 
 pub(super) fn calls(changes: &[Change]) -> Vec<String> {
     changes.iter().map(|change| format!("{} {}", change.op.call(), change.resource)).collect()
 }
 
-/// Whether what is to be done now is what was shown. There may be less to remove than was shown: what is gone is gone.
-pub(super) fn as_shown(goal: Goal, now: &[Change], shown: &[Change]) -> bool {
-    let known = |change: &Change| {
-        shown.iter().any(|shown| match goal {
-            Goal::Present => shown == change,
-            Goal::Absent => shown.resource == change.resource && shown.op == change.op,
-        })
-    };
-    now.iter().all(known)
+/// Whether a step finds anything else than what was shown. It may find less: what is gone is gone, and a step before it may
+/// have done a part of it on its way, as a chart does that replaces its own pods.
+pub(super) fn surprises(goal: Goal, now: &Assessment, shown: &[Change]) -> bool {
+    let known = |change: &Change| shown.iter().any(|shown| shown.resource == change.resource && shown.op == change.op);
+    let unreadable = now.action == Action::Unknown && goal == Goal::Present;
+    now.action == Action::Blocked || unreadable || !now.changes.iter().all(known)
 }
 
 pub(super) fn not_settled(id: &StepId, limit: Duration, last: String) -> Error {
@@ -37,5 +33,30 @@ pub(super) fn in_doubt(error: &Error) -> bool {
         Error::Kube(error) => error.status.is_none_or(|status| status == 409 || status >= 500),
         Error::ApiServerUnreachable { .. } => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::Op;
+    use crate::op::iam::IamOp;
+    use crate::plan::ResourceId;
+
+    #[test]
+    fn less_than_shown_is_no_surprise_and_anything_else_is() {
+        let change = |role: &str| {
+            let op = Op::Iam(IamOp::DeleteRole { role: role.to_owned() });
+            Change { resource: ResourceId(role.to_owned()), fields: Vec::new(), op }
+        };
+        let shown = [change("a"), change("b")];
+        let now = |roles: &[&str]| Assessment::update("", roles.iter().map(|role| change(role)).collect());
+        for (roles, surprise) in [(&["a", "b"][..], false), (&["b"], false), (&[], false), (&["a", "c"], true)] {
+            assert_eq!(surprises(Goal::Present, &now(roles), &shown), surprise, "{roles:?}");
+        }
+        let blocked = Assessment { action: Action::Blocked, ..now(&[]) };
+        assert!(surprises(Goal::Present, &blocked, &shown) && surprises(Goal::Absent, &blocked, &shown));
+        let unknown = Assessment::unknown("");
+        assert!(surprises(Goal::Present, &unknown, &shown) && !surprises(Goal::Absent, &unknown, &shown));
     }
 }

@@ -1,7 +1,7 @@
 //! What every purpose needs in the cluster, as RBAC: a Role where the namespace is known, a ClusterRole for the rest, and
 //! their bindings to a group.
 //!
-//! Two tables: what the charts contain ([`CHARTS`]), by the names that the charts give by default, and what the steps and
+//! Two tables: what the charts contain with the values that we set ([`CHARTS`]), by the names that they give by default, and what the steps and
 //! checks do besides ([`NEEDS`]). Reading, changing and deleting is granted on those names only; RBAC cannot limit creating,
 //! listing and watching by name. The charts' roles are written and bound by name too, instead of holding all their rights;
 //! whoever may do that can still give itself any right through them, as an administrator can.
@@ -29,6 +29,7 @@ type InChart = (&'static str, Place, &'static str, &'static str, &'static [&'sta
 
 const LBC: &str = crate::component::LOAD_BALANCER_CONTROLLER.name;
 const EBS: &str = crate::component::EBS_CSI_DRIVER.name;
+const METRICS: &str = crate::component::METRICS_SERVER.name;
 const RBAC: &str = "rbac.authorization.k8s.io";
 const CRDS: &str = "apiextensions.k8s.io";
 
@@ -38,7 +39,6 @@ const CHARTS: &[InChart] = &[
     (LBC, Namespace, "", "services", &["aws-load-balancer-webhook-service"]),
     (LBC, Namespace, "", "secrets", &["aws-load-balancer-tls"]),
     (LBC, Namespace, "apps", "deployments", &["aws-load-balancer-controller"]),
-    (LBC, Namespace, "policy", "poddisruptionbudgets", &["aws-load-balancer-controller"]),
     (LBC, Namespace, RBAC, "roles", &["aws-load-balancer-controller-leader-election-role"]),
     (LBC, Namespace, RBAC, "rolebindings", &["aws-load-balancer-controller-leader-election-rolebinding"]),
     (LBC, Cluster, RBAC, "clusterroles", &["aws-load-balancer-controller-role"]),
@@ -56,6 +56,14 @@ const CHARTS: &[InChart] = &[
     (EBS, Cluster, RBAC, "clusterroles", &["ebs-csi-node-role", "ebs-external-attacher-role", "ebs-external-provisioner-role", "ebs-external-resizer-role", "ebs-external-snapshotter-role"]),
     (EBS, Cluster, RBAC, "clusterrolebindings", &["ebs-csi-node-getter-binding", "ebs-csi-attacher-binding", "ebs-csi-provisioner-binding", "ebs-csi-resizer-binding", "ebs-csi-snapshotter-binding"]),
     (EBS, Cluster, "storage.k8s.io", "csidrivers", &["ebs.csi.aws.com"]),
+    (METRICS, Namespace, "", "serviceaccounts", &["metrics-server"]),
+    (METRICS, Namespace, "", "services", &["metrics-server"]),
+    (METRICS, Namespace, "apps", "deployments", &["metrics-server"]),
+    (METRICS, Namespace, "policy", "poddisruptionbudgets", &["metrics-server"]),
+    (METRICS, Namespace, RBAC, "rolebindings", &["metrics-server-auth-reader"]),
+    (METRICS, Cluster, RBAC, "clusterroles", &["system:metrics-server", "system:metrics-server-aggregated-reader"]),
+    (METRICS, Cluster, RBAC, "clusterrolebindings", &["metrics-server:system:auth-delegator", "system:metrics-server"]),
+    (METRICS, Cluster, "apiregistration.k8s.io", "apiservices", &["v1beta1.metrics.k8s.io"]),
 ];
 
 /// The CRDs that a step of ours applies before the chart.
@@ -72,8 +80,14 @@ const CHART_CRDS: &[(&str, &[&str])] = &[(
     ],
 )];
 
+/// Helm 4 waits by watching every kind of a chart in all namespaces, since a chart has objects inside and outside of its own.
+const WATCHED: &str = "helm's wait, which watches the kinds of a chart in all namespaces";
+
 /// Roles that are there and to which a chart binds its service account: component, place, plural, names.
-const BOUND: &[(&str, Place, &str, &[&str])] = &[];
+const BOUND: &[(&str, Place, &str, &[&str])] = &[
+    (METRICS, Cluster, "clusterroles", &["system:auth-delegator"]),
+    (METRICS, Namespace, "roles", &["extension-apiserver-authentication-reader"]),
+];
 
 /// What steps and checks do besides: reason, purposes, place, API group, plurals, verbs.
 type Need = (&'static str, &'static [Purpose], Place, &'static str, &'static [&'static str], &'static [&'static str]);
@@ -87,11 +101,28 @@ const NEEDS: &[Need] = &[
     ("rollouts that helm waits for", &[Apply, Destroy], Namespace, "apps", &["replicasets"], &["get", "list", "watch"]),
     ("the webhooks' answer to a dry run", &[Verify], Namespace, "", &["services"], &["create"]),
     ("the webhooks' answer to a dry run", &[Verify], Namespace, "networking.k8s.io", &["ingresses"], &["create"]),
+    ("other installations of the same", &[Verify], Cluster, "apps", &["deployments"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "", &["nodes"], &["list"]),
-    ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csinodes", "storageclasses"], &["list"]),
+    ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csinodes"], &["list"]),
+    ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "storage.k8s.io", &["storageclasses"], &["list"]),
+    ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "autoscaling", &["horizontalpodautoscalers"], &["list"]),
+    ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "apiregistration.k8s.io", &["apiservices"], &["get", "list"]),
+    ("the webhooks and what they guard", &[Verify], Cluster, "admissionregistration.k8s.io", &["mutatingwebhookconfigurations", "validatingwebhookconfigurations"], &["list"]),
+    ("the webhooks and what they guard", &[Verify], Namespace, "discovery.k8s.io", &["endpointslices"], &["list"]),
+    ("the webhooks and what they guard", &[Verify], Namespace, "networking.k8s.io", &["networkpolicies"], &["list"]),
+    ("the webhooks and what they guard", &[Verify], Cluster, "networking.k8s.io", &["ingressclasses", "ingresses"], &["list"]),
+    ("claims, volumes and why they wait", &[Verify], Cluster, "", &["persistentvolumeclaims", "persistentvolumes", "events", "services"], &["list"]),
+    ("Gateways and their CRDs", &[Verify], Cluster, "gateway.networking.k8s.io", &["gatewayclasses", "gateways"], &["list"]),
+    ("Gateways and their CRDs", &[Verify], Cluster, CRDS, &["customresourcedefinitions"], &["list"]),
     ("load balancers that depend on the controller", &[Destroy], Cluster, "", &["services"], &["list"]),
     ("load balancers that depend on the controller", &[Destroy], Cluster, "networking.k8s.io", &["ingressclasses", "ingresses"], &["list"]),
     ("load balancers that depend on the controller", &[Destroy], Cluster, "elbv2.k8s.aws", &["targetgroupbindings"], &["list"]),
+    ("load balancers that depend on the controller", &[Destroy], Cluster, "gateway.networking.k8s.io", &["gatewayclasses", "gateways"], &["list"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "", &["services"], &["delete"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "", &["events"], &["list"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "networking.k8s.io", &["ingresses"], &["delete"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "elbv2.k8s.aws", &["targetgroupbindings"], &["delete"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "gateway.networking.k8s.io", &["gateways"], &["delete"]),
     ("volumes that depend on the driver", &[Destroy], Cluster, "", &["persistentvolumes"], &["list"]),
 ];
 
@@ -151,22 +182,16 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str) -> 
 impl Rights {
     /// The objects of the component's chart.
     fn add_chart(&mut self, purpose: Purpose, component: &Component) {
-        let (own, any) = match purpose {
-            Plan | Verify => (&["get"][..], &[][..]),
-            Apply => (&["delete", "get", "patch", "update"][..], &["create", "list", "watch"][..]),
-            Destroy => (&["delete", "get"][..], &["list", "watch"][..]),
+        let (own, make, watch) = match purpose {
+            Plan | Verify => (&["get"][..], &[][..], &[][..]),
+            Apply => (&["delete", "get", "patch", "update"][..], &["create"][..], &["list", "watch"][..]),
+            Destroy => (&["delete", "get"][..], &[][..], &["list", "watch"][..]),
         };
         let reason = format!("what the chart {} contains", component.name);
         for (_, place, group, resource, names) in CHARTS.iter().filter(|row| row.0 == component.name) {
             self.add(*place, component, &reason, (group, resource), names, own);
-            self.add(
-                *place,
-                component,
-                "what the charts contain, to make it and wait for it",
-                (group, resource),
-                &[],
-                any,
-            );
+            self.add(*place, component, "making what the charts contain", (group, resource), &[], make);
+            self.add(Cluster, component, WATCHED, (group, resource), &[], watch);
             if purpose == Apply && *group == RBAC && resource.ends_with("roles") {
                 let reason = format!("what the chart {} grants to its own service accounts", component.name);
                 self.add(*place, component, &reason, (group, resource), names, &["bind", "escalate"]);

@@ -62,6 +62,18 @@ pub fn check_group(group: &str) -> Result<()> {
     }
 }
 
+/// Refuses what is not the ARN of a role or user.
+///
+/// # Errors
+/// Anything else, such as the ARN of a session.
+pub fn check_principal(arn: &str) -> Result<()> {
+    if matches!(Principal::of_caller(arn), Principal::Arn(_)) {
+        return Ok(());
+    }
+    let mend = "give the ARN of an IAM role or user, such as `arn:aws:iam::111122223333:role/platform-admin`";
+    Err(Error::config("--principal", arn, "not the ARN of an IAM role or user", mend))
+}
+
 /// The command, and what has to be said about it, line by line.
 pub fn lines(principal: &Principal, facts: &Facts, group: &str) -> Vec<String> {
     let mut lines = Vec::new();

@@ -123,11 +123,17 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ReadProvider", ALL, &["iam:GetOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
     grant("ChangeProvider", &[Apply], &["iam:AddClientIDToOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
 
+    grant("ReadAssociations", &[Verify], &["eks:ListPodIdentityAssociations"], On::Cluster, When::Always, Only::Always),
+    // How many providers there are is asked only where the cluster's is missing.
+    grant("CountProviders", &[Verify], &["iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
+
     grant("ReadAddon", ALL, &["eks:DescribeAddon"], On::Addon, When::Addon, Only::Always),
 
     grant("ReadRole", ALL, &["iam:GetRole"], On::Roles, When::Always, Only::Always),
     grant("ReadAttachments", ALL, &["iam:ListAttachedRolePolicies"], On::Role, When::Always, Only::Always),
     grant("SimulateRole", &[Verify], &["iam:SimulatePrincipalPolicy"], On::Role, When::Always, Only::Always),
+    // What the driver may do with the keys that StorageClasses name.
+    grant("ReadInlinePolicies", &[Verify], &["iam:ListRolePolicies", "iam:GetRolePolicy"], On::Role, When::AwsPolicy, Only::Always),
     grant("MakeRole", &[Apply], &["iam:CreateRole"], On::Role, When::OwnRole, Only::TheseTagsAndBoundary),
     grant("ChangeRole", &[Apply], &["iam:UpdateRole"], On::Role, When::OwnRole, Only::Always),
     grant("ChangeRole", &[Apply, Destroy], &["iam:UpdateAssumeRolePolicy"], On::Role, When::Always, Only::Always),

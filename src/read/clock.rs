@@ -42,7 +42,7 @@ impl Intercept for Skew {
         _components: &RuntimeComponents,
         _bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date").and_then(|date| seconds(date));
+        let date = context.response().headers().get("date").and_then(seconds);
         if let Some(date) = date {
             self.0.store(date - jiff::Timestamp::now().as_second(), Ordering::Relaxed);
         }

@@ -186,6 +186,21 @@ fn resources_of(list: &Value) -> Vec<Resource> {
         .collect()
 }
 
+/// What a caller wants to do: a verb on objects of a kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Access<'a> {
+    /// Such as `create`; `*` means all.
+    pub verb: &'a str,
+    /// The API group; empty for the core group.
+    pub group: &'a str,
+    /// The plural, with a subresource after a `/`.
+    pub resource: &'a str,
+    /// Empty means all namespaces.
+    pub namespace: &'a str,
+    /// Empty means all names.
+    pub name: &'a str,
+}
+
 /// Kubernetes, read only.
 #[derive(Clone)]
 pub struct KubeRead {
@@ -246,12 +261,16 @@ impl KubeRead {
         Ok(answer.ok_or_else(missing)?)
     }
 
-    /// Whether the caller may do `verb` to objects of a kind, by its plural, in a namespace (empty: everywhere). The review is
-    /// answered and not kept.
-    pub async fn may(&self, verb: &str, group: &str, resource: &str, namespace: &str) -> Result<bool> {
-        let (resource, part) = resource.split_once('/').unwrap_or((resource, ""));
+    /// Whether the caller may do something, by SelfSubjectAccessReview: it is answered and not kept.
+    pub async fn may(&self, access: &Access<'_>) -> Result<bool> {
+        let (resource, part) = access.resource.split_once('/').unwrap_or((access.resource, ""));
         let attributes = json!({
-            "verb": verb, "group": group, "resource": resource, "subresource": part, "namespace": namespace,
+            "verb": access.verb,
+            "group": access.group,
+            "resource": resource,
+            "subresource": part,
+            "namespace": access.namespace,
+            "name": access.name,
         });
         let body = json!({
             "apiVersion": "authorization.k8s.io/v1",

@@ -8,13 +8,16 @@ use aws_sdk_resourcegroupstagging::types::TagFilter;
 
 use crate::error::{AwsError, Result};
 
+/// Tags by key.
+pub type Tags = BTreeMap<String, String>;
+
 /// Something with its tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tagged {
     /// Its ARN.
     pub arn: String,
     /// All of its tags.
-    pub tags: BTreeMap<String, String>,
+    pub tags: Tags,
 }
 
 /// The tagging API of the cluster's region.
@@ -31,11 +34,21 @@ impl TaggingRead {
 
     /// What carries a tag with this value; of one type such as `ec2:volume`, or (none) of all.
     pub async fn tagged(&self, key: &str, value: &str, kind: Option<&str>) -> Result<Vec<Tagged>> {
-        let filter = TagFilter::builder().key(key).values(value).build();
+        self.resources(Some(TagFilter::builder().key(key).values(value).build()), kind).await
+    }
+
+    /// Tags by ARN of everything of a type, such as `ec2:subnet`, that has or had tags.
+    pub async fn all(&self, kind: &str) -> Result<BTreeMap<String, Tags>> {
+        let found = self.resources(None, Some(kind)).await?;
+        Ok(found.into_iter().map(|tagged| (tagged.arn, tagged.tags)).collect())
+    }
+
+    async fn resources(&self, filter: Option<TagFilter>, kind: Option<&str>) -> Result<Vec<Tagged>> {
+        let filters = filter.map(|filter| vec![filter]);
         let kinds = kind.map(|kind| vec![kind.to_owned()]);
         let (mut all, mut token) = (Vec::new(), None);
         loop {
-            let request = self.client.get_resources().tag_filters(filter.clone());
+            let request = self.client.get_resources().set_tag_filters(filters.clone());
             let answer =
                 request.set_resource_type_filters(kinds.clone()).set_pagination_token(token.clone()).send().await;
             let page = answer.map_err(|error| AwsError::new("tag:GetResources", &error))?;

@@ -25,8 +25,7 @@ impl Granted<'_> {
 
 fn granted(rights: &Rights) -> impl Iterator<Item = Granted<'_>> {
     let cluster = Granted { namespace: None, rules: &rights.cluster };
-    let namespaced =
-        rights.namespaced.iter().map(|(namespace, rules)| Granted { namespace: Some(namespace), rules: rules });
+    let namespaced = rights.namespaced.iter().map(|(namespace, rules)| Granted { namespace: Some(namespace), rules });
     namespaced.chain([cluster]).filter(|granted| !granted.rules.is_empty())
 }
 

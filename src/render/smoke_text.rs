@@ -9,9 +9,12 @@ use crate::smoke::{Ended, Part, Plan, Progress};
 
 /// What a run makes here, in the cluster and in AWS; the command asks after it.
 pub fn consent(plan: &Plan, cluster: &str, styles: Styles) -> String {
-    let minutes = plan.options.timeout.as_secs().div_ceil(60);
+    let limit = match plan.options.timeout.as_secs() {
+        seconds if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        seconds => format!("{seconds} s"),
+    };
     let mut text = format!(
-        "verify --deep makes these objects in {} for at most {minutes} min and removes them again:\n",
+        "verify --deep makes these objects in {} for at most {limit} and removes them again:\n",
         styles.bold(cluster)
     );
     for (_, object) in &plan.objects {

@@ -12,8 +12,14 @@ use crate::read::kube::{KubeRead, ObjectRef};
 use crate::retry::BackOff;
 
 /// What has to be gone before its namespace is deleted: the controllers' finalizers are taken off while it still exists.
-const FIRST: [(&str, &str); 3] =
-    [("networking.k8s.io/v1", "Ingress"), ("apps/v1", "StatefulSet"), ("v1", "PersistentVolumeClaim")];
+const FIRST: [(&str, &str); 5] = [
+    ("networking.k8s.io/v1", "Ingress"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("v1", "PersistentVolumeClaim"),
+    // A namespace that still has pods looks again only after half of their grace period.
+    ("v1", "Pod"),
+];
 /// What is left when the namespace's objects are gone takes moments.
 const LAST_PATIENCE: Duration = Duration::from_mins(1);
 /// A sign of life.
@@ -85,13 +91,14 @@ impl Left {
     }
 }
 
-/// Load balancers, pods with volumes, claims, and the volumes behind these.
+/// Load balancers, workloads, claims, and what goes with them: pods and volumes.
 async fn dependants(kube: &KubeRead, namespace: &str) -> Result<Vec<Left>> {
     let mut found = Vec::new();
     for (api_version, kind) in FIRST {
         for object in kube.list(api_version, kind, namespace, "").await? {
             let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-            found.push(Left::of(ObjectRef::new(api_version, kind, namespace, name), &object));
+            let left = Left::of(ObjectRef::new(api_version, kind, namespace, name), &object);
+            found.push(Left { waited_for: kind == "Pod", ..left });
         }
     }
     for volume in kube.list("v1", "PersistentVolume", "", "").await? {

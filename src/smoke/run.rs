@@ -73,6 +73,18 @@ impl Probe<'_> {
         self.results.insert(aspect, result);
     }
 
+    /// Ends an aspect that does not work; where there is no address, that alone is what fails.
+    fn fail(&mut self, aspect: Aspect, cause: String, mend: &str) {
+        let no_address =
+            self.results.get(&Aspect::Address).is_some_and(|result| matches!(result.ended, Ended::Failed { .. }));
+        let ended = if aspect == Aspect::Http && no_address {
+            Ended::Skipped { reason: "there is no load balancer to ask".to_owned() }
+        } else {
+            Ended::Failed { cause, mend: mend.to_owned() }
+        };
+        self.end(aspect, ended);
+    }
+
     fn open(&self) -> Vec<Aspect> {
         Aspect::ALL.into_iter().filter(|aspect| !self.results.contains_key(aspect)).collect()
     }
@@ -98,7 +110,7 @@ impl Probe<'_> {
             let mend = crate::hint::of(&error).unwrap_or_else(|| "eks-bootstrap verify".to_owned());
             for aspect in needed_by(*part) {
                 if !self.results.contains_key(aspect) {
-                    self.end(*aspect, Ended::Failed { cause: cause.clone(), mend: mend.clone() });
+                    self.fail(*aspect, cause.clone(), &mend);
                 }
             }
             if *part == Part::Namespace {
@@ -136,7 +148,7 @@ impl Probe<'_> {
                     Err(error) => crate::error::chain_of(&error).join(": "),
                 };
                 if late {
-                    self.end(aspect, Ended::Failed { cause, mend: mend(aspect).to_owned() });
+                    self.fail(aspect, cause, mend(aspect));
                     continue;
                 }
                 let news = told.get(&aspect).is_none_or(|(last, when)| *last != cause || when.elapsed() >= SIGN);
@@ -166,8 +178,7 @@ fn needed_by(part: Part) -> &'static [Aspect] {
     match part {
         Part::Namespace => &[Aspect::Namespace],
         Part::Deployment => &[Aspect::Rollout, Aspect::Http, Aspect::Autoscaler, Aspect::DisruptionBudget],
-        Part::Service => &[Aspect::Address, Aspect::Http],
-        Part::Ingress => &[Aspect::Address, Aspect::Http],
+        Part::Service | Part::Ingress => &[Aspect::Address, Aspect::Http],
         Part::Autoscaler => &[Aspect::Autoscaler],
         Part::DisruptionBudget => &[Aspect::DisruptionBudget],
         Part::StorageClass | Part::HeadlessService | Part::StatefulSet => &[Aspect::Volume],

@@ -166,7 +166,10 @@ fn latest_warnings(events: &[Value]) -> BTreeMap<String, String> {
     let mut warnings: Vec<_> = events.iter().filter(|event| event["type"] == "Warning").collect();
     warnings.sort_by_key(|event| when(event));
     let said = |event: &Value| {
-        let message: String = text(event, "/message").lines().next().unwrap_or_default().chars().take(200).collect();
+        let message = text(event, "/message");
+        // AWS's own words come last, after those of the SDK.
+        let message = message.lines().next().unwrap_or_default().rsplit("api error ").next().unwrap_or_default();
+        let message: String = message.chars().take(200).collect();
         format!("{}: {message}", text(event, "/reason"))
     };
     warnings.into_iter().map(|event| (text(event, "/involvedObject/uid"), said(event))).collect()

@@ -22,17 +22,17 @@ const OTHER_POLICY: &str =
     r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:DescribeVpcs","Resource":"*"}]}"#;
 
 /// Names and clients for breaking things.
-struct World<'a> {
+pub(crate) struct World<'a> {
     lab: &'a Lab,
-    iam: Iam,
-    provider: String,
-    lbc_role: String,
-    ebs_role: String,
-    policy: String,
+    pub(crate) iam: Iam,
+    pub(crate) provider: String,
+    pub(crate) lbc_role: String,
+    pub(crate) ebs_role: String,
+    pub(crate) policy: String,
 }
 
 impl World<'_> {
-    async fn of(lab: &Lab) -> World<'_> {
+    pub(crate) async fn of(lab: &Lab) -> World<'_> {
         let iam = lab.iam().await;
         let role = async |component: &str| {
             let roles = iam.list_roles().send().await.unwrap();
@@ -51,7 +51,7 @@ impl World<'_> {
         }
     }
 
-    async fn break_by(&self, drift: &str) {
+    pub(crate) async fn break_by(&self, drift: &str) {
         let iam = &self.iam;
         match drift {
             "audience removed" => {

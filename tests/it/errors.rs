@@ -137,7 +137,7 @@ async fn steps_are_explained() {
     let run = refused(&aws, &["explain", "iam.role.lbc"], &[]).await.expect(0);
     insta::assert_snapshot!("explain_a_role", run.stdout);
     let run = refused(&aws, &["explain"], &[]).await.expect(0);
-    assert_eq!(run.stdout.lines().count(), eks_bootstrap::steps::ids().len());
+    assert_eq!(run.stdout.lines().count(), eks_bootstrap::explain::codes().len());
     let run = refused(&aws, &["explain", "iam.rol.lbc"], &[]).await.expect(64);
     assert!(run.stderr.contains("did you mean `iam.role.lbc`"), "{}", run.stderr);
 }

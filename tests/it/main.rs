@@ -33,6 +33,8 @@ mod permissions;
 #[cfg(feature = "sandbox")]
 mod permissions_enforced;
 #[cfg(feature = "sandbox")]
+mod permissions_kubernetes;
+#[cfg(feature = "sandbox")]
 mod pod_identity;
 mod policies;
 #[cfg(feature = "sandbox")]
@@ -50,5 +52,7 @@ mod stand_in;
 mod story;
 #[cfg(feature = "sandbox")]
 mod support;
+#[cfg(feature = "sandbox")]
+mod verify;
 #[cfg(feature = "sandbox")]
 mod worlds;

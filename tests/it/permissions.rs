@@ -55,7 +55,10 @@ fn resource(call: &Call) -> String {
     if call.service == "eks" {
         return "arn:aws:eks:eu-west-1:111122223333:cluster/demo".to_owned();
     }
-    of("PolicyArn").or_else(|| of("OpenIDConnectProviderArn")).unwrap_or_else(|| "*".to_owned())
+    of("PolicyArn")
+        .or_else(|| of("PolicySourceArn"))
+        .or_else(|| of("OpenIDConnectProviderArn"))
+        .unwrap_or_else(|| "*".to_owned())
 }
 
 /// IAM's `*` within a resource.
@@ -83,9 +86,45 @@ async fn the_policy_can_be_printed_before_anything_is_allowed() {
     let named = "arn:aws:iam::111122223333:role/mine";
     let apply = offline(&[&base[..], &["--lbc-role-arn", named]].concat()).expect(0);
     let policy = Document::parse(&apply.stdout).unwrap();
-    let made = policy.statements.iter().find(|statement| statement.sid.as_deref() == Some("MakeRole")).unwrap();
-    assert!(made.resource.iter().flatten().all(|arn| arn.contains("ebs-csi")), "{}", apply.stdout);
+    let rest = policy.statements.iter().find(|statement| statement.sid.as_deref() == Some("MakeRole")).unwrap();
+    assert!(rest.resource.iter().flatten().all(|arn| arn.contains("ebs-csi")), "{}", apply.stdout);
     assert!(apply.stdout.contains(named), "{}", apply.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rights_in_the_cluster_can_be_printed_for_anyone() {
+    let home = tempfile::tempdir().unwrap();
+    let offline = |arguments: &[&str]| Run::from(program(arguments, home.path()).output().unwrap());
+    let base =
+        ["permissions", "--kubernetes", "-c", "demo", "-r", "cn-north-1", "--account", "111122223333", "--for", "plan"];
+    let principal = "arn:aws-cn:iam::111122223333:role/ci/deployer";
+    let named = offline(&[&base[..], &["--principal", principal, "--group", "platform:ci"]].concat()).expect(0);
+    insta::assert_snapshot!("rights_for_plan", named.stdout);
+    let unknown = offline(&base).expect(0);
+    assert!(unknown.stdout.contains("the caller is not known: name it with --principal"), "{}", unknown.stdout);
+    let disabled = offline(&[&base[..], &["--disable", "aws-load-balancer-controller"]].concat()).expect(0);
+    assert!(!disabled.stdout.contains("load-balancer"), "{}", disabled.stdout);
+
+    let aws = Aws::start(|_| {}).await;
+    let caller = aws.run(&["permissions", "--kubernetes", "-c", "demo"], &[]).await.expect(0);
+    let command = "#   aws eks create-access-entry --cluster-name demo --region eu-west-1 \
+                   --principal-arn arn:aws:iam::111122223333:role/platform-admin --kubernetes-groups eks-bootstrap";
+    assert!(caller.stdout.contains(command), "{}", caller.stdout);
+    let user =
+        Aws::start(|seed| seed.credentials[0].caller = Some("arn:aws:iam::111122223333:user/ops".to_owned())).await;
+    let caller = user.run(&["permissions", "--kubernetes", "-c", "demo"], &[]).await.expect(0);
+    assert!(caller.stdout.contains("--principal-arn arn:aws:iam::111122223333:user/ops "), "{}", caller.stdout);
+
+    for (flags, message) in [
+        (&["--kubernetes", "--group", "system:masters"][..], "EKS keeps names that begin with `system:`"),
+        (&["--group", "mine"], "--group is about rights in the cluster"),
+        (&["--principal", principal], "--principal is about rights in the cluster"),
+        (&["--kubernetes", "--principal", "deployer"], "--principal"),
+    ] {
+        let plain = ["permissions", "-c", "demo", "-r", "eu-west-1", "--account", "111122223333"];
+        let refused = offline(&[&plain[..], flags].concat()).expect(64);
+        assert!(refused.stderr.contains(message), "{}", refused.stderr);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,7 +9,7 @@ use eks_bootstrap::policy::{Document, Statement};
 use eks_bootstrap::sandbox::aws::{Seed, SeedPolicy, Simulator};
 use serde_json::json;
 
-use crate::support::{Aws, Lab, Run, of_aws};
+use crate::support::{Aws, Run, of_aws};
 
 const BOUNDARY: [&str; 2] = ["--permissions-boundary", "arn:aws:iam::111122223333:policy/bound"];
 
@@ -110,7 +110,7 @@ async fn under(policy: &Document, before: Before, words: &[&'static str]) -> Run
 
 /// The cluster has another name than the one asked for: the message names it.
 async fn misspelled(policy: &Document) -> bool {
-    let aws = Aws::start(|seed| seed.clusters[0].name = "demo-2".to_owned()).await;
+    let aws = Aws::start(|seed| "demo-2".clone_into(&mut seed.clusters[0].name)).await;
     aws.simulator.set_caller_policy(Some(policy.clone()));
     let run = aws.run(&["plan", "-c", "demo"], &[]).await;
     assert_ne!(run.code, 0);
@@ -124,14 +124,14 @@ async fn printed(purpose: &str) -> Document {
     Document::parse(&printed).unwrap()
 }
 
-fn without(policy: &Document, place: usize) -> (Document, Statement) {
+pub(crate) fn without(policy: &Document, place: usize) -> (Document, Statement) {
     let mut less = policy.clone();
     let removed = less.statements.remove(place);
     (less, removed)
 }
 
 /// Whether a run stumbled over a call that the statement would have allowed.
-fn stumbled(run: &Run, removed: &Statement) -> bool {
+pub(crate) fn stumbled(run: &Run, removed: &Statement) -> bool {
     let told = format!("{}{}", run.stdout, run.stderr);
     removed.action.iter().flatten().any(|action| told.contains(action.as_str()))
 }
@@ -182,6 +182,6 @@ async fn plan_needs_every_statement_of_its_policy_and_no_other() {
     }
 }
 
-fn removed_text(removed: &Statement) -> String {
+pub(crate) fn removed_text(removed: &Statement) -> String {
     format!("{:?}: {:?}", removed.sid, removed.action)
 }

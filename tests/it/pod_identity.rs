@@ -171,6 +171,9 @@ impl World<'_> {
             }
             "agent deleted" => {
                 self.eks.delete_addon().cluster_name("demo").addon_name(AGENT).send().await.unwrap();
+                while self.eks.describe_addon().cluster_name("demo").addon_name(AGENT).send().await.is_ok() {
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
                 self.lab.gone(&ObjectRef::new("apps/v1", "DaemonSet", "kube-system", AGENT)).await;
             }
             "annotation put back" => self.annotate(LBC).await,
@@ -332,7 +335,7 @@ async fn a_fault_at_any_write_of_a_move_leads_to_the_same_world_in_the_end() {
 async fn bad_ways_are_refused_before_the_first_call() {
     let aws = Aws::start(|_| {}).await;
     for (arguments, part) in [
-        (&["plan", "-c", "demo", "--identity", "oidc"][..], "did you mean"),
+        (&["plan", "-c", "demo", "--identity", "oidc"][..], "known: irsa, pod-identity"),
         (&["plan", "-c", "demo", "--identity", "podIdentity"], "did you mean `pod-identity`"),
         (&["plan", "-c", "demo", "--identity", "lcb=irsa"], "did you mean `lbc`"),
         (&["plan", "-c", "demo", "--identity", "metrics-server=irsa"], "--identity"),

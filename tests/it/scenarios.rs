@@ -1,6 +1,7 @@
 //! The failure modes that users of EKS meet: each is planted in a sandbox, `verify` finds it and prints a mend, the printed
 //! mend is run as it stands, and `verify` passes again. At the end of each, `destroy` leaves the world of before `apply`.
 
+mod commands;
 mod identity;
 mod workload;
 
@@ -85,7 +86,7 @@ impl Stage {
     pub(crate) async fn is_found_and_mended(&self, fault: &Fault) {
         let mend = self.finds(fault).await;
         self.mend(&mend).await;
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         loop {
             let findings = self.findings(&[]).await;
             let bad: Vec<_> = findings.iter().filter(|finding| finding["status"] == "failed").collect();
@@ -157,30 +158,54 @@ impl Stage {
                 let fields = json!({"spec": {"template": {"metadata": {"annotations": stamp}}}});
                 self.lab.patch(&path(kind, Some(namespace), name), &fields).await;
             }
-            ["annotate", kind, name, annotation, rest @ ..] => {
-                let (annotation, value) = match annotation.strip_suffix('-') {
-                    Some(annotation) => (annotation, Value::Null),
-                    None => annotation.split_once('=').map(|(name, value)| (name, json!(value))).unwrap(),
-                };
+            [verb @ ("annotate" | "label"), kind, name, rest @ ..] => {
+                let mut marks = serde_json::Map::new();
+                for word in rest {
+                    if let Some((mark, value)) = word.split_once('=') {
+                        marks.insert(mark.to_owned(), json!(value));
+                    } else if let Some(mark) = word.strip_suffix('-') {
+                        marks.insert(mark.to_owned(), Value::Null);
+                    }
+                }
                 let namespace = rest.iter().position(|word| *word == "-n").map(|place| rest[place + 1]);
-                let fields = json!({"metadata": {"annotations": {annotation: value}}});
+                let fields = json!({"metadata": {format!("{verb}s").replace("annotates", "annotations"): marks}});
                 self.lab.patch(&path(kind, namespace, name), &fields).await;
+            }
+            ["set", "serviceaccount", target, account, "-n", namespace] => {
+                let (kind, name) = target.split_once('/').unwrap();
+                // The API server fills the older of both fields from the newer one, and keeps what it filled in.
+                let fields = json!({"serviceAccountName": account, "serviceAccount": account});
+                let fields = json!({"spec": {"template": {"spec": fields}}});
+                self.lab.patch(&path(kind, Some(namespace), name), &fields).await;
             }
             ["uncordon", node] => {
                 let fields = json!({"spec": {"unschedulable": null}});
                 self.lab.patch(&path("node", None, node), &fields).await;
             }
-            other => panic!("nobody can run kubectl {other:?}"),
+            other => assert!(commands::kubectl(&self.lab, other).await, "nobody can run kubectl {other:?}"),
         }
     }
 
     async fn aws_cli(&self, service: &str, operation: &str, arguments: &[&str]) {
         let flag = |name: &str| {
             let place = arguments.iter().position(|word| *word == name);
-            place.map(|place| arguments[place + 1].to_owned())
+            place.map(|place| arguments[place + 1].trim_matches('\'').to_owned())
         };
-        let iam = self.lab.iam().await;
+        let (iam, eks) = (self.lab.iam().await, self.lab.eks().await);
         match (service, operation) {
+            ("iam", "update-assume-role-policy") => {
+                let call = iam.update_assume_role_policy().set_role_name(flag("--role-name"));
+                call.set_policy_document(flag("--policy-document")).send().await.map(drop).unwrap();
+            }
+            ("eks", "delete-addon") => {
+                let call = eks.delete_addon().set_cluster_name(flag("--cluster-name"));
+                let preserve = arguments.contains(&"--preserve");
+                call.set_addon_name(flag("--addon-name")).preserve(preserve).send().await.map(drop).unwrap();
+            }
+            ("eks", "delete-pod-identity-association") => {
+                let call = eks.delete_pod_identity_association().set_cluster_name(flag("--cluster-name"));
+                call.set_association_id(flag("--association-id")).send().await.map(drop).unwrap();
+            }
             ("iam", "detach-role-policy") => {
                 let call = iam.detach_role_policy().set_role_name(flag("--role-name"));
                 call.set_policy_arn(flag("--policy-arn")).send().await.map(drop).unwrap();
@@ -189,7 +214,10 @@ impl Stage {
                 let call = iam.delete_role_permissions_boundary().set_role_name(flag("--role-name"));
                 call.send().await.map(drop).unwrap();
             }
-            other => panic!("nobody can run aws {other:?}"),
+            other => {
+                let known = commands::aws(&self.lab, service, operation, arguments).await;
+                assert!(known, "nobody can run aws {other:?}");
+            }
         }
     }
 }

@@ -189,7 +189,7 @@ impl Lab {
         aws_sdk_iam::Client::new(&self.aws_config().await)
     }
 
-    /// EKS of the simulated AWS, likewise.
+    /// EKS of the simulated AWS, for the same.
     pub(crate) async fn eks(&self) -> aws_sdk_eks::Client {
         aws_sdk_eks::Client::new(&self.aws_config().await)
     }
@@ -247,6 +247,19 @@ impl Lab {
         let request = http::Request::patch(format!("{path}?fieldManager=by-hand"))
             .header("content-type", "application/merge-patch+json");
         self.request(request.body(fields.to_string().into_bytes()).unwrap()).await;
+    }
+
+    /// The same with a JSON patch.
+    pub(crate) async fn patch_json(&self, path: &str, operations: &Value) {
+        let request = http::Request::patch(path).header("content-type", "application/json-patch+json");
+        self.request(request.body(operations.to_string().into_bytes()).unwrap()).await;
+    }
+
+    /// Applies an object at its path of the API, as the administrator with another tool.
+    pub(crate) async fn apply(&self, path: &str, object: &Value) {
+        let request = http::Request::patch(format!("{path}?fieldManager=by-hand&force=true"))
+            .header("content-type", "application/apply-patch+yaml");
+        self.request(request.body(object.to_string().into_bytes()).unwrap()).await;
     }
 
     /// Deletes the object at a path of the API, as the administrator.

@@ -37,7 +37,7 @@ pub(super) fn annotated(identity: &Identity, account: &Result<Option<Value>>) ->
     };
     let observed = account["metadata"]["annotations"][ROLE_ANNOTATION].as_str();
     let Some(difference) = difference(observed, &identity.role_arn) else {
-        return ANNOTATED.passed(format!("it names role {}", identity.role_name()));
+        return ANNOTATED.passed(format!("the annotation names role {}", identity.role_name()));
     };
     let observed = observed.map_or_else(|| "no annotation".to_owned(), |observed| format!("`{observed}`"));
     ANNOTATED.failed(difference, observed, format!("`{}`", identity.role_arn), mend(identity, account))

@@ -56,7 +56,7 @@ pub(super) fn carry(identity: &Identity, found: &Result<Option<Workload>>) -> Fi
     }
     let troubled: Vec<_> = pods.iter().filter_map(|pod| Some((pod, trouble(pod, &identity.role_arn)?))).collect();
     let Some((pod, (observed, expected))) = troubled.first() else {
-        return CARRIES.passed(format!("{} running pods carry it", pods.len()));
+        return CARRIES.passed(format!("{} running pods carry the role", pods.len()));
     };
     CARRIES.failed(
         format!("{} of {} running pods do not carry their role", troubled.len(), pods.len()),
@@ -109,7 +109,7 @@ pub(super) fn run_as(identity: &Identity, found: &Result<Option<Workload>>) -> F
     let observed = template.pointer("/spec/template/spec/serviceAccountName").and_then(Value::as_str);
     let observed = observed.filter(|name| !name.is_empty()).unwrap_or("default");
     if observed == wanted {
-        return RUNS_AS.passed(format!("it runs as {wanted}"));
+        return RUNS_AS.passed(format!("the controller runs as {wanted}"));
     }
     RUNS_AS.failed(
         "the controller runs as another service account",

@@ -94,7 +94,7 @@ mod tests {
                 ..Addon::default()
             }))
         };
-        let mut alone = installation(EBS_CSI_DRIVER);
+        let mut alone = installation(&EBS_CSI_DRIVER);
         assert_eq!(one(&alone).verdict, Verdict::Passed);
         alone.addon = addon(Some("arn:aws:iam::111122223333:role/r"));
         assert_eq!(one(&alone).verdict, Verdict::Passed);
@@ -111,7 +111,7 @@ mod tests {
         let deployment = |namespace: &str, name: &str, label: &str, annotations: &Value| json!({"metadata": {"namespace": namespace, "name": name, "labels": {NAME_LABEL: label}, "annotations": annotations}});
         let component = LOAD_BALANCER_CONTROLLER;
         let own = deployment("kube-system", component.name, component.name, &json!({}));
-        let found = |others: Vec<Value>| once(&installation(component), &Ok([vec![own.clone()], others].concat()));
+        let found = |others: Vec<Value>| once(&installation(&component), &Ok([vec![own.clone()], others].concat()));
         assert_eq!(found(vec![]).verdict, Verdict::Passed);
         let marks = json!({"meta.helm.sh/release-name": "lb", "meta.helm.sh/release-namespace": "ingress"});
         let second = found(vec![deployment("ingress", "lb", component.name, &marks)]);

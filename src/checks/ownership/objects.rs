@@ -115,7 +115,7 @@ mod tests {
             marked(&Installation {
                 history: Ok(vec![release("deployed", true)]),
                 objects: Ok(vec![object]),
-                ..installation(EBS_CSI_DRIVER)
+                ..installation(&EBS_CSI_DRIVER)
             })
         };
         assert_eq!(found(object("CSIDriver", "Helm", Some("aws-ebs-csi-driver"))).verdict, Verdict::Passed);
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn what_is_in_the_way_is_adopted_unless_an_addon_keeps_it() {
         let mend =
-            |object: Value| match marked(&Installation { objects: Ok(vec![object]), ..installation(EBS_CSI_DRIVER) })
+            |object: Value| match marked(&Installation { objects: Ok(vec![object]), ..installation(&EBS_CSI_DRIVER) })
                 .verdict
             {
                 Verdict::Failed { mend, .. } => mend,
@@ -144,7 +144,7 @@ mod tests {
         let found = |role: &str| {
             let mut account = object("ServiceAccount", "eksctl", None);
             account["metadata"]["annotations"] = json!({ROLE_ANNOTATION: role});
-            marked(&Installation { objects: Ok(vec![account]), ..installation(LOAD_BALANCER_CONTROLLER) })
+            marked(&Installation { objects: Ok(vec![account]), ..installation(&LOAD_BALANCER_CONTROLLER) })
         };
         assert_eq!(found("arn:aws:iam::111122223333:role/r").severity(), None);
         let clash = found("arn:aws:iam::111122223333:role/eksctl");

@@ -25,7 +25,7 @@ pub(super) fn ended(installation: &Installation, now: i64) -> Finding {
     }
     let age = now.saturating_sub(latest.changed_at).max(0);
     let young = status.starts_with("pending-") && age < i64::try_from(installation.patience).unwrap_or(i64::MAX);
-    let observed = format!("revision {} is {status} since {}", latest.revision, span(age));
+    let observed = format!("revision {} is {status} for {}", latest.revision, span(age));
     if young {
         let mend = format!("eks-bootstrap verify --wait {}s", installation.patience);
         return ENDED.failed("helm may still be at work on the release", observed, "deployed", mend).as_warning();
@@ -54,18 +54,18 @@ mod tests {
     fn age_tells_a_run_that_goes_on_from_one_that_was_killed() {
         let found = |status: &str, ours: bool, now: i64| {
             let history = Ok(vec![release(status, ours)]);
-            ended(&super::super::Installation { history, ..installation(LOAD_BALANCER_CONTROLLER) }, now)
+            ended(&super::super::Installation { history, ..installation(&LOAD_BALANCER_CONTROLLER) }, now)
         };
         assert_eq!(found("deployed", true, 1_000).verdict, Verdict::Passed);
         assert_eq!(found("pending-upgrade", true, 1_100).severity(), Some(Severity::Warning));
         let old = found("pending-upgrade", true, 11_000);
         let Verdict::Failed { mend, observed, .. } = &old.verdict else { panic!("{old:?}") };
-        assert_eq!(observed, "revision 2 is pending-upgrade since 2 h");
+        assert_eq!(observed, "revision 2 is pending-upgrade for 2 h");
         assert_eq!(mend, "eks-bootstrap apply --only helm.lbc");
         let foreign = found("failed", false, 1_001);
         let Verdict::Failed { mend, .. } = &foreign.verdict else { panic!("{foreign:?}") };
         assert_eq!(mend, "eks-bootstrap apply --only helm.lbc --adopt helm.lbc");
-        let nothing = ended(&installation(LOAD_BALANCER_CONTROLLER), 0);
+        let nothing = ended(&installation(&LOAD_BALANCER_CONTROLLER), 0);
         assert_eq!((nothing.says.as_str(), nothing.severity()), ("it is not installed", Some(Severity::Error)));
     }
 }

@@ -97,24 +97,24 @@ mod tests {
     use crate::checks::policy::tests::wanted;
     use crate::component::{EBS_CSI_DRIVER, LOAD_BALANCER_CONTROLLER};
 
-    fn arns(names: &[&str]) -> Attached {
-        Ok(Some(names.iter().map(|name| format!("arn:aws:iam::aws:policy/{name}")).collect()))
+    fn arns(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| format!("arn:aws:iam::aws:policy/{name}")).collect()
     }
 
     #[test]
     fn any_of_the_policies_will_do_and_two_are_one_too_many() {
-        let wanted = wanted(EBS_CSI_DRIVER);
-        assert_eq!(attached(&wanted, &arns(&["V1", "other"])).verdict, Verdict::Passed);
-        assert_eq!(attached(&wanted, &arns(&["other"])).severity(), Some(Severity::Error));
-        assert_eq!(only_one(&wanted, &arns(&["V1"])).unwrap().severity(), None);
-        let both = only_one(&wanted, &arns(&["V1", "V2"])).unwrap();
+        let wanted = wanted(&EBS_CSI_DRIVER);
+        assert_eq!(attached(&wanted, &Ok(Some(arns(&["V1", "other"])))).verdict, Verdict::Passed);
+        assert_eq!(attached(&wanted, &Ok(Some(arns(&["other"])))).severity(), Some(Severity::Error));
+        assert_eq!(only_one(&wanted, &Ok(Some(arns(&["V1"])))).unwrap().severity(), None);
+        let both = only_one(&wanted, &Ok(Some(arns(&["V1", "V2"])))).unwrap();
         let Verdict::Failed { mend, severity: Severity::Warning, .. } = both.verdict else { panic!("{both:?}") };
         assert_eq!(mend, "aws iam detach-role-policy --role-name r --policy-arn arn:aws:iam::aws:policy/V1");
     }
 
     #[test]
     fn a_policy_of_ours_is_made_and_attached_by_one_command() {
-        let missing = attached(&wanted(LOAD_BALANCER_CONTROLLER), &arns(&[]));
+        let missing = attached(&wanted(&LOAD_BALANCER_CONTROLLER), &Ok(Some(arns(&[]))));
         let Verdict::Failed { mend, observed, .. } = missing.verdict else { panic!("{missing:?}") };
         assert_eq!(mend, "eks-bootstrap apply --only iam.policy.lbc --only iam.attachment.lbc");
         assert_eq!(observed, "no policy");

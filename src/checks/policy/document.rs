@@ -54,7 +54,7 @@ async fn in_force(cx: &ReadContext, arn: &str, wanted: &Document) -> Result<Opti
     Ok(Some(InForce { policy, document, versions }))
 }
 
-pub(super) fn findings(wanted: &Wanted, observed: &Option<Observed>) -> Vec<Finding> {
+pub(super) fn findings(wanted: &Wanted, observed: Option<&Observed>) -> Vec<Finding> {
     let Some(observed) = observed else { return Vec::new() };
     vec![meaning(wanted, observed), covers(wanted, observed)]
 }
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn an_older_policy_is_enough_for_an_older_controller() {
-        let wanted = wanted(LOAD_BALANCER_CONTROLLER);
+        let wanted = wanted(&LOAD_BALANCER_CONTROLLER);
         let covers = |version: &str| covers(&wanted, &observed(document(&NEW), version, 1));
         assert_eq!(covers("v2.11.0").verdict, Verdict::Passed);
         let newer = covers("v2.12.1");
@@ -219,13 +219,13 @@ mod tests {
 
     #[test]
     fn a_controller_that_is_not_known_yet_is_a_warning() {
-        let finding = covers(&wanted(LOAD_BALANCER_CONTROLLER), &observed(document(&[]), "v3.6.0", 1));
+        let finding = covers(&wanted(&LOAD_BALANCER_CONTROLLER), &observed(document(&[]), "v3.6.0", 1));
         assert_eq!(finding.severity(), Some(Severity::Warning));
     }
 
     #[test]
     fn a_policy_of_five_versions_says_which_one_would_go() {
-        let wanted = wanted(LOAD_BALANCER_CONTROLLER);
+        let wanted = wanted(&LOAD_BALANCER_CONTROLLER);
         let text = |versions| match meaning(&wanted, &observed(document(&NEW), "v3.5.0", versions)).verdict {
             Verdict::Failed { observed, .. } => observed,
             other => panic!("{other:?}"),

@@ -20,7 +20,7 @@ pub(super) async fn ask(cx: &ReadContext, wanted: &Wanted) -> Option<Result<Vec<
 
 pub(super) fn allows(
     wanted: &Wanted,
-    asked: &Option<Result<Vec<Simulated>>>,
+    asked: Option<&Result<Vec<Simulated>>>,
     role: &Result<Option<Role>>,
     attached: &Result<Option<BTreeSet<String>>>,
 ) -> Finding {
@@ -131,7 +131,7 @@ mod tests {
             ),
         ];
         for (answer, expected) in cases {
-            let finding = judge(&wanted(LOAD_BALANCER_CONTROLLER), &[answer], Some(boundary), Some(&attached));
+            let finding = judge(&wanted(&LOAD_BALANCER_CONTROLLER), &[answer], Some(boundary), Some(&attached));
             let Verdict::Failed { mend, observed, .. } = &finding.verdict else { panic!("{finding:?}") };
             assert_eq!(mend, expected);
             assert!(observed.ends_with("ec2:CreateTags"), "{observed}");

@@ -226,6 +226,11 @@ mod tests {
                 "`clusters[0].addons[0].name` is `x`",
             ),
             ("account: \"111122223333\"\nregion: eu-west-1\nroles: [{name: r, trust: {}}]", "`roles[0].trust`"),
+            (
+                "account: \"111122223333\"\nregion: eu-west-1\ncaller: {policy: {Statement: []}}",
+                "`caller.policy` is `{\"Statement\":[]}`",
+            ),
+            ("account: \"111122223333\"\nregion: eu-west-1\ncaller: {groups: [\"\"]}", "`caller.groups` is ``"),
             ("account: \"111122223333\"\nregion: eu-west-1\nclutsers: []", "clutsers"),
         ];
         for (yaml, expected) in cases {

@@ -63,7 +63,10 @@ fn waiting_has_a_cause() {
                "involvedObject": {"uid": "uid-a"}})
     };
     let events = [
-        warning("2026-01-01T00:00:09Z", "AccessDenied: DeleteLoadBalancer"),
+        warning(
+            "2026-01-01T00:00:09Z",
+            "Failed deploy model due to operation error, api error AccessDenied: DeleteLoadBalancer",
+        ),
         warning("2026-01-01T00:00:05Z", "older"),
         json!({"type": "Normal", "reason": "Fine", "involvedObject": {"uid": "uid-b"}}),
     ];

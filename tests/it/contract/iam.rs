@@ -1,5 +1,6 @@
 //! The contract of IAM.
 
+mod access;
 mod attachment;
 mod document;
 mod policy;
@@ -34,6 +35,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(document::cases());
     cases.extend(role::cases());
     cases.extend(attachment::cases());
+    cases.extend(access::cases());
     cases.extend(simulate::cases());
     cases
 }

@@ -233,10 +233,16 @@ async fn a_controller_that_may_not_delete_is_the_cause(lab: &Lab) {
     let call = iam.create_policy_version().policy_arn(&arn).policy_document(document).set_as_default(true);
     let other = call.send().await.unwrap().policy_version().unwrap().version_id().unwrap().to_owned();
     let failed = lab.run(&[&DRAIN[..], &["--timeout", "10s"]].concat()).await.expect(1);
-    for part in ["failed  drain.load-balancers", "FailedDeployModel", "remains: k8s:delete Ingress", "AWS still shows"]
-    {
+    for part in [
+        "failed  drain.load-balancers",
+        "FailedDeployModel: AccessDenied",
+        "hint: mend that",
+        "remains: k8s:delete Ingress",
+        "AWS still shows",
+    ] {
         assert!(failed.stderr.contains(part), "{part} is not in {}", failed.stderr);
     }
+    assert!(!failed.stderr.contains("proof.webhook.lbc"), "it had nothing to do: {}", failed.stderr);
     assert!(lab.helm_runs().is_empty(), "{:?}", lab.helm_runs());
     iam.set_default_policy_version().policy_arn(&arn).version_id(&wanted).send().await.unwrap();
     iam.delete_policy_version().policy_arn(&arn).version_id(other).send().await.unwrap();
