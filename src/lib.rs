@@ -53,3 +53,4 @@ pub mod steps;
 pub mod summary;
 pub mod token;
 mod validate;
+pub mod versions;

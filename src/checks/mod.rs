@@ -11,7 +11,7 @@ mod ebs;
 mod irsa;
 mod load_balancer_controller;
 mod metrics;
-mod network;
+pub(crate) mod network;
 mod object;
 mod oidc;
 mod ownership;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::check::{Check, Finding, Scene, Severity, Stage};
 use crate::checks::object::{items, name, some_of, text};
 use crate::checks::{ALWAYS, components};
+use crate::context::ReadContext;
 use crate::error::Result;
 use crate::read::kube::ObjectRef;
 use crate::read::rollout;
@@ -78,11 +79,16 @@ const FOREIGN: &Check = &CHECKS[1];
 const PLUGIN: &Check = &CHECKS[2];
 const POLICIES: &Check = &CHECKS[3];
 
+/// What the role tags of the subnets and tags of other clusters say; the plan tells it too.
+pub(crate) async fn subnet_findings(cx: &ReadContext) -> Result<Vec<Finding>> {
+    Ok(subnets::judge(&subnets::of_cluster(cx).await?, &cx.facts))
+}
+
 /// Looks.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     async move {
         let (subnets, plugin, policies) =
-            futures::join!(cluster_subnets(scene), plugin(scene), policies_of_webhooks(scene));
+            futures::join!(cluster_subnets(scene), plugin_finding(scene.cx), policies_of_webhooks(scene));
         let mut findings = match subnets {
             Ok(subnets) => subnets::judge(&subnets, &scene.cx.facts),
             Err(error) => vec![ROLES.unread(&error), FOREIGN.unread(&error)],
@@ -104,23 +110,24 @@ const PLUGINS: [(&str, &str); 6] = [
     ("kube-flannel", "flannel"),
 ];
 
-async fn plugin(scene: &Scene<'_>) -> Result<Finding> {
-    if scene.cx.facts.auto_mode {
+/// How the pod network is; the plan tells it too.
+pub(crate) async fn plugin_finding(cx: &ReadContext) -> Result<Finding> {
+    if cx.facts.auto_mode {
         return Ok(PLUGIN.passed("EKS Auto Mode brings the pod network"));
     }
-    let daemon_sets = scene.cx.kube.list("apps/v1", "DaemonSet", "", "").await?;
+    let daemon_sets = cx.kube.list("apps/v1", "DaemonSet", "", "").await?;
     let Some((daemon_set, title)) = plugin_of(&daemon_sets) else {
         return Ok(PLUGIN
             .failed(
                 "no network plugin is known here",
                 "none of the known DaemonSets",
                 "kube-system/aws-node, or another plugin",
-                "aws eks create-addon --addon-name vpc-cni --cluster-name ".to_owned() + &scene.cx.facts.cluster,
+                "aws eks create-addon --addon-name vpc-cni --cluster-name ".to_owned() + &cx.facts.cluster,
             )
             .as_warning());
     };
     let reference = ObjectRef::new("apps/v1", "DaemonSet", text(daemon_set, "/metadata/namespace"), name(daemon_set));
-    let state = rollout::of(&scene.cx.kube, std::slice::from_ref(&reference)).await?;
+    let state = rollout::of(&cx.kube, std::slice::from_ref(&reference)).await?;
     if state.ready {
         return Ok(PLUGIN.passed(format!("{title}: {}", state.text)));
     }

@@ -1,6 +1,9 @@
 //! What a plan has to say that belongs to no step: components that the cluster brings itself, and what is missing although
 //! nobody asked for it. Reads, decides nothing; called while the steps are observed.
 
+mod network;
+mod versions;
+
 use crate::component::{self, EBS_CSI_DRIVER, GP3_STORAGE_CLASS, METRICS_SERVER};
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
@@ -14,12 +17,27 @@ pub async fn of(cx: &ReadContext, goal: Goal) -> Vec<Diagnostic> {
     }
     let mut all = brought_by_auto_mode(cx);
     all.extend(opened_to_nodes(cx));
-    let (autoscalers, classes) = futures::join!(autoscalers(cx), default_class(cx));
-    for (what, found) in [("autoscalers", autoscalers), ("storage classes", classes)] {
+    all.extend(versions::tried(cx));
+    let (autoscalers, classes, policies, subnets, plugin) = futures::join!(
+        autoscalers(cx),
+        default_class(cx),
+        versions::policies(cx),
+        network::subnets(cx),
+        network::plugin(cx)
+    );
+    let found = [
+        ("autoscalers", autoscalers.map(Vec::from_iter)),
+        ("storage classes", classes.map(Vec::from_iter)),
+        ("policies", policies),
+        ("subnets", subnets),
+        ("the pod network", plugin),
+    ];
+    for (what, found) in found {
         match found {
-            Ok(diagnostic) => all.extend(diagnostic),
+            Ok(diagnostics) => all.extend(diagnostics),
             // A denied read is not an absence; a cluster that does not answer is what the steps tell of.
             Err(error @ Error::Kube(_)) => all.push(note(format!("{what} could not be looked at: {error}"))),
+            Err(error) if error.denied() => all.push(note(format!("{what} could not be looked at: {error}"))),
             Err(error) => tracing::debug!(%error, what, "not looked at"),
         }
     }

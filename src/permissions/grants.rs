@@ -165,7 +165,7 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("Untag", &[Destroy], &["iam:UntagRole", "iam:UntagPolicy"], On::Made, When::Always, Only::OurTagKeys),
 
     // Subnets by their tags; at the end of a destroy, what is left by the controllers' tags.
-    grant("ReadTags", &[Verify, Destroy], &["tag:GetResources"], On::Everything, When::Always, Only::Always),
+    grant("ReadTags", ALL, &["tag:GetResources"], On::Everything, When::Always, Only::Always),
     // Whether others trust the provider is asked of every role of the account.
     grant("ReadTrusts", &[Destroy], &["iam:ListRoles"], On::Everything, When::Always, Only::Always),
     grant("ReadLeftRoles", &[Destroy], &["iam:GetRole"], On::LeftRoles, When::Always, Only::Always),

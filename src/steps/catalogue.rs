@@ -260,7 +260,11 @@ impl Builder<'_> {
             steps.push(Arc::new(ChartCrdsStep {
                 adopt: self.adopts(&id),
                 id,
-                needs: Vec::new(),
+                // Upgrades go in the order policy, CRDs, chart.
+                needs: matches!(component.permissions, Permissions::Document(_))
+                    .then(|| self.id("iam.policy"))
+                    .into_iter()
+                    .collect(),
                 chart: chart.clone(),
                 namespace: component.namespace.to_owned(),
                 release: component.name.to_owned(),

@@ -46,6 +46,18 @@ const FLAGS: &[(&[&str], [&str; 3])] = &[
     (&["--lbc-version", "v3.5.0"], ["--lbc-version", "v3.5.0", "no `v`"]),
     (&["--lbc-version", "3.5"], ["--lbc-version", "3.5", "3.5.0"]),
     (&["--lbc-version", "latest"], ["--lbc-version", "latest", "3.5.0"]),
+    (&["--ebs-managed-by", "terraform"], ["--ebs-managed-by", "terraform", "eks-addon"]),
+    (&["--ebs-addon-version", "v1.64.0-eksbuild.1"], ["--ebs-addon-version", "v1.64.0", "--ebs-managed-by eks-addon"]),
+    (
+        &["--ebs-managed-by", "eks-addon", "--ebs-addon-version", "1.64.0"],
+        ["--ebs-addon-version", "1.64.0", "v1.64.0-eksbuild.1"],
+    ),
+    (&["--node-role", "nodes"], ["--node-role", "nodes", "--attach-node-role"]),
+    (
+        &["--attach-node-role", "--node-role", "arn:aws:iam::111122223333:instance-profile/nodes"],
+        ["--node-role", "instance-profile/nodes", "name or its ARN"],
+    ),
+    (&["--attach-node-role", "--node-role", "a b"], ["--node-role", "a b", "name or its ARN"]),
     (&["--ebs-version", "~2.64.0"], ["--ebs-version", "~2.64.0", "no range"]),
     (&["--metrics-server-version", "x"], ["--metrics-server-version", "`x`", "exact"]),
     (&["--lbc-role-arn", "AmazonEKSLoadBalancerControllerRole"], ["--lbc-role-arn", "AmazonEKS", ":role/NAME"]),

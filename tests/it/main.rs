@@ -55,4 +55,6 @@ mod support;
 #[cfg(feature = "sandbox")]
 mod verify;
 #[cfg(feature = "sandbox")]
+mod versions;
+#[cfg(feature = "sandbox")]
 mod worlds;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::check::{Finding, Scene};
 use crate::checks::network::{FOREIGN, ROLES};
 use crate::checks::object::some_of;
-use crate::context::Facts;
+use crate::context::{Facts, ReadContext};
 use crate::error::Result;
 use crate::read::tagging::Tags;
 
@@ -28,9 +28,13 @@ pub(in crate::checks) struct Subnets {
 /// # Errors
 /// A read that failed.
 pub(in crate::checks) async fn cluster_subnets(scene: &Scene<'_>) -> Result<Subnets> {
-    let facts = &scene.cx.facts;
-    let (cluster, tagged) =
-        futures::try_join!(scene.cx.eks.cluster(&facts.cluster), scene.cx.tagging.all("ec2:subnet"))?;
+    of_cluster(scene.cx).await
+}
+
+/// The same for who has no scene.
+pub(super) async fn of_cluster(cx: &ReadContext) -> Result<Subnets> {
+    let facts = &cx.facts;
+    let (cluster, tagged) = futures::try_join!(cx.eks.cluster(&facts.cluster), cx.tagging.all("ec2:subnet"))?;
     let vpc = cluster.as_ref().and_then(|cluster| cluster.resources_vpc_config());
     let configured = vpc.map(|vpc| vpc.subnet_ids().to_vec()).unwrap_or_default();
     Ok(Subnets::of(&configured, tagged, &facts.cluster))

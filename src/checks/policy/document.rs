@@ -14,6 +14,7 @@ use crate::owner;
 use crate::policy::{self, Document};
 use crate::read::iam::{ManagedPolicy, PolicyVersion};
 use crate::read::release;
+use crate::versions;
 
 /// How many versions IAM keeps of a policy.
 const VERSION_LIMIT: usize = 5;
@@ -139,7 +140,7 @@ fn covers(wanted: &Wanted, observed: &Observed) -> Finding {
         return COVERS.skipped(format!("the chart says `{app_version}`, which is no version"));
     };
     let component = &wanted.component;
-    let needed = needed(component, &version, &observed.wanted);
+    let needed = versions::needed(component, (version.major, version.minor), &observed.wanted);
     let have = actions(&found.document);
     let missing: Vec<_> = needed.difference(&have).map(String::as_str).collect();
     if !missing.is_empty() {
@@ -168,13 +169,6 @@ fn covers(wanted: &Wanted, observed: &Observed) -> Finding {
 fn newest(component: &Component) -> Option<(u64, u64)> {
     let version = Version::parse(component.version).ok()?;
     Some((version.major, version.minor))
-}
-
-/// What a version calls: all that the newest known one does, without what came later.
-fn needed(component: &Component, version: &Version, document: &Document) -> BTreeSet<String> {
-    let later = component.actions_since.iter().filter(|(since, _)| *since > (version.major, version.minor));
-    let later: BTreeSet<_> = later.flat_map(|(_, actions)| *actions).map(|action| action.to_lowercase()).collect();
-    actions(document).into_iter().filter(|action| !later.contains(action)).collect()
 }
 
 #[cfg(test)]
