@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_eks::Client;
-use aws_sdk_eks::types::Cluster;
+use aws_sdk_eks::types::{AddonHealth, AddonInfo, AddonIssue, AddonIssueCode, Cluster};
 
 use crate::error::{AwsError, Result};
 use crate::op::iam::Tags;
@@ -36,8 +36,8 @@ pub struct AddonOffer {
     pub default: bool,
 }
 
-fn issue(issue: &aws_sdk_eks::types::AddonIssue) -> String {
-    let code = issue.code().map(|code| code.as_str()).unwrap_or_default();
+fn issue(issue: &AddonIssue) -> String {
+    let code = issue.code().map(AddonIssueCode::as_str).unwrap_or_default();
     format!("{code}: {}", issue.message().unwrap_or_default())
 }
 
@@ -145,7 +145,7 @@ impl EksRead {
                 version: addon.addon_version().unwrap_or_default().to_owned(),
                 status: addon.status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
                 role_arn: addon.service_account_role_arn().map(ToOwned::to_owned),
-                issues: addon.health().map(|health| health.issues()).unwrap_or_default().iter().map(issue).collect(),
+                issues: addon.health().map(AddonHealth::issues).unwrap_or_default().iter().map(issue).collect(),
                 tags: sdk_tags(addon.tags()),
             })),
             Err(error) => match AwsError::new("eks:DescribeAddon", &error) {
@@ -168,7 +168,7 @@ impl EksRead {
             let call = self.client.describe_addon_versions().addon_name(name).kubernetes_version(kubernetes_version);
             let answer = call.set_next_token(token).send().await;
             let page = answer.map_err(|error| AwsError::new("eks:DescribeAddonVersions", &error))?;
-            let offered = page.addons().iter().flat_map(|addon| addon.addon_versions());
+            let offered = page.addons().iter().flat_map(AddonInfo::addon_versions);
             versions.extend(offered.filter_map(|offer| {
                 let default = offer.compatibilities().iter().any(|fit| {
                     fit.default_version() && fit.cluster_version().is_none_or(|version| version == kubernetes_version)
