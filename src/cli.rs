@@ -1,6 +1,8 @@
 //! The command line: clap types only. What they mean together with files and defaults is `config.rs`' business.
 
+mod config;
 mod smoke;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -8,7 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::permissions::Purpose;
 
+pub use config::{ConfigArgs, ConfigCommand, ConfigViewArgs};
 pub use smoke::{SmokeArgs, SmokeCommand, SmokeFlags, SmokePrintArgs};
+pub use verify::{FailOn, VerifyArgs};
 
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
 #[derive(Debug, Parser)]
@@ -228,48 +232,6 @@ pub struct DestroyArgs {
     pub selection: Selection,
 }
 
-/// `verify`.
-#[derive(Debug, Args)]
-#[command(after_help = "Exit code 3 means that a check failed. `eks-bootstrap explain CHECK` says more about one.")]
-pub struct VerifyArgs {
-    /// Before anything is installed: credentials, permissions, nodes, versions, subnets, helm, charts
-    #[arg(long, help_heading = "Checks")]
-    pub pre: bool,
-    /// Not this check, or not this family (EKB-NET); repeatable
-    #[arg(long, value_name = "CHECK", help_heading = "Checks")]
-    pub skip: Vec<String>,
-    /// Look again until nothing fails, at most so long (90s, 10m)
-    #[arg(long, value_name = "DURATION", help_heading = "Checks")]
-    pub wait: Option<String>,
-    /// From which severity on a failure gives exit code 3
-    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::Error, help_heading = "Checks")]
-    pub fail_on: FailOn,
-    /// List the checks and end
-    #[arg(long, help_heading = "Checks")]
-    pub list_checks: bool,
-    /// Also make a short-lived workload (pods, volume, load balancer), prove that it works, and remove it
-    #[arg(long, help_heading = "Smoke workload", conflicts_with_all = ["pre", "wait"])]
-    pub deep: bool,
-    /// Do not ask before --deep makes its objects
-    #[arg(short, long, env = "EKS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new())]
-    pub yes: bool,
-    /// The smoke workload.
-    #[command(flatten)]
-    pub smoke: SmokeFlags,
-    /// What was wanted; the same flags as for `apply`.
-    #[command(flatten)]
-    pub wanted: Wanted,
-}
-
-/// From which severity on `verify` fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    /// Warnings too
-    Warning,
-    /// Errors only
-    Error,
-}
-
 /// `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
@@ -299,33 +261,6 @@ pub struct PermissionsArgs {
     /// Which steps.
     #[command(flatten)]
     pub selection: Selection,
-}
-
-/// `config`.
-#[derive(Debug, Args)]
-pub struct ConfigArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: ConfigCommand,
-}
-
-/// What `config` does.
-#[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Print a commented configuration file to start from
-    Init,
-    /// Print the JSON Schema of the configuration file
-    Schema,
-    /// Print what is in force, and where each value came from
-    View(Box<ConfigViewArgs>),
-}
-
-/// `config view`.
-#[derive(Debug, Args)]
-pub struct ConfigViewArgs {
-    /// The wanted state.
-    #[command(flatten)]
-    pub wanted: Wanted,
 }
 
 /// `token`.
