@@ -19,7 +19,7 @@ use crate::kube_client::KubeTarget;
 use crate::kubeconfig;
 use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
-use crate::read::chart::{ChartRead, ChartRef, ChartSource};
+use crate::read::chart::{ChartRead, ChartRef, ChartSource, OCI, oci_reference};
 use crate::read::kube::KubeRead;
 use crate::read::release::{ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
 use crate::read::{release, rollout};
@@ -166,14 +166,9 @@ impl HelmOp {
     pub fn command(&self) -> String {
         match self {
             HelmOp::Upgrade { release } => {
-                let chart = match &release.chart.source {
-                    ChartSource::Folder(folder) => quote(&folder.join(&release.chart.name).display().to_string()),
-                    ChartSource::Repository(url) => {
-                        format!("{} --repo {} --version {}", release.chart.name, quote(url), release.chart.version)
-                    }
-                };
+                let (first, chart) = chart_words(&release.chart);
                 format!(
-                    "printf %s {} | helm upgrade --install {} {chart} --namespace {} --skip-crds --wait --timeout {}s \
+                    "{first}printf %s {} | helm upgrade --install {} {chart} --namespace {} --skip-crds --wait --timeout {}s \
                      --labels {} --values -",
                     quote(&release.values.to_string()),
                     release.name,
@@ -248,6 +243,30 @@ impl HelmOp {
     }
 }
 
+/// What has to be run before, and the chart as helm is told of it.
+fn chart_words(chart: &ChartRef) -> (String, String) {
+    let ChartRef { name, version, .. } = chart;
+    let archive = format!("{name}-{version}.tgz");
+    let words = match &chart.source {
+        ChartSource::Folder(folder) => return (String::new(), quote(&folder.join(name).display().to_string())),
+        ChartSource::Bundle(file) => {
+            return (format!("tar -xf {} {archive} && ", quote(&file.display().to_string())), format!("./{archive}"));
+        }
+        ChartSource::Repository(url) if url.starts_with(OCI) => {
+            format!("{} --version {version}", quote(&oci_reference(url, name)))
+        }
+        ChartSource::Repository(url) => format!("{name} --repo {} --version {version}", quote(url)),
+    };
+    match chart.digest.as_ref().and_then(|digest| digest.strip_prefix("sha256:")) {
+        // Helm itself verifies no digest of an archive.
+        Some(digest) => (
+            format!("helm pull {words} && echo '{digest}  {archive}' | sha256sum --check - && "),
+            format!("./{archive}"),
+        ),
+        None => (String::new(), words),
+    }
+}
+
 fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
@@ -304,6 +323,7 @@ mod tests {
                 name: "x".to_owned(),
                 version: "1.0.0".to_owned(),
                 source: ChartSource::Repository("https://example.com/charts".to_owned()),
+                digest: None,
             },
             values: json!({"clusterName": "demo"}),
             timeout_seconds: 600,

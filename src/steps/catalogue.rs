@@ -1,6 +1,5 @@
 //! All steps of a run, made from the component catalogue. Read from top to bottom this is the order of an apply.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -13,7 +12,6 @@ use crate::op::iam::Tags;
 use crate::owner::{self, tags};
 use crate::plan::StepId;
 use crate::policy;
-use crate::read::chart::{ChartRef, ChartSource};
 use crate::read::kube::ObjectRef;
 use crate::steps::Step;
 use crate::steps::api_service::ApiServiceStep;
@@ -207,7 +205,7 @@ impl Builder<'_> {
         let Builder { component, config, facts } = self;
         let attachment: Vec<_> = component.has_role().then(|| self.id("iam.attachment")).into_iter().collect();
         let release = self.id("helm");
-        let chart = self.chart();
+        let chart = config.chart(component);
         let mut release_needs = attachment.clone();
         let identity = |needs: Vec<StepId>| IdentityStep {
             id: self.id("proof.identity"),
@@ -276,18 +274,6 @@ impl Builder<'_> {
                 namespace: component.namespace.to_owned(),
                 service: service.to_owned(),
             }));
-        }
-    }
-
-    fn chart(&self) -> ChartRef {
-        let Builder { component, config, .. } = self;
-        ChartRef {
-            name: component.name.to_owned(),
-            version: component.configured(config).version.clone(),
-            source: match &config.charts {
-                Some(folder) => ChartSource::Folder(Path::to_path_buf(folder)),
-                None => ChartSource::Repository(component.repository.to_owned()),
-            },
         }
     }
 
