@@ -69,7 +69,10 @@ fn unreachable_images(cx: &ReadContext) -> Option<Diagnostic> {
     if cx.config.image_registry.is_some() {
         return None;
     }
-    let wanted = component::ALL.into_iter().filter(|component| component.wanted(&cx.config, &cx.facts));
+    let runs = |component: &component::Component| {
+        component.wanted(&cx.config, &cx.facts) && cx.config.chooses(&StepId::from(format!("helm.{}", component.short)))
+    };
+    let wanted = component::ALL.into_iter().filter(runs);
     // Whoever names the image in the component's values has seen to it.
     let left = wanted.filter(|component| {
         let values = &component.configured(&cx.config).values;

@@ -3,6 +3,8 @@
 //! Helm reaches the cluster with a kubeconfig of ours that calls our own `token` command, or with the user's. It is never
 //! killed: a signal stops the run after it, and its own `--timeout` ends it.
 
+mod chart_words;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use crate::kube_client::KubeTarget;
 use crate::kubeconfig;
 use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
-use crate::read::chart::{ChartRead, ChartRef, ChartSource, OCI, oci_reference};
+use crate::read::chart::{ChartRead, ChartRef};
 use crate::read::kube::KubeRead;
 use crate::read::release::{ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
 use crate::read::{release, rollout};
@@ -166,7 +168,7 @@ impl HelmOp {
     pub fn command(&self) -> String {
         match self {
             HelmOp::Upgrade { release } => {
-                let (first, chart) = chart_words(&release.chart);
+                let (first, chart) = chart_words::of(&release.chart);
                 format!(
                     "{first}printf %s {} | helm upgrade --install {} {chart} --namespace {} --skip-crds --wait --timeout {}s \
                      --labels {} --values -",
@@ -243,30 +245,6 @@ impl HelmOp {
     }
 }
 
-/// What has to be run before, and the chart as helm is told of it.
-fn chart_words(chart: &ChartRef) -> (String, String) {
-    let ChartRef { name, version, .. } = chart;
-    let archive = format!("{name}-{version}.tgz");
-    let words = match &chart.source {
-        ChartSource::Folder(folder) => return (String::new(), quote(&folder.join(name).display().to_string())),
-        ChartSource::Bundle(file) => {
-            return (format!("tar -xf {} {archive} && ", quote(&file.display().to_string())), format!("./{archive}"));
-        }
-        ChartSource::Repository(url) if url.starts_with(OCI) => {
-            format!("{} --version {version}", quote(&oci_reference(url, name)))
-        }
-        ChartSource::Repository(url) => format!("{name} --repo {} --version {version}", quote(url)),
-    };
-    match chart.digest.as_ref().and_then(|digest| digest.strip_prefix("sha256:")) {
-        // Helm itself verifies no digest of an archive.
-        Some(digest) => (
-            format!("helm pull {words} && echo '{digest}  {archive}' | sha256sum --check - && "),
-            format!("./{archive}"),
-        ),
-        None => (String::new(), words),
-    }
-}
-
 fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
@@ -312,6 +290,7 @@ async fn forces(helm: &HelmWrite) -> Result<Vec<&'static str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::read::chart::ChartSource;
     use serde_json::json;
 
     #[test]
