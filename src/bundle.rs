@@ -234,8 +234,11 @@ mod tests {
         assert!(!folder.path().join("a-1.0.0.tgz").exists());
     }
 
+    /// Name, content and kind of an entry.
+    type Raw<'a> = (&'a str, &'a [u8], tar::EntryType);
+
     /// A tar file with these entries, whatever their names.
-    fn raw(entries: &[(&str, &[u8], tar::EntryType)]) -> tempfile::NamedTempFile {
+    fn raw(entries: &[Raw<'_>]) -> tempfile::NamedTempFile {
         let mut builder = tar::Builder::new(Vec::new());
         for (name, bytes, kind) in entries {
             let mut header = tar::Header::new_ustar();
@@ -255,7 +258,7 @@ mod tests {
         use tar::EntryType::{Directory, Regular, Symlink};
         let (own, _) = pack(vec![entry("a", b"aa")]).unwrap();
         let good = serde_json::to_vec(&own).unwrap();
-        let cases: [(&[(&str, &[u8], tar::EntryType)], &str); 9] = [
+        let cases: [(&[Raw<'_>], &str); 9] = [
             (&[("../a-1.0.0.tgz", b"aa", Regular)], "the path `../a-1.0.0.tgz`"),
             (&[("/etc/x", b"aa", Regular)], "the path `/etc/x`"),
             (&[("x/../../y", b"aa", Regular)], "the path"),

@@ -308,7 +308,7 @@ pub enum ConfigCommand {
     /// Print the JSON Schema of the configuration file
     Schema,
     /// Print what is in force, and where each value came from
-    View(ConfigViewArgs),
+    View(Box<ConfigViewArgs>),
 }
 
 /// `config view`.

@@ -44,7 +44,9 @@ pub fn moved(repository: &str, registry: &str) -> String {
 /// Every image in the pods of these objects.
 pub fn of_objects(objects: &[Value]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
-    objects.iter().for_each(|object| walk(object, &mut found));
+    for object in objects {
+        walk(object, &mut found);
+    }
     found
 }
 

@@ -42,9 +42,8 @@ pub async fn run(global: &Global, args: &ImagesArgs, terminal: Terminal) -> Resu
         } else {
             code = exit_code::FAILED;
             terminal.message(&format!(
-                "warning: {component} runs {image} outside {registry}: no value of chart {} is known that names it; set \
-                 it in the component's values\n",
-                component
+                "warning: {component} runs {image} outside {registry}: no value of its chart is known that names it; set \
+                 it in the component's values\n"
             ));
         }
     }
@@ -54,7 +53,7 @@ pub async fn run(global: &Global, args: &ImagesArgs, terminal: Terminal) -> Resu
 /// One line each, every text once, in order.
 pub(super) fn lines<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     let once: std::collections::BTreeSet<_> = texts.collect();
-    once.into_iter().map(|text| format!("{text}\n")).collect()
+    once.into_iter().fold(String::new(), |all, text| all + text + "\n")
 }
 
 /// The components that are wanted on a cluster that brings nothing itself.
