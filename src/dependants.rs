@@ -12,9 +12,9 @@ use crate::error::Result;
 use crate::read::kube::{KubeRead, ObjectRef};
 
 /// The driver's name in volumes.
-const EBS_DRIVER: &str = "ebs.csi.aws.com";
+pub(crate) const EBS_DRIVER: &str = "ebs.csi.aws.com";
 /// The controller's name in Ingress classes.
-const ALB_CONTROLLER: &str = "ingress.k8s.aws/alb";
+pub(crate) const ALB_CONTROLLER: &str = "ingress.k8s.aws/alb";
 
 /// Ingresses, Services and bindings that the AWS Load Balancer Controller works for.
 ///
@@ -56,12 +56,13 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 }
 
 /// The class that the chart brings, and every other one of the same controller.
-fn alb_classes(classes: &[Value]) -> BTreeSet<String> {
+pub(crate) fn alb_classes(classes: &[Value]) -> BTreeSet<String> {
     let ours = classes.iter().filter(|class| text(class, "/spec/controller") == ALB_CONTROLLER);
     ours.map(|class| text(class, "/metadata/name").to_owned()).chain(["alb".to_owned()]).collect()
 }
 
-fn is_alb(ingress: &Value, classes: &BTreeSet<String>) -> bool {
+/// Whether an Ingress is one of these classes, by its field or by the older annotation.
+pub(crate) fn is_alb(ingress: &Value, classes: &BTreeSet<String>) -> bool {
     let class = text(ingress, "/spec/ingressClassName");
     let annotated = text(ingress, "/metadata/annotations/kubernetes.io~1ingress.class");
     classes.contains(class) || annotated == "alb"

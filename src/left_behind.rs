@@ -26,7 +26,7 @@ pub struct LeftBehind {
 pub async fn read(cx: &ReadContext) -> LeftBehind {
     let mut left = BTreeSet::new();
     let mut unread = Vec::new();
-    for found in [iam(cx).await, of_controllers(cx).await] {
+    for found in [iam(cx).await, Box::pin(of_controllers(cx)).await] {
         match found {
             Ok(arns) => left.extend(arns),
             Err(error) => unread.push(error.to_string()),

@@ -5,7 +5,17 @@
 //! without a cluster.
 
 mod cluster;
+mod crds;
 mod credentials;
+mod ebs;
+mod load_balancer_controller;
+mod metrics;
+mod network;
+mod object;
+mod storage_classes;
+mod trouble;
+mod webhook;
+mod workload;
 
 use std::collections::BTreeSet;
 
@@ -29,9 +39,21 @@ pub struct Family {
 }
 
 /// All families, in the order in which they are shown.
-pub const FAMILIES: [Family; 2] = [
+pub const FAMILIES: [Family; 9] = [
     Family { title: "Credentials", code: "CRED", checks: credentials::CHECKS, run: credentials::run },
     Family { title: "Cluster", code: "CLUS", checks: cluster::CHECKS, run: cluster::run },
+    Family {
+        title: "Load balancer controller",
+        code: "LBC",
+        checks: load_balancer_controller::CHECKS,
+        run: load_balancer_controller::run,
+    },
+    Family { title: "Webhook", code: "HOOK", checks: webhook::CHECKS, run: webhook::run },
+    Family { title: "CRDs", code: "CRD", checks: crds::CHECKS, run: crds::run },
+    Family { title: "Network", code: "NET", checks: network::CHECKS, run: network::run },
+    Family { title: "EBS", code: "EBS", checks: ebs::CHECKS, run: ebs::run },
+    Family { title: "Storage classes", code: "SC", checks: storage_classes::CHECKS, run: storage_classes::run },
+    Family { title: "Metrics", code: "MET", checks: metrics::CHECKS, run: metrics::run },
 ];
 
 /// Every check.

@@ -149,6 +149,16 @@ impl IamRead {
         }
     }
 
+    /// The document of an inline policy of a role; none where either does not exist.
+    pub async fn inline_policy(&self, role: &str, name: &str) -> Result<Option<Document>> {
+        let answer = self.client.get_role_policy().role_name(role).policy_name(name).send().await;
+        let found = absent(answer.map_err(|error| AwsError::new("iam:GetRolePolicy", &error)))?;
+        let Some(found) = found else { return Ok(None) };
+        Document::from_url_encoded(found.policy_document())
+            .map(Some)
+            .map_err(|source| Error::Document { owner: format!("inline policy {name} of role {role}"), source })
+    }
+
     /// Names of the instance profiles that hold a role; none where the role does not exist.
     pub async fn instance_profiles(&self, role: &str) -> Result<Vec<String>> {
         let (mut names, mut marker) = (Vec::new(), None);

@@ -100,12 +100,14 @@ impl ChartCrdsStep {
     }
 }
 
-fn versions(crd: &Value) -> String {
+/// The versions of a CRD, as `v1alpha1, v1beta1`.
+pub(crate) fn versions(crd: &Value) -> String {
     let versions = crd.pointer("/spec/versions").and_then(Value::as_array);
     versions.into_iter().flatten().filter_map(|version| version["name"].as_str()).collect::<Vec<_>>().join(", ")
 }
 
-fn established(crd: &Value) -> bool {
+/// Whether the API server serves a CRD's kind.
+pub(crate) fn established(crd: &Value) -> bool {
     let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
     conditions
         .into_iter()
@@ -115,7 +117,7 @@ fn established(crd: &Value) -> bool {
 
 /// What differs. The API server fills in defaults around the schemas, so there only what the chart says is compared; the
 /// schemas themselves it keeps as they are, so there a field too many counts as well.
-fn crd_diff(wanted: &Value, observed: &Value) -> Vec<FieldDiff> {
+pub(crate) fn crd_diff(wanted: &Value, observed: &Value) -> Vec<FieldDiff> {
     let part = |crd: &Value| json!({"spec": bare(&crd["spec"])});
     let mut fields = subset_diff(&part(wanted), &part(observed));
     if fields.is_empty() && schemas(wanted) != schemas(observed) {

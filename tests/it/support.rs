@@ -234,6 +234,19 @@ impl Lab {
         self.request(request.body(fields.to_string().into_bytes()).unwrap()).await;
     }
 
+    /// The same with a JSON patch.
+    pub(crate) async fn patch_json(&self, path: &str, operations: &Value) {
+        let request = http::Request::patch(path).header("content-type", "application/json-patch+json");
+        self.request(request.body(operations.to_string().into_bytes()).unwrap()).await;
+    }
+
+    /// Applies an object at its path of the API, as the administrator with another tool.
+    pub(crate) async fn apply(&self, path: &str, object: &Value) {
+        let request = http::Request::patch(format!("{path}?fieldManager=by-hand&force=true"))
+            .header("content-type", "application/apply-patch+yaml");
+        self.request(request.body(object.to_string().into_bytes()).unwrap()).await;
+    }
+
     /// Deletes the object at a path of the API, as the administrator.
     pub(crate) async fn delete(&self, path: &str) {
         self.request(http::Request::delete(path).body(Vec::new()).unwrap()).await;

@@ -5,13 +5,27 @@
 //! is really checked), and the API of metrics-server. A Service without a ready pod is refused, as its real counterpart
 //! would be; so is everything else, with the reason in the status line, which the apiserver passes on to the user.
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::TryStreamExt as _;
+use http::Request;
 use k8s_openapi::api::{
     core::v1::{Secret, Service},
     discovery::v1::EndpointSlice,
 };
-use kube::{Api, Client, api::ListParams};
+use kube::{
+    Api, Client,
+    api::{ListParams, WatchParams},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
@@ -25,7 +39,7 @@ use super::{
     admission::LoadBalancerWebhooks,
     certificates::{Authority, Pair},
     metrics::Metrics,
-    serve::{self, Handler},
+    serve::{self, Answer, Handler},
 };
 
 /// The Service of the load balancer controller's webhooks and the Secret with their certificate; the chart fixes both.
@@ -37,15 +51,18 @@ const METRICS_SERVICE: &str = "metrics-server";
 const LARGEST_HEAD: usize = 4096;
 
 /// Binds the socket and returns the server, which runs until it is dropped.
+///
+/// `silence` is asked at every connection and request for the controller's webhooks.
 pub(super) fn listen(
     socket: &Path,
     client: Client,
+    silence: Silence,
 ) -> Result<impl Future<Output = ()> + Send + 'static, ControlPlaneError> {
     let listener = UnixListener::bind(socket)
         .map_err(|source| ControlPlaneError::Listen { what: "cluster egress".into(), source })?;
     // metrics-server makes itself a certificate that nobody checks; ours is made once.
     let pair = Authority::new("metrics-server")?.server(&["metrics-server.kube-system.svc"])?;
-    let egress = Arc::new(Egress { metrics_tls: serve::acceptor("metrics-server", &pair)?, client });
+    let egress = Arc::new(Egress { metrics_tls: serve::acceptor("metrics-server", &pair)?, client, silence });
     Ok(async move {
         let mut connections = JoinSet::new();
         loop {
@@ -64,8 +81,40 @@ pub(super) fn listen(
     })
 }
 
+/// Whether the way to the webhooks' port is closed, as by a security group: what is sent there gets no answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Silence(Arc<AtomicBool>);
+
+impl Silence {
+    pub(super) fn set(&self, on: bool) {
+        self.0.store(on, Ordering::Relaxed);
+    }
+
+    fn is_on(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A server behind a way that can be closed, also for connections that are open already.
+struct Behind<H> {
+    silence: Silence,
+    handler: H,
+}
+
+#[async_trait]
+impl<H: Handler> Handler for Behind<H> {
+    async fn answer(&self, request: Request<Bytes>) -> Answer {
+        if self.silence.is_on() {
+            // The API server gives up after the webhook's own time, and the connection with it.
+            std::future::pending::<()>().await;
+        }
+        self.handler.answer(request).await
+    }
+}
+
 struct Egress {
     client: Client,
+    silence: Silence,
     metrics_tls: TlsAcceptor,
 }
 
@@ -76,9 +125,19 @@ impl Egress {
             return refuse(&mut stream, 400, "only CONNECT HOST:PORT is answered").await;
         };
         match self.server(host, port).await {
-            Ok((acceptor, handler)) => {
+            Ok((acceptor, handler, Role::LoadBalancerController)) if self.silence.is_on() => {
+                drop((acceptor, handler));
+                // Until the other side gives up.
+                let mut byte = [0];
+                stream.read(&mut byte).await.map(drop)
+            }
+            Ok((acceptor, handler, _)) => {
                 stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-                serve::connection(stream, acceptor, handler).await;
+                // A connection does not outlive the pods at its other end.
+                tokio::select! {
+                    () = serve::connection(stream, acceptor, handler) => {}
+                    () = self.until_gone(host, port) => {}
+                }
                 Ok(())
             }
             Err(reason) => {
@@ -89,7 +148,7 @@ impl Egress {
     }
 
     /// Finds out who would answer at an address, or why nobody does.
-    async fn server(&self, host: &str, port: u16) -> Result<(TlsAcceptor, Arc<dyn Handler>), String> {
+    async fn server(&self, host: &str, port: u16) -> Result<(TlsAcceptor, Arc<dyn Handler>, Role), String> {
         let everything = ListParams::default();
         let services: Api<Service> = Api::all(self.client.clone());
         let slices: Api<EndpointSlice> = Api::all(self.client.clone());
@@ -101,11 +160,29 @@ impl Egress {
                 let pair = self.webhook_certificate(&backend.namespace).await?;
                 let acceptor = serve::acceptor("the webhooks of the load balancer controller", &pair)
                     .map_err(|error| format!("Secret {}/{LBC_SECRET} is unusable: {error}", backend.namespace))?;
-                Ok((acceptor, Arc::new(LoadBalancerWebhooks)))
+                let handler = Behind { silence: self.silence.clone(), handler: LoadBalancerWebhooks };
+                Ok((acceptor, Arc::new(handler), Role::LoadBalancerController))
             }
             (Role::MetricsServer, _) => {
-                Ok((self.metrics_tls.clone(), Arc::new(Metrics { client: self.client.clone() })))
+                let handler = Metrics { client: self.client.clone() };
+                Ok((self.metrics_tls.clone(), Arc::new(handler), Role::MetricsServer))
             }
+        }
+    }
+
+    /// Returns when nobody would answer at an address any more.
+    async fn until_gone(&self, host: &str, port: u16) {
+        let slices: Api<EndpointSlice> = Api::all(self.client.clone());
+        loop {
+            if let Ok(changes) = slices.watch(&WatchParams::default(), "0").await {
+                let mut changes = std::pin::pin!(changes);
+                while let Ok(Some(_)) = changes.try_next().await {
+                    if self.server(host, port).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
     }
 

@@ -52,6 +52,7 @@ pub(super) async fn existing(kubeconfig: Option<&Path>, context: &str) -> Result
         issuer: discovery.get("issuer").and_then(Value::as_str).unwrap_or_default().to_owned(),
         issuer_jwks,
         servers: JoinSet::new(),
+        silence: super::egress::Silence::default(),
         home: Home::Existing(folder),
     })
 }

@@ -26,6 +26,7 @@ mod metrics;
 mod objects;
 mod progress;
 mod reaper;
+mod registration;
 mod serve;
 mod start;
 mod token_review;
@@ -112,6 +113,7 @@ pub struct ControlPlane {
     issuer_jwks: Value,
     /// Our servers; they end when the set is dropped.
     servers: JoinSet<()>,
+    silence: egress::Silence,
     home: Home,
 }
 
@@ -167,6 +169,12 @@ impl ControlPlane {
     /// The public keys of service-account tokens, as the apiserver publishes them.
     pub fn issuer_jwks(&self) -> Value {
         self.issuer_jwks.clone()
+    }
+
+    /// Closes (or opens again) the way from the apiserver to the port of the load balancer controller's webhooks, as a
+    /// security group without a rule for it does: nothing comes back. Of no effect on an existing cluster.
+    pub fn close_webhook_port(&self, closed: bool) {
+        self.silence.set(closed);
     }
 
     /// The folder with logs, sockets and certificates; gone after the end.

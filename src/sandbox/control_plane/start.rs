@@ -20,7 +20,7 @@ use super::{
     binaries::{self, Binaries, Environment},
     certificates::{Certificates, write_private},
     children::Children,
-    configuration, egress, objects, serve,
+    configuration, egress, objects, registration, serve,
     wait::until,
     webhooks::{self, Webhooks},
 };
@@ -81,7 +81,8 @@ pub(super) async fn start(options: Options) -> Result<ControlPlane, ControlPlane
     };
     let acceptor = serve::acceptor("webhooks", &certificates.webhooks)?;
     servers.spawn(serve::listen(listener, acceptor, Arc::new(webhooks)));
-    servers.spawn(egress::listen(&egress_socket, client.clone())?);
+    let silence = egress::Silence::default();
+    servers.spawn(egress::listen(&egress_socket, client.clone(), silence.clone())?);
 
     // The controller manager gives up on an apiserver that does not answer within ten seconds.
     wait_answer(&client, &children, |error| matches!(error, kube::Error::Api(_))).await?;
@@ -95,6 +96,7 @@ pub(super) async fn start(options: Options) -> Result<ControlPlane, ControlPlane
     let issuer_jwks =
         get(&client, "/openid/v1/jwks").await.map_err(ControlPlaneError::kubernetes("read the key set"))?;
     wait_usable(&client, &children).await?;
+    servers.spawn(registration::keep(client));
     report("control plane ready");
 
     Ok(ControlPlane {
@@ -104,6 +106,7 @@ pub(super) async fn start(options: Options) -> Result<ControlPlane, ControlPlane
         issuer: options.issuer,
         issuer_jwks,
         servers,
+        silence,
         home: Home::Started(children),
     })
 }
