@@ -1,7 +1,9 @@
 //! The command line: clap types only. What they mean together with files and defaults is `config.rs`' business.
 
+mod config;
 #[cfg(feature = "sandbox")]
 mod sandbox;
+mod smoke;
 mod sources;
 
 use std::path::PathBuf;
@@ -10,8 +12,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::permissions::Purpose;
 
+pub use config::{ConfigArgs, ConfigCommand, ConfigViewArgs};
 #[cfg(feature = "sandbox")]
 pub use sandbox::SandboxArgs;
+pub use smoke::{SmokeArgs, SmokeCommand, SmokeFlags, SmokePrintArgs};
 pub use sources::{BundleArgs, ImagesArgs, Sources};
 
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
@@ -39,7 +43,7 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Remove what `apply` made, in reverse order; refuses while load balancers or volumes depend on it
     Destroy(DestroyArgs),
-    /// Prove that it works, check by check; writes nothing
+    /// Prove that it works, check by check; writes nothing unless asked to (--deep)
     Verify(VerifyArgs),
     /// Say what a step or a check is for, what breaks without it, and how to mend it
     Explain(ExplainArgs),
@@ -51,6 +55,8 @@ pub enum Command {
     Bundle(BundleArgs),
     /// List the images that run, for mirroring
     Images(ImagesArgs),
+    /// The smoke workload of `verify --deep` as manifests to start from
+    Smoke(SmokeArgs),
     /// Print the cluster's bearer token as an exec credential for kubectl and helm
     Token(TokenArgs),
     /// Start a simulated AWS and a real local control plane, alone or around one command
@@ -256,6 +262,15 @@ pub struct VerifyArgs {
     /// List the checks and end
     #[arg(long, help_heading = "Checks")]
     pub list_checks: bool,
+    /// Also make a short-lived workload (pods, volume, load balancer), prove that it works, and remove it
+    #[arg(long, help_heading = "Smoke workload", conflicts_with_all = ["pre", "wait"])]
+    pub deep: bool,
+    /// Do not ask before --deep makes its objects
+    #[arg(short, long, env = "EKS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new())]
+    pub yes: bool,
+    /// The smoke workload.
+    #[command(flatten)]
+    pub smoke: SmokeFlags,
     /// What was wanted; the same flags as for `apply`.
     #[command(flatten)]
     pub wanted: Wanted,
@@ -290,33 +305,6 @@ pub struct PermissionsArgs {
     /// Which steps.
     #[command(flatten)]
     pub selection: Selection,
-}
-
-/// `config`.
-#[derive(Debug, Args)]
-pub struct ConfigArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: ConfigCommand,
-}
-
-/// What `config` does.
-#[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Print a commented configuration file to start from
-    Init,
-    /// Print the JSON Schema of the configuration file
-    Schema,
-    /// Print what is in force, and where each value came from
-    View(Box<ConfigViewArgs>),
-}
-
-/// `config view`.
-#[derive(Debug, Args)]
-pub struct ConfigViewArgs {
-    /// The wanted state.
-    #[command(flatten)]
-    pub wanted: Wanted,
 }
 
 /// `token`.

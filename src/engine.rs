@@ -17,7 +17,7 @@ use crate::error::{Error, Result, chain_of};
 use crate::event::{self, Announced, Event, Failure, Outcome, Remains};
 use crate::hint;
 use crate::left_behind;
-use crate::plan::{Action, Change, Goal, Plan, PlannedStep, StepId};
+use crate::plan::{Action, Assessment, Change, Goal, Plan, PlannedStep, StepId};
 use crate::retry::{self, BackOff};
 use crate::steps::Step;
 use crate::summary::Summary;
@@ -89,7 +89,8 @@ impl Engine {
             for step in ready {
                 let before: Vec<_> = step.needs.iter().filter_map(|need| Some((need, ended.get(need)?))).collect();
                 if let Some(outcome) = self.outcome_without_running(step, &before, &progress) {
-                    emit(Event::StepFinished { step: step.id.clone(), outcome: outcome.clone(), seconds: 0.0 });
+                    let shown = shown(&outcome, &step.assessment);
+                    emit(Event::StepFinished { step: step.id.clone(), outcome: shown, seconds: 0.0 });
                     ended.insert(&step.id, outcome);
                 } else {
                     emit(Event::StepStarted { step: step.id.clone() });
@@ -199,7 +200,7 @@ impl Engine {
     /// Observes again, runs the ops, and observes until nothing is left to do.
     async fn change(&self, step: &dyn Step, planned: &PlannedStep, goal: Goal, progress: &Progress) -> Result<Outcome> {
         let mut now = step.plan(&self.read, goal).await?;
-        if now.changes != planned.assessment.changes {
+        if now.action == Action::Blocked || !as_shown(goal, &now.changes, &planned.assessment.changes) {
             return Err(Error::Stale { what: format!("{}: {}", step.id(), now.reason) });
         }
         let mut writes = 0;
@@ -306,8 +307,24 @@ impl Engine {
     }
 }
 
+/// How a step that did not run is told of: one with nothing to do misses nothing, though what waits for it is blocked.
+fn shown(outcome: &Outcome, assessment: &Assessment) -> Outcome {
+    let reason = assessment.reason.clone();
+    match (outcome, assessment.action) {
+        (Outcome::Blocked { .. }, Action::Keep) => Outcome::Unchanged { reason },
+        (Outcome::Blocked { .. }, Action::Skip) => Outcome::Skipped { reason },
+        (outcome, _) => outcome.clone(),
+    }
+}
+
 fn calls(changes: &[Change]) -> Vec<String> {
     changes.iter().map(|change| format!("{} {}", change.op.call(), change.resource)).collect()
+}
+
+/// Whether what is to be done now is what was shown. There may be less to remove than was shown: what is gone is gone.
+fn as_shown(goal: Goal, now: &[Change], shown: &[Change]) -> bool {
+    let known = |change: &Change| shown.iter().any(|shown| shown.resource == change.resource && shown.op == change.op);
+    now == shown || (goal == Goal::Absent && now.iter().all(known))
 }
 
 fn not_settled(id: &StepId, limit: Duration, last: String) -> Error {

@@ -21,7 +21,7 @@ pub struct Explanation {
 }
 
 /// All kinds of steps.
-pub const ALL: [Explanation; 11] = [
+pub const ALL: [Explanation; 12] = [
     Explanation {
         step: "iam.oidc-provider",
         what: "the IAM OIDC provider of the cluster's issuer, with the audience sts.amazonaws.com",
@@ -93,7 +93,7 @@ pub const ALL: [Explanation; 11] = [
         what: "the chart's custom resource definitions, by server-side apply, before the release",
         why: "helm installs CRDs once and never upgrades them",
         breaks: "`no matches for kind`, unknown fields, and controllers that crash after an upgrade",
-        mend: "apply brings them up to the chart's version; destroy keeps them, since users' objects hang on them",
+        mend: "apply brings them up to the chart's version; destroy keeps them, since objects hang on them, unless --purge-crds",
         references: &[
             "https://helm.sh/docs/chart_best_practices/custom_resource_definitions/",
             "kubernetes-sigs/aws-load-balancer-controller#4555, aws/eks-charts#1317",
@@ -141,6 +141,17 @@ pub const ALL: [Explanation; 11] = [
         references: &[
             "https://kubernetes.io/docs/concepts/storage/storage-classes/#default-storageclass",
             "aws/containers-roadmap#1330, 2i2c-org/infrastructure#4768",
+        ],
+    },
+    Explanation {
+        step: "drain.load-balancers",
+        what: "with destroy --drain: the Ingresses, Services, bindings and Gateways of the load balancer controller are deleted",
+        why: "only the running controller deletes their load balancers in AWS and takes their finalizers off",
+        breaks: "load balancers, target groups and security groups that stay and cost money, and namespaces that never go",
+        mend: "look at the cause that is shown while it waits, mostly a permission of the controller; then run it again",
+        references: &[
+            "https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/installation/",
+            "kubernetes-sigs/aws-load-balancer-controller#1629, #2220",
         ],
     },
 ];

@@ -62,6 +62,9 @@ pub fn of(error: &Error) -> Option<String> {
         }
         Error::Document { .. } => "correct the document in IAM, or adopt the object with --adopt".to_owned(),
         Error::Stale { .. } => "look at the new plan, then apply that".to_owned(),
+        Error::NotSettled { last, .. } if last.contains("Failed") || last.contains("AccessDenied") => {
+            "mend that, then run the same command again: what is done stays done".to_owned()
+        }
         Error::NotSettled { .. } => {
             "AWS or the cluster is slow: run the same command again, or raise --timeout".to_owned()
         }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::component::{self, Component, Permissions};
 use crate::context::ReadContext;
+use crate::dependants::in_aws;
 use crate::error::Result;
 use crate::op::iam::Tags;
 use crate::owner::{self, Owner};
@@ -56,15 +57,8 @@ async fn iam(cx: &ReadContext) -> Result<Vec<String>> {
     Ok(left)
 }
 
-/// Load balancers with what belongs to them, by the load balancer controller's tag; volumes, by the EBS driver's tag and by
-/// the one that older drivers and the in-tree plugin set, which others than volumes carry too.
+/// Load balancers with what belongs to them, and volumes, by the controllers' tags.
 async fn of_controllers(cx: &ReadContext) -> Result<Vec<String>> {
-    let cluster = &cx.facts.cluster;
-    let owned = format!("kubernetes.io/cluster/{cluster}");
-    let (balancers, volumes, older) = futures::try_join!(
-        cx.tagging.tagged("elbv2.k8s.aws/cluster", cluster, None),
-        cx.tagging.tagged("ebs.csi.aws.com/cluster-name", cluster, None),
-        cx.tagging.tagged(&owned, "owned", Some("ec2:volume")),
-    )?;
-    Ok(balancers.into_iter().chain(volumes).chain(older).collect())
+    let (balancers, volumes) = futures::try_join!(in_aws::load_balancers(cx), in_aws::volumes(cx))?;
+    Ok(balancers.into_iter().chain(volumes).map(|tagged| tagged.arn).collect())
 }

@@ -50,6 +50,7 @@ pub mod report;
 pub mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod smoke;
 pub mod steps;
 pub mod summary;
 pub mod token;

@@ -12,6 +12,7 @@ mod load_balancer_controller;
 mod metrics;
 mod network;
 mod object;
+pub(crate) mod smoke;
 mod storage_classes;
 mod trouble;
 mod webhook;
@@ -39,7 +40,7 @@ pub struct Family {
 }
 
 /// All families, in the order in which they are shown.
-pub const FAMILIES: [Family; 9] = [
+pub const FAMILIES: [Family; 10] = [
     Family { title: "Credentials", code: "CRED", checks: credentials::CHECKS, run: credentials::run },
     Family { title: "Cluster", code: "CLUS", checks: cluster::CHECKS, run: cluster::run },
     Family {
@@ -54,6 +55,7 @@ pub const FAMILIES: [Family; 9] = [
     Family { title: "EBS", code: "EBS", checks: ebs::CHECKS, run: ebs::run },
     Family { title: "Storage classes", code: "SC", checks: storage_classes::CHECKS, run: storage_classes::run },
     Family { title: "Metrics", code: "MET", checks: metrics::CHECKS, run: metrics::run },
+    Family { title: "Smoke", code: "SMOK", checks: smoke::CHECKS, run: smoke::run },
 ];
 
 /// Every check.

@@ -7,11 +7,13 @@ use crate::component::{self, Component};
 use crate::config::{Config, Removal};
 use crate::connect;
 use crate::context::ReadContext;
+use crate::dependants::{self, Dependant, Volume, in_aws};
 use crate::error::{Error, Result};
-use crate::plan::{Action, Goal, Plan};
+use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan};
 use crate::render::terminal::Terminal;
 use crate::render::{events, plan_text};
-use crate::{dependants, exit_code, left_behind};
+use crate::steps::drain;
+use crate::{exit_code, left_behind};
 
 /// So many dependants are named; the rest is counted.
 const SHOWN: usize = 20;
@@ -31,7 +33,7 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Res
     }
     let connection = connect::connect(config, None).await?;
     let mut assessed = assess::assess(&connection.read, Goal::Absent).await?;
-    if let Err(refusal) = guards(&connection.read, &mut assessed, args).await {
+    if let Err(refusal) = Box::pin(guards(&connection.read, &mut assessed, args)).await {
         terminal.note(&plan_text::of(&assessed.plan, terminal.err));
         return Err(refusal);
     }
@@ -61,6 +63,13 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Res
 
 /// Everything that must be so before anything is removed.
 async fn guards(cx: &ReadContext, assessed: &mut Assessed, args: &DestroyArgs) -> Result<()> {
+    let removed = |plan: &Plan, component: &Component| {
+        let suffix = format!(".{}", component.short);
+        let steps = plan.steps.iter().filter(|step| step.id.as_str().ends_with(&suffix));
+        steps.into_iter().any(|step| step.assessment.action.writes())
+    };
+    let balancing = removed(&assessed.plan, &component::LOAD_BALANCER_CONTROLLER);
+    let drained = drained(&mut assessed.plan, balancing)?;
     assess::applicable(assessed)?;
     let unknown = assessed.plan.steps.iter().find(|step| step.assessment.action == Action::Unknown);
     if let Some(step) = unknown {
@@ -69,32 +78,59 @@ async fn guards(cx: &ReadContext, assessed: &mut Assessed, args: &DestroyArgs) -
             format!("delete what is left by hand, or install it again with `apply`, or pass --skip {}", step.id),
         ));
     }
-    let removed = |component: &Component| {
-        let suffix = format!(".{}", component.short);
-        let steps = assessed.plan.steps.iter().filter(|step| step.id.as_str().ends_with(&suffix));
-        steps.into_iter().any(|step| step.assessment.action.writes())
-    };
+    let driving = removed(&assessed.plan, &component::EBS_CSI_DRIVER);
+    if !balancing && !driving {
+        return Ok(());
+    }
+    let (balancers, volumes) =
+        futures::try_join!(dependants::of_load_balancers(&cx.kube), dependants::volumes(&cx.kube))?;
+    assessed.plan.diagnostics.extend(Box::pin(stranded(cx, &balancers, &volumes)).await);
     // All that stands in the way is told at once.
     let (mut found, mut mends) = (Vec::new(), Vec::new());
-    if removed(&component::LOAD_BALANCER_CONTROLLER) {
-        let objects = dependants::of_load_balancers(&cx.kube).await?;
-        if !objects.is_empty() {
-            mends.push(
-                "delete the load balancers' objects while the controller still runs, and wait until they are gone",
-            );
-        }
-        found.extend(objects);
+    // The controller's own bindings go with what they were made for.
+    let balancers: Vec<_> = balancers.into_iter().filter(|dependant| !dependant.derived).collect();
+    if balancing && !drained && !balancers.is_empty() {
+        mends.push(
+            "pass --drain to delete the load balancers' objects while the controller still runs, or do so by hand",
+        );
+        found.extend(balancers.iter().map(|dependant| dependant.object.to_string()));
     }
-    if removed(&component::EBS_CSI_DRIVER) && !args.leave_volumes {
-        let volumes = dependants::volumes(&cx.kube).await?;
-        if !volumes.is_empty() {
-            mends.push(
-                "delete the volumes' claims while the driver still runs, or pass --leave-volumes to keep them in AWS",
-            );
-        }
-        found.extend(volumes);
+    if driving && !args.leave_volumes && !volumes.is_empty() {
+        mends.push(
+            "delete the volumes' claims while the driver still runs, or pass --leave-volumes to keep them in AWS",
+        );
+        found.extend(volumes.into_iter().map(|volume| volume.shown));
     }
     if found.is_empty() { Ok(()) } else { Err(refused(in_the_way(found), mends.join("; "))) }
+}
+
+/// Whether the plan deletes the load balancers' objects first; where the controller stays, they stay too.
+fn drained(plan: &mut Plan, balancing: bool) -> Result<bool> {
+    let Some(step) = plan.steps.iter_mut().find(|step| step.id == drain::ID) else { return Ok(false) };
+    if !balancing {
+        step.assessment = Assessment::skip("the load balancers' controller stays, and so do they");
+        return Ok(false);
+    }
+    let mend = step.assessment.mend.clone().unwrap_or_default();
+    match step.assessment.action {
+        Action::Blocked => Err(refused(format!("{}: {}; nothing was changed", step.id, step.assessment.reason), mend)),
+        action => Ok(action.writes()),
+    }
+}
+
+/// What is in AWS for the cluster and of no object in it; no controller will delete that.
+async fn stranded(cx: &ReadContext, balancers: &[Dependant], volumes: &[Volume]) -> Vec<Diagnostic> {
+    let found = futures::try_join!(in_aws::load_balancers(cx), in_aws::volumes(cx));
+    let warning = |message| Diagnostic { severity: "warning", message };
+    match found {
+        Ok((in_balancers, in_volumes)) => {
+            let mut alone = in_aws::unexplained(&in_balancers, balancers);
+            alone.extend(in_aws::volumes_without_object(&in_volumes, volumes));
+            let say = |arn| warning(format!("{arn} is of no object in the cluster and stays: delete it in AWS"));
+            alone.into_iter().map(say).collect()
+        }
+        Err(error) => vec![warning(format!("what no object explains in AWS is not known: {error}"))],
+    }
 }
 
 fn in_the_way(mut names: Vec<String>) -> String {
@@ -114,11 +150,24 @@ fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
         let what = "not confirmed: nobody can be asked without a terminal, and --yes is not enough to destroy";
         return Err(refused(what.to_owned(), mend));
     }
-    let question = format!("\nRemove all this from {name}? Type the cluster's name to confirm: ");
+    let question =
+        format!("\n{}Remove all this from {name}? Type the cluster's name to confirm: ", users_objects(plan));
     if terminal.ask(&question).as_deref() == Some(name.as_str()) {
         return Ok(());
     }
     Err(refused("not confirmed; nothing was changed".to_owned(), format!("type `{name}`, or {mend}")))
+}
+
+/// What users made and will lose.
+fn users_objects(plan: &Plan) -> String {
+    let drains = plan.steps.iter().filter(|step| step.id == drain::ID);
+    let names: Vec<_> = drains.flat_map(|step| &step.assessment.changes).map(|change| &change.resource.0).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+    let names: Vec<_> = names.into_iter().take(SHOWN).map(String::as_str).collect();
+    format!("Their load balancers stop serving: {}{more}\n", names.join(", "))
 }
 
 fn refused(what: String, mend: String) -> Error {

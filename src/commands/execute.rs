@@ -50,7 +50,14 @@ pub async fn execute(
 ) -> Result<Summary> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let patience = read.config.timeout();
-    let engine = Engine { steps: assessed.steps, read, write, events: sender, stop: signals(terminal)?, patience };
+    let engine = Engine {
+        steps: assessed.steps,
+        read,
+        write,
+        events: sender,
+        stop: signals(terminal, "finishing the calls in flight, nothing new is begun")?,
+        patience,
+    };
     let drawing = tokio::spawn(draw(receiver, json, terminal));
     let summary = Box::pin(engine.run(&assessed.plan)).await;
     drop(engine);
@@ -73,8 +80,11 @@ async fn draw(mut events: mpsc::UnboundedReceiver<Event>, json: bool, terminal: 
     }
 }
 
-/// The first signal asks the engine to stop after the calls in flight; later ones only say that it is being done.
-fn signals(terminal: Terminal) -> Result<watch::Receiver<Option<Stop>>> {
+/// The first signal asks to stop; later ones only say again what is being done about it.
+///
+/// # Errors
+/// Signals cannot be listened for.
+pub(super) fn signals(terminal: Terminal, meanwhile: &'static str) -> Result<watch::Receiver<Option<Stop>>> {
     use tokio::signal::unix::{SignalKind, signal};
     let listen = |kind| signal(kind).map_err(|source| Error::io("listen for signals", source));
     let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
@@ -86,7 +96,7 @@ fn signals(terminal: Terminal) -> Result<watch::Receiver<Option<Stop>>> {
                 _ = terminate.recv() => Stop::Terminated,
                 () = sender.closed() => return,
             };
-            terminal.message("\nstopping: finishing the calls in flight, nothing new is begun\n");
+            terminal.message(&format!("\nstopping: {meanwhile}\n"));
             sender.send_if_modified(|current| current.is_none().then(|| *current = Some(stop)).is_some());
         }
     });

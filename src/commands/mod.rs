@@ -4,6 +4,7 @@ pub mod apply;
 pub mod assess;
 pub mod bundle;
 pub mod config;
+mod deep;
 pub mod destroy;
 pub mod diagnostics;
 pub mod execute;
@@ -13,6 +14,7 @@ pub mod permissions;
 pub mod plan;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+pub mod smoke;
 pub mod token;
 pub mod verify;
 
@@ -39,6 +41,7 @@ pub async fn run(cli: Cli, matches: &clap::ArgMatches, terminal: Terminal) -> Re
         Command::Config(args) => config::run(&cli.global, &args.command, matches, terminal),
         Command::Bundle(args) => bundle::run(&cli.global, &args, terminal).await,
         Command::Images(args) => images::run(&cli.global, &args, terminal).await,
+        Command::Smoke(args) => smoke::run(&cli.global, args, terminal),
         Command::Token(_) => token::run(&cli.global, terminal).await,
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => Box::pin(sandbox::run(&cli.global, args, terminal)).await,

@@ -96,7 +96,7 @@ fn announce(sandbox: &Sandbox, output: Output, terminal: Terminal) {
     terminal.result(&lines.concat());
     terminal.note(
         "\nPaste these lines into another terminal; eks-bootstrap, aws, kubectl and helm then work on the sandbox.\n\
-         AWS is simulated, Kubernetes is real, nodes are not. Ctrl-C ends it.\n",
+         AWS is simulated, with it load balancers and volumes; Kubernetes is real, nodes are not. Ctrl-C ends it.\n",
     );
 }
 

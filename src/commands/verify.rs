@@ -1,4 +1,5 @@
-//! `verify`: proves that it works, check by check. Never stops at the first failure, and writes nothing.
+//! `verify`: proves that it works, check by check. Never stops at the first failure, and writes nothing but for `--deep`,
+//! whose writing part is `deep.rs`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use crate::check::{Finding, Scene, Severity, Stage};
 use crate::checks;
 use crate::cli::{FailOn, Global, Output, Selection, VerifyArgs};
+use crate::commands::deep;
 use crate::config::Config;
 use crate::connect::{self, Connection};
 use crate::error::{Error, Result};
@@ -31,12 +33,21 @@ pub async fn run(global: &Global, args: &VerifyArgs, terminal: Terminal) -> Resu
     let skip = skipped(&args.skip)?;
     let wait = args.wait.as_deref().map(|text| validate::duration("--wait", text)).transpose()?;
     let config = Config::resolve(global, &args.wanted, &Selection::default())?;
-    let stage = if args.pre { Stage::Before } else { Stage::Installed };
+    // Whoever skips all that --deep proves wants nothing to be made.
+    let is_deep = args.deep && !skip.contains("EKB-SMOK");
+    let stage = match (args.pre, is_deep) {
+        (true, _) => Stage::Before,
+        (false, true) => Stage::Deep,
+        (false, false) => Stage::Installed,
+    };
     let shown = Shown { output: global.output, fail_on: args.fail_on, stage, terminal };
     let mut back_off = BackOff::new(BETWEEN.0, BETWEEN.1, wait.unwrap_or_default());
     loop {
         // Connected anew each time: with --wait it may be the cluster or the access entry that is not there yet.
         let (target, findings, code) = match connect::connect(config.clone(), None).await {
+            Ok(connection) if is_deep => {
+                return Box::pin(look_deep(global, args, &connection, &skip, &shown)).await;
+            }
             Ok(connection) => {
                 let (target, findings) = look(&connection, stage, &skip).await;
                 (Some(target), findings, exit_code::CHECK_FAILED)
@@ -58,6 +69,25 @@ pub async fn run(global: &Global, args: &VerifyArgs, terminal: Terminal) -> Resu
 async fn look(connection: &Connection, stage: Stage, skip: &BTreeSet<String>) -> (Target, Vec<Finding>) {
     let scene = Scene { cx: &connection.read, stage };
     (connection.read.facts.target(), checks::run(&scene, skip).await)
+}
+
+/// All checks of an installation, then the smoke workload. Asked first, so that nobody waits for a question.
+async fn look_deep(
+    global: &Global,
+    args: &VerifyArgs,
+    connection: &Connection,
+    skip: &BTreeSet<String>,
+    shown: &Shown,
+) -> Result<u8> {
+    let agreed = deep::agree(global, args, connection, shown.terminal).await?;
+    let (target, mut findings) = look(connection, Stage::Installed, skip).await;
+    let (smoke, stopped) = deep::run(agreed, connection, shown.terminal).await?;
+    findings.extend(smoke.into_iter().map(|finding| {
+        if checks::skips(skip, finding.check.id) { finding.check.skipped("by --skip") } else { finding }
+    }));
+    let fails = findings.iter().any(|finding| shown.counts(finding));
+    shown.show(Some(&target), &findings)?;
+    Ok(stopped.unwrap_or(if fails { exit_code::CHECK_FAILED } else { exit_code::DONE }))
 }
 
 /// Missing credentials keep their own code, so that a pipeline can tell them from a cluster that does not work.

@@ -11,6 +11,15 @@ use crate::error::{AwsError, Result};
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
 
+/// Something with its tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tagged {
+    /// Its ARN.
+    pub arn: String,
+    /// All of its tags.
+    pub tags: Tags,
+}
+
 /// The tagging API of the cluster's region.
 #[derive(Clone, Debug)]
 pub struct TaggingRead {
@@ -23,38 +32,34 @@ impl TaggingRead {
         TaggingRead { client: Client::new(config) }
     }
 
-    /// ARNs of what carries a tag with this value; of one type such as `ec2:volume`, or (none) of all.
-    pub async fn tagged(&self, key: &str, value: &str, kind: Option<&str>) -> Result<Vec<String>> {
-        let filter = TagFilter::builder().key(key).values(value).build();
-        Ok(self.resources(Some(filter), kind).await?.into_keys().collect())
+    /// What carries a tag with this value; of one type such as `ec2:volume`, or (none) of all.
+    pub async fn tagged(&self, key: &str, value: &str, kind: Option<&str>) -> Result<Vec<Tagged>> {
+        self.resources(Some(TagFilter::builder().key(key).values(value).build()), kind).await
     }
 
-    /// ARNs and tags of what carries a tag with this value, of one type such as `elasticloadbalancing:loadbalancer`.
-    pub async fn tags_of(&self, key: &str, value: &str, kind: &str) -> Result<BTreeMap<String, Tags>> {
-        self.resources(Some(TagFilter::builder().key(key).values(value).build()), Some(kind)).await
-    }
-
-    /// ARNs and tags of everything of a type, such as `ec2:subnet`, that has or had tags.
+    /// Tags by ARN of everything of a type, such as `ec2:subnet`, that has or had tags.
     pub async fn all(&self, kind: &str) -> Result<BTreeMap<String, Tags>> {
-        self.resources(None, Some(kind)).await
+        let found = self.resources(None, Some(kind)).await?;
+        Ok(found.into_iter().map(|tagged| (tagged.arn, tagged.tags)).collect())
     }
 
-    async fn resources(&self, filter: Option<TagFilter>, kind: Option<&str>) -> Result<BTreeMap<String, Tags>> {
+    async fn resources(&self, filter: Option<TagFilter>, kind: Option<&str>) -> Result<Vec<Tagged>> {
         let filters = filter.map(|filter| vec![filter]);
         let kinds = kind.map(|kind| vec![kind.to_owned()]);
-        let (mut found, mut token) = (BTreeMap::new(), None);
+        let (mut all, mut token) = (Vec::new(), None);
         loop {
             let request = self.client.get_resources().set_tag_filters(filters.clone());
             let answer =
                 request.set_resource_type_filters(kinds.clone()).set_pagination_token(token.clone()).send().await;
             let page = answer.map_err(|error| AwsError::new("tag:GetResources", &error))?;
-            for mapping in page.resource_tag_mapping_list() {
+            let found = page.resource_tag_mapping_list().iter();
+            all.extend(found.filter_map(|mapping| {
                 let tags = mapping.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned()));
-                found.insert(mapping.resource_arn().unwrap_or_default().to_owned(), tags.collect());
-            }
+                Some(Tagged { arn: mapping.resource_arn()?.to_owned(), tags: tags.collect() })
+            }));
             token = page.pagination_token.filter(|token| !token.is_empty());
             if token.is_none() {
-                return Ok(found);
+                return Ok(all);
             }
         }
     }

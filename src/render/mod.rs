@@ -12,6 +12,7 @@ pub mod lines;
 pub mod plan_commands;
 pub mod plan_json;
 pub mod plan_text;
+pub mod smoke_text;
 pub mod starting;
 pub mod style;
 pub mod terminal;

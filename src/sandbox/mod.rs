@@ -28,7 +28,8 @@ use crate::error::{Error, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
 use crate::kubeconfig;
 use crate::names;
-use crate::read::kube::{ObjectRef, Paths};
+use crate::read::kube::{KubeRead, ObjectRef, Paths};
+use crate::read::rollout;
 use aws::{Front, Seed, Simulator};
 use control_plane::{ADMIN_GROUP, ControlPlane, HelmMajor, Progress, TokenUser};
 use stand_in::{Place, StandIns};
@@ -258,6 +259,20 @@ async fn put(plane: &ControlPlane, objects: &[Value]) -> Result<()> {
         if created.map_err(|source| failed(&what, source))?.is_none() {
             return Err(failed(&what, "its namespace does not exist"));
         }
+    }
+    settle(&target, objects).await
+}
+
+/// How long workloads of a seed are waited for; one that is meant to stay broken costs this.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// Waits until the seed's workloads have rolled out, so that a fresh sandbox is as sound as a cluster that has been there.
+async fn settle(target: &KubeTarget, objects: &[Value]) -> Result<()> {
+    let workloads: Vec<_> = objects.iter().map(ObjectRef::of).collect();
+    let kube = KubeRead::connect(target).await?;
+    let end = std::time::Instant::now() + SETTLED;
+    while !rollout::of(&kube, &workloads).await?.ready && std::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! All steps of a run, made from the component catalogue. Read from top to bottom this is the order of an apply.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ use crate::steps::Step;
 use crate::steps::api_service::ApiServiceStep;
 use crate::steps::attachment::AttachmentStep;
 use crate::steps::chart_crds::ChartCrdsStep;
+use crate::steps::drain::{self, DrainStep};
 use crate::steps::identity::IdentityStep;
 use crate::steps::kube_object::KubeObjectStep;
 use crate::steps::oidc_provider::{self, OidcProviderStep};
@@ -48,6 +49,7 @@ pub fn ids() -> Vec<String> {
         ids.extend(kinds.iter().filter(|(there, _)| *there).map(|(_, kind)| format!("{kind}.{}", component.short)));
     }
     ids.push(storage_class::ID.to_string());
+    ids.push(drain::ID.to_string());
     ids
 }
 
@@ -87,6 +89,14 @@ pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
     }
     for component in &last {
         Builder { component, config, facts }.workload(&releases, &mut steps);
+    }
+    let controller = wanted.iter().find(|component| component.name == component::LOAD_BALANCER_CONTROLLER.name);
+    if let Some(controller) = controller.filter(|_| config.removal.drain) {
+        steps.push(Arc::new(DrainStep {
+            needs: steps.iter().map(|step| step.id()).collect(),
+            controller: ObjectRef::new("apps/v1", "Deployment", controller.namespace, controller.name),
+            stranded: OnceLock::new(),
+        }));
     }
     steps
 }
@@ -234,6 +244,9 @@ impl Builder<'_> {
                 chart: chart.clone(),
                 namespace: component.namespace.to_owned(),
                 release: component.name.to_owned(),
+                cluster_arn: facts.arn.clone(),
+                purge: config.removal.purge_crds,
+                drained: config.removal.drain && config.chooses(&drain::ID),
             }));
             release_needs.push(self.id("k8s.crds"));
         }

@@ -1,10 +1,12 @@
 //! The CRDs of a chart, by server-side apply before the release: helm installs CRDs once and never upgrades them
 //! (<https://helm.sh/docs/chart_best_practices/custom_resource_definitions/>).
 //!
-//! They are never removed: with a CRD go all objects of its kind, whoever made them.
+//! What a destroy does with them is in `absent.rs`.
 //!
 //! Where the installed release already is the wanted version, its record holds the CRDs, so a finished cluster needs
 //! neither helm nor the chart repository.
+
+mod absent;
 
 use std::sync::Arc;
 
@@ -37,6 +39,12 @@ pub struct ChartCrdsStep {
     pub namespace: String,
     /// The release.
     pub release: String,
+    /// The cluster whose label a release of ours carries.
+    pub cluster_arn: String,
+    /// Whether a destroy removes them.
+    pub purge: bool,
+    /// Whether load balancers, and with them their bindings, are drained before.
+    pub drained: bool,
     /// Whether CRDs that another tool looks after may be taken over.
     pub adopt: bool,
 }
@@ -181,7 +189,7 @@ impl Step for ChartCrdsStep {
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
         if goal == Goal::Absent {
-            return Ok(Assessment::skip("kept: deleting them would delete every object of their kinds"));
+            return self.absent(cx).await;
         }
         let wanted = self.wanted(cx).await?;
         let references: Vec<_> = wanted.iter().map(ObjectRef::of).collect();
@@ -191,12 +199,12 @@ impl Step for ChartCrdsStep {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::plan::Action;
     use crate::read::chart::ChartSource;
 
-    fn step() -> ChartCrdsStep {
+    pub(in crate::steps) fn step() -> ChartCrdsStep {
         ChartCrdsStep {
             id: StepId::new("k8s.crds.lbc"),
             needs: Vec::new(),
@@ -208,6 +216,9 @@ mod tests {
             },
             namespace: "n".to_owned(),
             release: "x".to_owned(),
+            cluster_arn: "arn:c".to_owned(),
+            purge: true,
+            drained: false,
             adopt: false,
         }
     }

@@ -6,6 +6,7 @@ pub mod api_service;
 pub mod attachment;
 pub mod catalogue;
 pub mod chart_crds;
+pub mod drain;
 pub mod identity;
 pub mod kube_object;
 pub mod oidc_provider;

@@ -1,5 +1,7 @@
 //! What `destroy` removes, what it leaves alone, and what it refuses: the world after it is the world before `apply`.
 
+mod drain;
+
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::{At, Effect, Fault, Seed, SeedResource};
 use eks_bootstrap::sandbox::control_plane::HelmMajor;
@@ -25,6 +27,9 @@ async fn objects(lab: &Lab) -> Vec<String> {
         ("apps/v1", "DaemonSet", "ebs-csi-node"),
         ("networking.k8s.io/v1", "IngressClass", "alb"),
         ("storage.k8s.io/v1", "CSIDriver", "ebs.csi.aws.com"),
+        ("storage.k8s.io/v1", "StorageClass", "gp3"),
+        ("apps/v1", "Deployment", "metrics-server"),
+        ("apiregistration.k8s.io/v1", "APIService", "v1beta1.metrics.k8s.io"),
     ] {
         let reference = ObjectRef::new(api_version, kind, "kube-system", name);
         if reader.get(&reference).await.unwrap().is_some() {
@@ -176,6 +181,8 @@ async fn what_others_made_or_need_stays() {
     lab.forget();
     let run = lab.run(&destroy).await.expect(0);
     assert!(run.stdout.contains("kept: role external-dns trusts it"), "{}", run.stdout);
+    let alone = format!("warning: {balancer} is of no object in the cluster and stays");
+    assert!(run.stdout.contains(&alone), "{}", run.stdout);
     assert!(run.stderr.contains(&format!("left in AWS:\n  {balancer}\n  {provider}\n")), "{}", run.stderr);
     assert_eq!(lab.aws_writes().len(), 5, "two detachments, two roles, one policy: {:?}", lab.aws_writes());
 

@@ -87,12 +87,14 @@ async fn an_aws_that_does_not_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_line_that_cannot_be_used() {
     let aws = Aws::start(|_| {}).await;
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 11] = [
         (&["plan"], "no cluster is named"),
         (&["plan", "-c", "a b"], "--cluster"),
         (&["plan", "-c", "demo", "-r", "eu-west-1a"], "--region"),
         (&["plan", "-c", "demo", "--skip", "iam.role.lcb"], "did you mean `iam.role.lbc`"),
         (&["plan", "-c", "demo", "--enable", "ebs"], "--enable"),
+        (&["plan", "-c", "demo", "--enable", "gp3"], "--enable"),
+        (&["plan", "-c", "demo", "--metrics-server-version", "latest"], "--metrics-server-version"),
         (&["plan", "-c", "demo", "--charts", "nowhere"], "--charts"),
         (&["plan", "-c", "demo", "--helm", "nowhere"], "--helm"),
         (&["apply", "-c", "demo", "-o", "commands"], "plan -o commands"),
@@ -107,12 +109,35 @@ async fn a_command_line_that_cannot_be_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn components_that_a_file_describes_wrongly() {
+    let aws = Aws::start(|_| {}).await;
+    let key = "1234abcd-12ab-34cd-56ef-1234567890ab";
+    let cases = [
+        ("metricsServer: {roleArn: x}".to_owned(), "unknown field `roleArn`"),
+        ("metricsServer: {replicas: 0}".to_owned(), "replicas of metrics-server"),
+        ("metricsServer: {version: v3.13.1}".to_owned(), "--metrics-server-version"),
+        ("metricsServer: {values: [1]}".to_owned(), "values of metrics-server"),
+        ("gp3StorageClass: {kmsKeyId: alias/mine}".to_owned(), "not a KMS key"),
+        (format!("gp3StorageClass: {{encrypted: false, kmsKeyId: {key}}}"), "its volumes are not encrypted"),
+        ("gp3StorageClass: {isDefault: true}".to_owned(), "unknown field `isDefault`"),
+        ("gp3StorageClass: {default: maybe}".to_owned(), "expected a boolean"),
+    ];
+    let file = aws.file("wrong.yaml");
+    for (component, expected) in cases {
+        let head = "apiVersion: eks-bootstrap.dev/v1alpha1\nkind: ClusterBootstrap\nspec:\n  cluster: {name: demo}";
+        std::fs::write(&file, format!("{head}\n  components:\n    {component}\n")).unwrap();
+        let run = refused(&aws, &["plan", "-f", "wrong.yaml"], &[]).await.expect(64);
+        assert!(run.stderr.contains(expected), "{component}: {}", run.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn steps_are_explained() {
     let aws = Aws::start(|_| {}).await;
     let run = refused(&aws, &["explain", "iam.role.lbc"], &[]).await.expect(0);
     insta::assert_snapshot!("explain_a_role", run.stdout);
     let run = refused(&aws, &["explain"], &[]).await.expect(0);
-    assert_eq!(run.stdout.lines().count(), eks_bootstrap::steps::ids().len());
+    assert_eq!(run.stdout.lines().count(), eks_bootstrap::explain::codes().len());
     let run = refused(&aws, &["explain", "iam.rol.lbc"], &[]).await.expect(64);
     assert!(run.stderr.contains("did you mean `iam.role.lbc`"), "{}", run.stderr);
 }

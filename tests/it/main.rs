@@ -31,6 +31,8 @@ mod scenarios;
 #[cfg(feature = "sandbox")]
 mod simulation;
 #[cfg(feature = "sandbox")]
+mod smoke;
+#[cfg(feature = "sandbox")]
 mod sources;
 #[cfg(feature = "sandbox")]
 mod stand_in;

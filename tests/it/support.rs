@@ -177,6 +177,13 @@ impl Lab {
         output.into()
     }
 
+    /// Starts the program and leaves it running; [`finish`] waits for it.
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> std::process::Child {
+        let mut command = program(arguments, self.work.path());
+        command.envs(self.sandbox.environment()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
     /// IAM of the simulated AWS, for changing the world with another tool.
     pub(crate) async fn iam(&self) -> aws_sdk_iam::Client {
         let key = self.sandbox.simulator.access_key();
@@ -313,6 +320,17 @@ impl Lab {
     pub(crate) async fn stop(self) {
         self.sandbox.stop().await;
     }
+}
+
+/// Sends a signal to a program that was started.
+pub(crate) fn signal(child: &std::process::Child, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+/// Waits for a program that was started.
+pub(crate) async fn finish(child: std::process::Child) -> Run {
+    tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap().into()
 }
 
 /// A command on the steps of AWS only, for where no cluster is, or is to be changed.

@@ -8,12 +8,12 @@ use crate::checks::load_balancer_controller::ORPHANS;
 use crate::checks::object::{full_name, text};
 use crate::dependants::{alb_classes, is_alb};
 use crate::error::Result;
-use crate::read::tagging::Tags;
+use crate::read::tagging::{Tagged, Tags};
 
 pub(super) async fn look(scene: &Scene<'_>) -> Result<Finding> {
     let (kube, facts) = (&scene.cx.kube, &scene.cx.facts);
     let tag = "elbv2.k8s.aws/cluster";
-    let balancers = scene.cx.tagging.tags_of(tag, &facts.cluster, "elasticloadbalancing:loadbalancer").await?;
+    let balancers = scene.cx.tagging.tagged(tag, &facts.cluster, Some("elasticloadbalancing:loadbalancer")).await?;
     if balancers.is_empty() {
         return Ok(ORPHANS.passed("no load balancer of this cluster in AWS"));
     }
@@ -32,8 +32,8 @@ pub(super) async fn look(scene: &Scene<'_>) -> Result<Finding> {
     }
     stacks.extend(services.iter().filter(|service| text(service, "/spec/type") == "LoadBalancer").map(full_name));
     stacks.extend(gateways.iter().map(full_name));
-    let orphans: Vec<_> = balancers.iter().filter(|(_, tags)| is_orphan(tags, &stacks)).collect();
-    let Some((arn, tags)) = orphans.first() else {
+    let orphans: Vec<_> = balancers.iter().filter(|found| is_orphan(&found.tags, &stacks)).collect();
+    let Some(Tagged { arn, tags }) = orphans.first() else {
         return Ok(ORPHANS.passed(format!("{} load balancers in AWS, all with their object", balancers.len())));
     };
     let stack = stack(tags).unwrap_or("an object without a name").to_owned();

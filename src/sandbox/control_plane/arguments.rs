@@ -118,6 +118,10 @@ pub(super) fn controller_manager(cluster: &str, emulated: Option<&str>, files: &
         "--kube-api-qps=200",
         "--kube-api-burst=400",
         "--profiling=false",
+        // Autoscalers look every 15 s and leave young pods out of account; usage is made up here, so nothing has to settle.
+        "--horizontal-pod-autoscaler-sync-period=2s",
+        "--horizontal-pod-autoscaler-initial-readiness-delay=0s",
+        "--horizontal-pod-autoscaler-cpu-initialization-period=0s",
     ]);
     manager.extend([
         format!("--cluster-name={cluster}"),

@@ -28,13 +28,17 @@ impl LoadBalancers {
     /// Brings everything to where the controller would bring it now; does nothing while there is no controller.
     pub(super) async fn reconcile(&mut self) -> Result<()> {
         let cluster = Arc::clone(&self.cluster);
-        let Some(controller) = cluster.controller(DEPLOYMENT).await? else { return Ok(()) };
+        if cluster.controller(DEPLOYMENT).await?.is_none() {
+            return Ok(());
+        }
         let (classes, ingresses, services, bindings) = futures::try_join!(
             cluster.list("networking.k8s.io/v1", "IngressClass"),
             cluster.list("networking.k8s.io/v1", "Ingress"),
             cluster.list("v1", "Service"),
             cluster.list(BINDING.0, BINDING.1),
         )?;
+        // Asked again: nothing is done for a controller that had gone before the objects became what was read.
+        let Some(controller) = cluster.controller(DEPLOYMENT).await? else { return Ok(()) };
         let existing: BTreeSet<_> = services
             .iter()
             .map(|service| (text(service, "/metadata/namespace"), text(service, "/metadata/name")))

@@ -18,13 +18,17 @@ const PROVISIONED_BY: &str = "/metadata/annotations/pv.kubernetes.io~1provisione
 
 /// Brings claims and volumes to where the driver would bring them now; does nothing while there is no driver.
 pub(super) async fn reconcile(cluster: &Cluster) -> Result<()> {
-    let Some(controller) = cluster.controller(DEPLOYMENT).await? else { return Ok(()) };
+    if cluster.controller(DEPLOYMENT).await?.is_none() {
+        return Ok(());
+    }
     let (claims, volumes, classes, attachments) = futures::try_join!(
         cluster.list("v1", "PersistentVolumeClaim"),
         cluster.list("v1", "PersistentVolume"),
         cluster.list("storage.k8s.io/v1", "StorageClass"),
         cluster.list("storage.k8s.io/v1", "VolumeAttachment"),
     )?;
+    // Asked again: nothing is done for a driver that had gone before the objects became what was read.
+    let Some(controller) = cluster.controller(DEPLOYMENT).await? else { return Ok(()) };
     let mut failed = None;
     for claim in claims.iter().filter(|claim| wants_volume(claim)) {
         let class = classes.iter().find(|class| class["metadata"]["name"] == claim["spec"]["storageClassName"]);
@@ -39,7 +43,12 @@ pub(super) async fn reconcile(cluster: &Cluster) -> Result<()> {
         failed = failed.or(attach(cluster, attachment).await.err());
     }
     for volume in volumes.iter().filter(|volume| text(volume, PROVISIONED_BY) == DRIVER) {
-        failed = failed.or(release(cluster, &controller, volume).await.err());
+        let name = &volume["metadata"]["name"];
+        // EC2 refuses to delete what is attached, and the driver tries again once it is not.
+        let attached = attachments.iter().any(|other| other["spec"]["source"]["persistentVolumeName"] == *name);
+        if !attached {
+            failed = failed.or(release(cluster, &controller, volume).await.err());
+        }
     }
     failed.map_or(Ok(()), Err)
 }
