@@ -1,7 +1,10 @@
 //! The command line: clap types only. What they mean together with files and defaults is `config.rs`' business.
 
 mod config;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod smoke;
+mod sources;
 mod verify;
 
 use std::path::PathBuf;
@@ -11,7 +14,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::permissions::Purpose;
 
 pub use config::{ConfigArgs, ConfigCommand, ConfigViewArgs};
+#[cfg(feature = "sandbox")]
+pub use sandbox::SandboxArgs;
 pub use smoke::{SmokeArgs, SmokeCommand, SmokeFlags, SmokePrintArgs};
+pub use sources::{BundleArgs, ImagesArgs, Sources};
 pub use verify::{FailOn, VerifyArgs};
 
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
@@ -47,6 +53,10 @@ pub enum Command {
     Permissions(PermissionsArgs),
     /// Write, check and explain configuration files
     Config(ConfigArgs),
+    /// Download the charts once into one file, for where there is no way to them
+    Bundle(BundleArgs),
+    /// List the images that run, for mirroring
+    Images(ImagesArgs),
     /// The smoke workload of `verify --deep` as manifests to start from
     Smoke(SmokeArgs),
     /// Print the cluster's bearer token as an exec credential for kubectl and helm
@@ -106,8 +116,8 @@ pub struct Global {
     /// Helm binary [default: $HELM_BIN, then helm of PATH]
     #[arg(long, global = true, env = "EKS_BOOTSTRAP_HELM", value_name = "FILE")]
     pub helm: Option<PathBuf>,
-    /// Folder with one folder or .tgz per chart, instead of the chart repositories
-    #[arg(long, global = true, env = "EKS_BOOTSTRAP_CHARTS", value_name = "DIR")]
+    /// Folder with one folder or .tgz per chart, or a file made by `bundle`, instead of the chart repositories
+    #[arg(long, global = true, env = "EKS_BOOTSTRAP_CHARTS", value_name = "DIR|FILE")]
     pub charts: Option<PathBuf>,
     /// One endpoint for every AWS service
     #[arg(long, global = true, env = "EKS_BOOTSTRAP_ENDPOINT_URL", value_name = "URL")]
@@ -156,6 +166,9 @@ pub struct Wanted {
     /// Tag on every IAM object; repeatable
     #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = "IAM")]
     pub tags: Vec<String>,
+    /// Where charts and images come from.
+    #[command(flatten)]
+    pub sources: Sources,
 }
 
 /// Which steps a command is about; shared by the commands that plan.
@@ -266,27 +279,6 @@ pub struct PermissionsArgs {
 /// `token`.
 #[derive(Debug, Args)]
 pub struct TokenArgs {}
-
-/// `sandbox`.
-#[cfg(feature = "sandbox")]
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  eks-bootstrap sandbox -- apply --yes\n  eks-bootstrap sandbox --latency 80 -- plan"
-)]
-pub struct SandboxArgs {
-    /// Starting world: the cluster and what exists already (YAML) [default: built in]
-    #[arg(long, value_name = "FILE")]
-    pub seed: Option<PathBuf>,
-    /// Simulated latency of every AWS call, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    pub latency: u64,
-    /// Use the official chart repositories instead of the built-in stand-in charts
-    #[arg(long)]
-    pub official_charts: bool,
-    /// One eks-bootstrap command (or another program) to run inside; without it the sandbox stays up
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
-}
 
 /// Forms of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

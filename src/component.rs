@@ -1,11 +1,17 @@
 //! The catalogue of components, as data. Steps are made from these entries; none has a code path of its own.
 
+mod values;
+
 use serde_json::Value;
 
 use crate::config::{ChartComponent, Config};
 use crate::context::Facts;
+use crate::images;
 use crate::names;
 use crate::policy::Document;
+
+pub use values::merge;
+use values::{fill, nested};
 
 /// Who makes a component's service account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +68,10 @@ pub struct Component {
     pub oldest_kubernetes: (u64, u64),
     /// Names (`app.kubernetes.io/name`) of software that does the same and must not run beside it.
     pub predecessors: &'static [&'static str],
+    /// The images that its chart can run.
+    pub images: &'static [Image],
+    /// Values for clusters without a way to the internet, a YAML document.
+    pub isolated_values: &'static str,
     /// Values that are always set, a YAML document with `${...}` places.
     pub values: &'static str,
     /// The path of the value that says how many replicas its controller has.
@@ -78,6 +88,15 @@ pub struct Component {
     pub addon: Option<&'static str>,
     /// Role name that AWS's documentation uses; empty without a role.
     pub documented_role: &'static str,
+}
+
+/// One image of a chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Image {
+    /// The path of the value that names its repository.
+    pub value: &'static str,
+    /// What the chart has there.
+    pub repository: &'static str,
 }
 
 /// The AWS Load Balancer Controller.
@@ -112,6 +131,9 @@ pub const LOAD_BALANCER_CONTROLLER: Component = Component {
     ],
     oldest_kubernetes: (1, 22),
     predecessors: &["alb-ingress-controller"],
+    images: &[Image { value: "image.repository", repository: "public.ecr.aws/eks/aws-load-balancer-controller" }],
+    // Their endpoints are in no VPC, and without them the controller does not become ready.
+    isolated_values: "{enableShield: false, enableWaf: false, enableWafv2: false}",
     values: include_str!("../templates/values/aws-load-balancer-controller.yaml"),
     replicas_value: &["replicaCount"],
     has_crds: true,
@@ -145,6 +167,32 @@ pub const EBS_CSI_DRIVER: Component = Component {
     predecessors: &[],
     // V2 has no `service-role/` in its ARN (AWS managed policy reference), whatever the driver's own page says.
     permissions: Permissions::AwsManaged(&["AmazonEBSCSIDriverPolicyV2", "service-role/AmazonEBSCSIDriverPolicy"]),
+    images: &[
+        Image { value: "image.repository", repository: "public.ecr.aws/ebs-csi-driver/aws-ebs-csi-driver" },
+        Image {
+            value: "sidecars.provisioner.image.repository",
+            repository: "public.ecr.aws/csi-components/csi-provisioner",
+        },
+        Image { value: "sidecars.attacher.image.repository", repository: "public.ecr.aws/csi-components/csi-attacher" },
+        Image {
+            value: "sidecars.snapshotter.image.repository",
+            repository: "public.ecr.aws/csi-components/csi-snapshotter",
+        },
+        Image {
+            value: "sidecars.livenessProbe.image.repository",
+            repository: "public.ecr.aws/csi-components/livenessprobe",
+        },
+        Image { value: "sidecars.resizer.image.repository", repository: "public.ecr.aws/csi-components/csi-resizer" },
+        Image {
+            value: "sidecars.nodeDriverRegistrar.image.repository",
+            repository: "public.ecr.aws/csi-components/csi-node-driver-registrar",
+        },
+        Image {
+            value: "sidecars.volumemodifier.image.repository",
+            repository: "public.ecr.aws/ebs-csi-driver/volume-modifier-for-k8s",
+        },
+    ],
+    isolated_values: "{}",
     values: include_str!("../templates/values/aws-ebs-csi-driver.yaml"),
     replicas_value: &["controller", "replicaCount"],
     has_crds: false,
@@ -178,6 +226,11 @@ pub const METRICS_SERVER: Component = Component {
     actions_since: &[],
     oldest_kubernetes: (1, 19),
     predecessors: &[],
+    images: &[
+        Image { value: "image.repository", repository: "registry.k8s.io/metrics-server/metrics-server" },
+        Image { value: "addonResizer.image.repository", repository: "registry.k8s.io/autoscaling/addon-resizer" },
+    ],
+    isolated_values: "{}",
     values: "{}",
     replicas_value: &["replicas"],
     has_crds: false,
@@ -285,41 +338,20 @@ impl Component {
             _ => None,
         });
         if let Some(replicas) = configured.replicas {
-            let count = Value::from(replicas);
-            let nested =
-                self.replicas_value.iter().rev().fold(count, |value, name| serde_json::json!({ *name: value }));
-            merge(&mut values, &nested);
+            merge(&mut values, &nested(self.replicas_value.iter().copied(), Value::from(replicas)));
+        }
+        if config.isolated {
+            let isolated = serde_saphyr::from_str(self.isolated_values);
+            merge(&mut values, &isolated.expect("value templates are part of the program"));
+        }
+        if let Some(registry) = &config.image_registry {
+            for image in self.images {
+                let moved = Value::from(images::moved(image.repository, registry));
+                merge(&mut values, &nested(image.value.split('.'), moved));
+            }
         }
         merge(&mut values, &configured.values);
         values
-    }
-}
-
-/// Replaces `${place}` texts in `value`.
-fn fill<'a>(value: &mut Value, known: &impl Fn(&str) -> Option<&'a String>) {
-    match value {
-        Value::String(text) => {
-            let place = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-            if let Some(filled) = place.and_then(known) {
-                text.clone_from(filled);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, known)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| fill(field, known)),
-        _ => {}
-    }
-}
-
-/// Lays `over` on `value` as helm lays values: objects are merged, everything else is replaced. A null stays, since to
-/// helm it means "not even the chart's default".
-pub fn merge(value: &mut Value, over: &Value) {
-    match (value, over) {
-        (Value::Object(fields), Value::Object(overs)) => {
-            for (name, over) in overs {
-                merge(fields.entry(name.clone()).or_insert(Value::Null), over);
-            }
-        }
-        (value, over) => *value = over.clone(),
     }
 }
 

@@ -104,7 +104,7 @@ const NEEDS: &[Need] = &[
     ("other installations of the same", &[Verify], Cluster, "apps", &["deployments"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "", &["nodes"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csidrivers", "csinodes"], &["list"]),
-    ("nodes and the drivers on them", &[Verify], Cluster, "apps", &["daemonsets"], &["list"]),
+    ("nodes and the drivers on them", &[Verify], Cluster, "apps", &["daemonsets"], &["get", "list"]),
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "storage.k8s.io", &["storageclasses"], &["list"]),
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "autoscaling", &["horizontalpodautoscalers"], &["list"]),
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "apiregistration.k8s.io", &["apiservices"], &["get", "list"]),

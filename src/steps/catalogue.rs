@@ -1,6 +1,5 @@
 //! All steps of a run, made from the component catalogue. Read from top to bottom this is the order of an apply.
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
@@ -13,7 +12,6 @@ use crate::op::iam::Tags;
 use crate::owner::{self, tags};
 use crate::plan::StepId;
 use crate::policy;
-use crate::read::chart::{ChartRef, ChartSource};
 use crate::read::kube::ObjectRef;
 use crate::steps::Step;
 use crate::steps::api_service::ApiServiceStep;
@@ -117,18 +115,6 @@ fn our_tags(config: &Config, facts: &Facts, component: Option<&Component>) -> Ta
     all
 }
 
-/// Where a component's chart comes from, and in which version.
-pub fn chart(component: &Component, config: &Config) -> ChartRef {
-    ChartRef {
-        name: component.name.to_owned(),
-        version: component.configured(config).version.clone(),
-        source: match &config.charts {
-            Some(folder) => ChartSource::Folder(Path::to_path_buf(folder)),
-            None => ChartSource::Repository(component.repository.to_owned()),
-        },
-    }
-}
-
 struct Builder<'a> {
     component: &'a Component,
     config: &'a Config,
@@ -217,7 +203,7 @@ impl Builder<'_> {
         let Builder { component, config, facts } = self;
         let attachment: Vec<_> = component.has_role().then(|| self.id("iam.attachment")).into_iter().collect();
         let release = self.id("helm");
-        let chart = chart(self.component, self.config);
+        let chart = config.chart(component);
         let mut release_needs = attachment.clone();
         let identity = |needs: Vec<StepId>| IdentityStep {
             id: self.id("proof.identity"),

@@ -45,5 +45,5 @@ fn the_example_file_is_understood() {
     assert_eq!(read.spec.cluster.name.as_deref(), Some("demo"));
     std::fs::write(&file, example.replace("replicas", "replica")).unwrap();
     let error = eks_bootstrap::report::of(&config_file::read(&[file], None).unwrap_err());
-    assert!(error.contains("awsLoadBalancerController.replica`"), "{error}");
+    assert!(error.contains("unknown field `spec.components.awsLoadBalancerController.replica`"), "{error}");
 }
