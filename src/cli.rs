@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::Identity;
 use crate::permissions::Purpose;
 
 pub use config::{ConfigArgs, ConfigCommand, ConfigViewArgs};
@@ -47,6 +48,8 @@ pub enum Command {
     Destroy(DestroyArgs),
     /// Prove that it works, check by check; writes nothing unless asked to (--deep)
     Verify(VerifyArgs),
+    /// Move components between IRSA and EKS Pod Identity, without a moment in which their pods have no role
+    Migrate(MigrateArgs),
     /// Say what a step or a check is for, what breaks without it, and how to mend it
     Explain(ExplainArgs),
     /// Print the least IAM policy, or the least rights in the cluster, for a command under this configuration
@@ -154,6 +157,15 @@ pub struct Wanted {
     /// Use this role for the EBS CSI driver instead of one of ours
     #[arg(long, env = "EKS_BOOTSTRAP_EBS_ROLE_ARN", value_name = "ARN", help_heading = "Components")]
     pub ebs_role_arn: Option<String>,
+    /// How pods get their role: irsa or pod-identity, for all or for one (`lbc=pod-identity`); repeatable [default: irsa]
+    #[arg(
+        long,
+        env = "EKS_BOOTSTRAP_IDENTITY",
+        value_name = "[COMPONENT=]WAY",
+        value_delimiter = ',',
+        help_heading = "IAM"
+    )]
+    pub identity: Vec<String>,
     /// IAM path of roles and policies [default: /]
     #[arg(long, env = "EKS_BOOTSTRAP_IAM_PATH", value_name = "PATH", help_heading = "IAM")]
     pub iam_path: Option<String>,
@@ -243,6 +255,29 @@ pub struct DestroyArgs {
     /// Which steps.
     #[command(flatten)]
     pub selection: Selection,
+}
+
+/// `migrate`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It can be interrupted at any point and run again. Afterwards the configuration has to say it too."
+)]
+pub struct MigrateArgs {
+    /// The way by which the pods are to get their role
+    #[arg(long, value_enum)]
+    pub to: Identity,
+    /// Only this component (lbc, ebs); repeatable [default: all, one after the other]
+    #[arg(long, value_name = "COMPONENT")]
+    pub component: Vec<String>,
+    /// Take over the object of this step from its owner; repeatable
+    #[arg(long, value_name = "STEP", help_heading = "Guards")]
+    pub adopt: Vec<String>,
+    /// Do not ask
+    #[arg(short, long, env = "EKS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new())]
+    pub yes: bool,
+    /// What was wanted; the same flags as for `apply`.
+    #[command(flatten)]
+    pub wanted: Wanted,
 }
 
 /// `explain`.

@@ -2,16 +2,14 @@
 
 mod values;
 
-use serde_json::Value;
-
-use crate::config::{ChartComponent, Config};
+use crate::config::{ChartComponent, Config, Identity};
 use crate::context::Facts;
-use crate::images;
+use crate::error::Result;
 use crate::names;
 use crate::policy::Document;
+use crate::validate;
 
 pub use values::merge;
-use values::{fill, nested};
 
 /// Who makes a component's service account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -259,6 +257,20 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.into_iter().map(|component| component.name).chain([GP3_STORAGE_CLASS])
 }
 
+/// The component of this name, long or short, which has a role.
+///
+/// # Errors
+/// There is none; the error names `field` and those that exist.
+pub fn with_role(field: &str, name: &str) -> Result<Component> {
+    let known: Vec<_> = ALL.into_iter().filter(Component::has_role).collect();
+    let found = known.iter().find(|component| component.name == name || component.short == name);
+    if let Some(component) = found {
+        return Ok(*component);
+    }
+    let names = known.iter().flat_map(|component| [component.short, component.name]);
+    Err(validate::one_of(field, name, names).expect_err("it is none of them"))
+}
+
 impl Component {
     /// What the configuration says about this component.
     pub fn configured<'a>(&self, config: &'a Config) -> &'a ChartComponent {
@@ -325,33 +337,9 @@ impl Component {
         format!("system:serviceaccount:{}:{}", self.namespace, self.service_account)
     }
 
-    /// The chart's values: what is always set, with the user's on top.
-    pub fn chart_values(&self, config: &Config, facts: &Facts) -> Value {
-        let configured = self.configured(config);
-        let mut values: Value = serde_saphyr::from_str(self.values).expect("value templates are part of the program");
-        let role_arn = self.role_arn(config, facts);
-        fill(&mut values, &|place| match place {
-            "cluster" => Some(&facts.cluster),
-            "region" => Some(&facts.region),
-            "vpc" => Some(&facts.vpc),
-            "role_arn" => Some(&role_arn),
-            _ => None,
-        });
-        if let Some(replicas) = configured.replicas {
-            merge(&mut values, &nested(self.replicas_value.iter().copied(), Value::from(replicas)));
-        }
-        if config.isolated {
-            let isolated = serde_saphyr::from_str(self.isolated_values);
-            merge(&mut values, &isolated.expect("value templates are part of the program"));
-        }
-        if let Some(registry) = &config.image_registry {
-            for image in self.images {
-                let moved = Value::from(images::moved(image.repository, registry));
-                merge(&mut values, &nested(image.value.split('.'), moved));
-            }
-        }
-        merge(&mut values, &configured.values);
-        values
+    /// How its pods get their role: what is said of it, else what is said of all.
+    pub fn identity(&self, config: &Config) -> Identity {
+        self.configured(config).identity.unwrap_or(config.identity)
     }
 }
 

@@ -3,6 +3,7 @@
 //! refused before the first call.
 
 mod merging;
+mod migration;
 mod removal;
 mod sources;
 
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -60,6 +62,12 @@ pub struct Config {
     pub timeout_seconds: u64,
     /// What every IAM object gets.
     pub iam: IamConfig,
+    /// How pods get their role, unless a component says otherwise.
+    #[serde(default)]
+    pub identity: Identity,
+    /// Components that are being moved to the identity that is said of them: what the other way has left behind goes.
+    #[serde(default)]
+    pub migrating: BTreeSet<String>,
     /// The AWS Load Balancer Controller.
     pub load_balancer_controller: ChartComponent,
     /// The EBS CSI driver.
@@ -68,6 +76,9 @@ pub struct Config {
     pub metrics_server: ChartComponent,
     /// The StorageClass `gp3`.
     pub gp3_storage_class: StorageClassConfig,
+    /// Everything of ours is to go, whichever way the identities are said to be.
+    #[serde(default)]
+    pub removing: bool,
     /// What a destroy removes beside what `apply` made.
     #[serde(default)]
     pub removal: Removal,
@@ -77,6 +88,38 @@ pub struct Config {
     pub only: BTreeSet<String>,
     /// Not these steps.
     pub skip: BTreeSet<String>,
+}
+
+/// How pods get their role.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum Identity {
+    /// IAM roles for service accounts: an annotation, a token, the cluster's OIDC provider
+    #[default]
+    Irsa,
+    /// EKS Pod Identity: an association, and an agent on the nodes
+    PodIdentity,
+}
+
+impl Identity {
+    /// The word on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Identity::Irsa => "irsa",
+            Identity::PodIdentity => "pod-identity",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Identity {
+        match self {
+            Identity::Irsa => Identity::PodIdentity,
+            Identity::PodIdentity => Identity::Irsa,
+        }
+    }
 }
 
 /// What every IAM object gets.
@@ -108,6 +151,9 @@ pub struct ChartComponent {
     pub replicas: Option<u32>,
     /// A role that exists and is to be used instead of one of ours.
     pub role_arn: Option<String>,
+    /// How its pods get their role; none is as for all.
+    #[serde(default)]
+    pub identity: Option<Identity>,
     /// Values beside the ones that we set; they win.
     pub values: Value,
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::component::merge;
+use crate::config::Identity;
 use crate::config_schema;
 use crate::error::{Cause, Error, Result};
 
@@ -50,6 +51,8 @@ pub struct Spec {
     pub image_registry: Option<String>,
     /// The cluster has no way to the internet.
     pub isolated: Option<bool>,
+    /// How pods get their role, unless a component says otherwise.
+    pub identity: Option<Identity>,
     /// What is installed.
     pub components: ComponentsSpec,
 }
@@ -108,6 +111,8 @@ pub struct ChartSpec {
     pub replicas: Option<u32>,
     /// A role that exists and is to be used.
     pub role_arn: Option<String>,
+    /// How its pods get their role.
+    pub identity: Option<Identity>,
     /// Chart values; they win over ours.
     pub values: Option<Value>,
 }
@@ -141,7 +146,7 @@ pub struct RolelessChartSpec {
 impl From<RolelessChartSpec> for ChartSpec {
     fn from(spec: RolelessChartSpec) -> ChartSpec {
         let RolelessChartSpec { enabled, version, chart, replicas, values } = spec;
-        ChartSpec { enabled, version, chart, replicas, role_arn: None, values }
+        ChartSpec { enabled, version, chart, replicas, role_arn: None, identity: None, values }
     }
 }
 

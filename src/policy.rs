@@ -14,6 +14,7 @@ mod document;
 mod evaluation;
 mod identity;
 mod operator;
+mod pod_identity;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use difference::{ActionCounts, PolicyDifference, action_counts, diff, same_m
 pub use document::{Condition, Document, Effect, Grant, Kind, Principals, Statement, counted_len};
 pub use evaluation::evaluate_trust;
 pub use identity::{Access, AccessDecision, AccessRequest, Context, Matched, NotEvaluated, evaluate};
+pub use pod_identity::{POD_IDENTITY_ACTIONS, POD_IDENTITY_SID, PODS_SERVICE, PodIdentityRequest, holds_pod_identity};
 pub use trust::{
     AUDIENCE, SID, TrustPresence, WEB_IDENTITY_ACTION, find_trust, irsa_document, irsa_statement, merge_trust,
     release_trust, subject, trusts_provider,

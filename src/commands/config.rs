@@ -92,7 +92,16 @@ fn flags(matches: &ArgMatches, wanted: &Wanted) -> std::collections::BTreeMap<St
         let component = component::ALL.iter().find(|component| component.name == *name)?;
         Some((format!("spec.components.{}.enabled", component.field()), Origin::Flag(flag.to_owned())))
     });
-    single.chain(tags).chain(origins).chain(switches).collect()
+    let identity = origin("identity").map(|origin| {
+        wanted.identity.iter().filter_map(move |flag| {
+            let Some((name, _)) = flag.split_once('=') else {
+                return Some(("spec.identity".to_owned(), origin.clone()));
+            };
+            let component = component::with_role("--identity", name).ok()?;
+            Some((format!("spec.components.{}.identity", component.field()), origin.clone()))
+        })
+    });
+    single.chain(tags).chain(origins).chain(switches).chain(identity.into_iter().flatten()).collect()
 }
 
 #[cfg(test)]

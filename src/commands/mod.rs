@@ -10,6 +10,7 @@ pub mod diagnostics;
 pub mod execute;
 pub mod explain;
 pub mod images;
+pub mod migrate;
 pub mod permissions;
 pub mod plan;
 #[cfg(feature = "sandbox")]
@@ -36,6 +37,7 @@ pub async fn run(cli: Cli, matches: &clap::ArgMatches, terminal: Terminal) -> Re
         Command::Apply(args) => Box::pin(apply::run(&cli.global, &args, terminal)).await,
         Command::Destroy(args) => Box::pin(destroy::run(&cli.global, &args, terminal)).await,
         Command::Verify(args) => Box::pin(verify::run(&cli.global, &args, terminal)).await,
+        Command::Migrate(args) => Box::pin(migrate::run(&cli.global, &args, terminal)).await,
         Command::Explain(args) => explain::run(cli.global.output, &args, terminal),
         Command::Permissions(args) => permissions::run(&cli.global, &args, terminal).await,
         Command::Config(args) => config::run(&cli.global, &args.command, matches, terminal),

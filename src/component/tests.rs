@@ -1,4 +1,4 @@
-//! That ids and names are unique.
+//! Ids and names are unique.
 
 use super::*;
 

@@ -1,15 +1,54 @@
-//! Chart values as trees: putting one at a path, filling places, laying one on another. Pure; used by `component.rs` and, for
-//! files laid on files, by `config_file.rs`.
+//! The values that a component's chart is given: a template with places to fill, the user's on top. Pure.
 
 use serde_json::Value;
 
+use super::Component;
+use crate::config::{Config, Identity};
+use crate::context::Facts;
+use crate::images;
+
+impl Component {
+    /// The chart's values: what is always set, with the user's on top.
+    pub fn chart_values(&self, config: &Config, facts: &Facts) -> Value {
+        let configured = self.configured(config);
+        let mut values: Value = serde_saphyr::from_str(self.values).expect("value templates are part of the program");
+        let role_arn = self.role_arn(config, facts);
+        if self.identity(config) == Identity::PodIdentity {
+            // The SDKs take an annotated role first, so the annotation would win over the association.
+            drop_places(&mut values, "${role_arn}");
+        }
+        fill(&mut values, &|place| match place {
+            "cluster" => Some(&facts.cluster),
+            "region" => Some(&facts.region),
+            "vpc" => Some(&facts.vpc),
+            "role_arn" => Some(&role_arn),
+            _ => None,
+        });
+        if let Some(replicas) = configured.replicas {
+            merge(&mut values, &nested(self.replicas_value.iter().copied(), Value::from(replicas)));
+        }
+        if config.isolated {
+            let isolated = serde_saphyr::from_str(self.isolated_values);
+            merge(&mut values, &isolated.expect("value templates are part of the program"));
+        }
+        if let Some(registry) = &config.image_registry {
+            for image in self.images {
+                let moved = Value::from(images::moved(image.repository, registry));
+                merge(&mut values, &nested(image.value.split('.'), moved));
+            }
+        }
+        merge(&mut values, &configured.values);
+        values
+    }
+}
+
 /// `value` at the end of a path of names.
-pub(super) fn nested<'a>(path: impl DoubleEndedIterator<Item = &'a str>, value: Value) -> Value {
+fn nested<'a>(path: impl DoubleEndedIterator<Item = &'a str>, value: Value) -> Value {
     path.rev().fold(value, |value, name| serde_json::json!({ name: value }))
 }
 
 /// Replaces `${place}` texts in `value`.
-pub(super) fn fill<'a>(value: &mut Value, known: &impl Fn(&str) -> Option<&'a String>) {
+fn fill<'a>(value: &mut Value, known: &impl Fn(&str) -> Option<&'a String>) {
     match value {
         Value::String(text) => {
             let place = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
@@ -36,6 +75,18 @@ pub fn merge(value: &mut Value, over: &Value) {
     }
 }
 
+/// Takes out every field whose value is `place`.
+fn drop_places(value: &mut Value, place: &str) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| drop_places(item, place)),
+        Value::Object(fields) => {
+            fields.retain(|_, field| field != place);
+            fields.values_mut().for_each(|field| drop_places(field, place));
+        }
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +110,12 @@ mod tests {
     #[test]
     fn a_path_of_names_leads_to_the_value() {
         assert_eq!(nested("a.b.c".split('.'), json!(1)), json!({"a": {"b": {"c": 1}}}));
+    }
+
+    #[test]
+    fn a_field_that_only_holds_a_place_can_be_left_out() {
+        let mut value = json!({"account": {"annotations": {"role": "${role_arn}"}, "create": true}, "x": "${cluster}"});
+        drop_places(&mut value, "${role_arn}");
+        assert_eq!(value, json!({"account": {"annotations": {}, "create": true}, "x": "${cluster}"}));
     }
 }

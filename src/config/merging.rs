@@ -1,7 +1,7 @@
 //! Laying flags and variables on the file and the file on the defaults, and the way back: what is in force in the form of the
 //! file. Called by `config.rs` and `commands/config.rs`; whether the values can be used is checked there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -9,7 +9,9 @@ use serde_json::json;
 use crate::cli::{Global, Wanted};
 use crate::component::{self, Component};
 use crate::config::sources::origin;
-use crate::config::{ChartComponent, Config, DEFAULT_TIMEOUT, IamConfig, Removal, StorageClassConfig, helm_bin};
+use crate::config::{
+    ChartComponent, Config, DEFAULT_TIMEOUT, IamConfig, Identity, Removal, StorageClassConfig, helm_bin,
+};
 use crate::config_file::{
     API_VERSION, ChartSpec, ClusterBootstrap, ClusterSpec, ComponentsSpec, IamSpec, Metadata, RolelessChartSpec, Spec,
     StorageClassSpec,
@@ -34,6 +36,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
         tags.insert(key.to_owned(), value.to_owned());
     }
     let parts = &spec.components;
+    let identities = identities(&wanted.identity)?;
     Ok(Config {
         cluster,
         region: or(&global.region, &spec.cluster.region),
@@ -57,10 +60,13 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             permissions_boundary: or(&wanted.permissions_boundary, &spec.iam.permissions_boundary),
             tags,
         },
+        identity: identities.all.or(spec.identity).unwrap_or_default(),
+        migrating: BTreeSet::new(),
         load_balancer_controller: chart_component(
             &component::LOAD_BALANCER_CONTROLLER,
             &parts.aws_load_balancer_controller,
             wanted,
+            &identities,
             wanted.lbc_version.as_ref(),
             wanted.lbc_role_arn.as_ref(),
         )?,
@@ -68,6 +74,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             &component::EBS_CSI_DRIVER,
             &parts.aws_ebs_csi_driver,
             wanted,
+            &identities,
             wanted.ebs_version.as_ref(),
             wanted.ebs_role_arn.as_ref(),
         )?,
@@ -75,6 +82,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             &component::METRICS_SERVER,
             &parts.metrics_server.clone().into(),
             wanted,
+            &identities,
             wanted.metrics_server_version.as_ref(),
             None,
         )?,
@@ -84,6 +92,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             encrypted: parts.gp3_storage_class.encrypted.unwrap_or(true),
             kms_key_id: parts.gp3_storage_class.kms_key_id.clone(),
         },
+        removing: false,
         removal: Removal::default(),
         adopt: BTreeSet::new(),
         only: BTreeSet::new(),
@@ -95,6 +104,7 @@ fn chart_component(
     component: &Component,
     spec: &ChartSpec,
     wanted: &Wanted,
+    identities: &Identities,
     version: Option<&String>,
     role_arn: Option<&String>,
 ) -> Result<ChartComponent> {
@@ -104,8 +114,44 @@ fn chart_component(
         chart: origin(component, &spec.chart, wanted)?,
         replicas: spec.replicas,
         role_arn: role_arn.or(spec.role_arn.as_ref()).cloned(),
+        // A flag for all is stronger than what the file says of one.
+        identity: identities.of(component).or(identities.all).or(spec.identity),
         values: spec.values.clone().unwrap_or_else(|| json!({})),
     })
+}
+
+/// What `--identity` says of all components and of single ones.
+#[derive(Debug, Default)]
+struct Identities {
+    all: Option<Identity>,
+    each: BTreeMap<String, Identity>,
+}
+
+impl Identities {
+    fn of(&self, component: &Component) -> Option<Identity> {
+        self.each.get(component.name).copied()
+    }
+}
+
+/// Reads `irsa`, `pod-identity` and `COMPONENT=pod-identity`, with a component's name or its short one.
+fn identities(flags: &[String]) -> Result<Identities> {
+    let mut identities = Identities::default();
+    for flag in flags {
+        let (component, word) = flag.split_once('=').map_or((None, flag.as_str()), |(name, word)| (Some(name), word));
+        validate::one_of("--identity", word, [Identity::Irsa, Identity::PodIdentity].map(Identity::word).into_iter())?;
+        let identity = if word == Identity::Irsa.word() { Identity::Irsa } else { Identity::PodIdentity };
+        let before = match component {
+            None => identities.all.replace(identity),
+            Some(name) => {
+                let component = component::with_role("--identity", name)?;
+                identities.each.insert(component.name.to_owned(), identity)
+            }
+        };
+        if before.is_some_and(|before| before != identity) {
+            return Err(Error::config("--identity", flag, "another one says the opposite", "leave one of them out"));
+        }
+    }
+    Ok(identities)
 }
 
 /// Whether a component is said to be on or off, by flag or else by file.
@@ -155,6 +201,7 @@ impl Config {
             chart: (&component.chart).into(),
             replicas: component.replicas,
             role_arn: component.role_arn.clone(),
+            identity: component.identity,
             values: Some(component.values.clone()),
         };
         ClusterBootstrap {
@@ -175,6 +222,7 @@ impl Config {
                 },
                 image_registry: self.image_registry.clone(),
                 isolated: Some(self.isolated),
+                identity: Some(self.identity),
                 components: ComponentsSpec {
                     aws_load_balancer_controller: chart(&self.load_balancer_controller),
                     aws_ebs_csi_driver: chart(&self.ebs_csi_driver),

@@ -1,4 +1,4 @@
-//! The role of a component's service account (IRSA): its trust policy, description, tags, boundary.
+//! The role of a component's service account: its trust policy (for IRSA or EKS Pod Identity), description, tags, boundary.
 //!
 //! The trust policy gets one statement of ours; statements of others stay as they are. A role that the user names
 //! (`--lbc-role-arn`) gets that statement too and nothing else: it stays the user's.
@@ -10,13 +10,14 @@ use std::fmt::Write as _;
 
 use async_trait::async_trait;
 
+use crate::config::Identity;
 use crate::context::ReadContext;
 use crate::error::Result;
 use crate::op::Op;
 use crate::op::iam::{IamOp, Tags};
 use crate::owner::{self, Owner, tags};
 use crate::plan::{Action, Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
-use crate::policy::{self, Document, Statement, TrustRequest, TrustVerdict};
+use crate::policy::{self, Document, PodIdentityRequest, Statement, TrustRequest, TrustVerdict};
 use crate::read::iam::Role;
 use crate::steps::policy::adopted_from;
 use crate::steps::role::absent::Hangers;
@@ -45,6 +46,12 @@ pub struct RoleStep {
     pub issuer: String,
     /// The subject of the service account's tokens.
     pub subject: String,
+    /// How the pods get the role.
+    pub identity: Identity,
+    /// The service account, as EKS Pod Identity asks for it.
+    pub pods: PodIdentityRequest,
+    /// Whether our statement for the other way may be there: it stays until `iam.trust` takes it out.
+    pub migrating: bool,
     /// The cluster's ARN.
     pub cluster_arn: String,
     /// The user named this role: it must exist, and only its trust is extended.
@@ -62,7 +69,28 @@ impl RoleStep {
         Change { resource: self.resource(), fields, op: Op::Iam(op) }
     }
 
-    /// Whether a trust policy lets the service account in.
+    /// Our statement for one of the two ways.
+    pub(in crate::steps) fn statement_of(&self, identity: Identity) -> Statement {
+        match identity {
+            Identity::Irsa => policy::irsa_statement(
+                &self.provider_arn,
+                &self.issuer,
+                &self.pods.namespace,
+                &self.pods.service_account,
+            ),
+            Identity::PodIdentity => self.pods.statement(),
+        }
+    }
+
+    /// Why a trust policy does not let the service account in; nothing where it does.
+    fn refusals(&self, trust: &Document) -> Vec<String> {
+        if self.identity == Identity::PodIdentity {
+            return self.pods.refusals(trust);
+        }
+        self.judge(trust).clauses().iter().map(ToString::to_string).collect()
+    }
+
+    /// How a trust policy takes a token of the service account.
     fn judge(&self, trust: &Document) -> TrustVerdict {
         let request = TrustRequest {
             provider_arn: self.provider_arn.clone(),
@@ -94,7 +122,11 @@ impl RoleStep {
             };
         }
         let trust = Document::trust(self.statement.clone());
-        let mut fields = vec![FieldDiff::new("trust", None, format!("{short} through the OIDC provider"))];
+        let through = match self.identity {
+            Identity::Irsa => "the OIDC provider",
+            Identity::PodIdentity => "EKS Pod Identity",
+        };
+        let mut fields = vec![FieldDiff::new("trust", None, format!("{short} through {through}"))];
         if let Some(boundary) = &self.permissions_boundary {
             fields.push(FieldDiff::new("permissionsBoundary", None, boundary.clone()));
         }
@@ -114,10 +146,18 @@ impl RoleStep {
         let owner = owner::of_tags(&role.tags, &self.cluster_arn);
         let short = self.subject.trim_start_matches("system:serviceaccount:");
         let merged = policy::merge_trust(&role.trust, &self.statement);
-        let verdict = self.judge(&role.trust);
-        let refusal = verdict.clauses().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let refusals = self.refusals(&role.trust);
+        let refusal = refusals.join("; ");
         let ours = owner.is_ours() || self.adopt;
-        if !ours && verdict.allowed() {
+        if self.identity == Identity::Irsa && !self.migrating && policy::holds_pod_identity(&role.trust, &self.pods) {
+            let component = self.id.as_str().rsplit('.').next().unwrap_or_default();
+            let reason = format!("{short} uses EKS Pod Identity; a service account is moved by `migrate`");
+            return Assessment {
+                mend: Some(format!("--identity {component}=pod-identity (or move it: migrate --to irsa)")),
+                ..Assessment::blocked(&self.id, owner, reason)
+            };
+        }
+        if !ours && refusals.is_empty() {
             return Assessment::keep(format!("exists and trusts {short}, used as it is")).owned_by(owner);
         }
         let trust_differs = !policy::same_meaning(&role.trust, &merged);
@@ -138,7 +178,7 @@ impl RoleStep {
             let fields = trust_fields(&role.trust, &merged);
             let op = IamOp::UpdateAssumeRolePolicy { role: self.name.clone(), trust: merged.to_json() };
             changes.push(self.change(fields, op));
-            reasons.push(if verdict.allowed() { "trust differs".to_owned() } else { format!("trust: {refusal}") });
+            reasons.push(if refusals.is_empty() { "trust differs".to_owned() } else { format!("trust: {refusal}") });
         }
         if !self.named_by_user {
             self.diff_rest(role, &owner, &mut changes, &mut reasons);
@@ -196,7 +236,7 @@ impl Step for RoleStep {
     }
 
     fn needs(&self) -> Vec<StepId> {
-        vec![oidc_provider::ID]
+        if self.identity == Identity::Irsa { vec![oidc_provider::ID] } else { Vec::new() }
     }
 
     fn resource(&self) -> ResourceId {
@@ -213,7 +253,7 @@ impl Step for RoleStep {
         if assessment.action == Action::Create {
             // People who followed the documentation have such a role; it is offered, never changed unasked.
             let (name, flag) = &self.documented;
-            let documented = cx.iam.role(name).await?.filter(|role| self.judge(&role.trust).allowed());
+            let documented = cx.iam.role(name).await?.filter(|role| self.refusals(&role.trust).is_empty());
             if let Some(role) = documented {
                 let _ = write!(assessment.reason, "; {name} does so already: {flag} {} uses that", role.arn);
             }
@@ -223,115 +263,4 @@ impl Step for RoleStep {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::owner::OUR_NAME;
-
-    const CLUSTER: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/demo";
-    const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/AB";
-    const PROVIDER: &str = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/AB";
-
-    pub(in crate::steps) fn our_tags() -> Tags {
-        Tags::from([(tags::MANAGED_BY.to_owned(), OUR_NAME.to_owned()), (tags::CLUSTER.to_owned(), CLUSTER.to_owned())])
-    }
-
-    pub(in crate::steps) fn step() -> RoleStep {
-        RoleStep {
-            id: StepId::new("iam.role.lbc"),
-            name: "r".to_owned(),
-            path: "/".to_owned(),
-            description: "d".to_owned(),
-            permissions_boundary: None,
-            tags: our_tags(),
-            statement: statement("aws-load-balancer-controller"),
-            provider_arn: PROVIDER.to_owned(),
-            issuer: ISSUER.to_owned(),
-            subject: "system:serviceaccount:kube-system:aws-load-balancer-controller".to_owned(),
-            cluster_arn: CLUSTER.to_owned(),
-            named_by_user: false,
-            adopt: false,
-            attached_by_us: Vec::new(),
-            documented: ("AmazonEKSLoadBalancerControllerRole", "--lbc-role-arn".to_owned()),
-        }
-    }
-
-    fn statement(service_account: &str) -> Statement {
-        policy::irsa_statement(PROVIDER, ISSUER, "kube-system", service_account)
-    }
-
-    pub(in crate::steps) fn role(trust: Document, tags: Tags) -> Role {
-        Role {
-            arn: "arn:aws:iam::111122223333:role/r".to_owned(),
-            path: "/".to_owned(),
-            trust,
-            description: "d".to_owned(),
-            permissions_boundary: None,
-            tags,
-        }
-    }
-
-    fn right() -> Document {
-        Document::trust(statement("aws-load-balancer-controller"))
-    }
-
-    fn wrong() -> Document {
-        Document::trust(statement("aws-lb"))
-    }
-
-    fn calls(assessment: &Assessment) -> Vec<String> {
-        assessment.changes.iter().map(|change| change.op.call()).collect()
-    }
-
-    #[test]
-    fn differences_become_the_calls_that_mend_them() {
-        let bounded = RoleStep { permissions_boundary: Some("arn:b".to_owned()), ..step() };
-        let adopting = RoleStep { adopt: true, ..step() };
-        let named = RoleStep { named_by_user: true, ..step() };
-        let cases: [(RoleStep, Option<Role>, Action, &[&str]); 10] = [
-            (step(), None, Action::Create, &["iam:CreateRole"]),
-            (step(), Some(role(right(), our_tags())), Action::Keep, &[]),
-            (step(), Some(role(wrong(), our_tags())), Action::Update, &["iam:UpdateAssumeRolePolicy"]),
-            (
-                step(),
-                Some(Role { description: String::new(), ..role(right(), our_tags()) }),
-                Action::Update,
-                &["iam:UpdateRole"],
-            ),
-            (bounded, Some(role(right(), our_tags())), Action::Update, &["iam:PutRolePermissionsBoundary"]),
-            (step(), Some(role(right(), Tags::new())), Action::Keep, &[]),
-            (step(), Some(role(wrong(), Tags::new())), Action::Blocked, &[]),
-            (
-                adopting,
-                Some(role(wrong(), Tags::new())),
-                Action::Update,
-                &["iam:UpdateAssumeRolePolicy", "iam:TagRole"],
-            ),
-            (named.clone(), None, Action::Blocked, &[]),
-            (named, Some(role(wrong(), Tags::new())), Action::Update, &["iam:UpdateAssumeRolePolicy"]),
-        ];
-        for (place, (step, observed, action, expected)) in cases.iter().enumerate() {
-            let assessment = step.diff(observed.as_ref());
-            assert_eq!(assessment.action, *action, "case {place}: {assessment:?}");
-            assert_eq!(calls(&assessment), *expected, "case {place}");
-        }
-    }
-
-    #[test]
-    fn statements_of_others_stay() {
-        let foreign = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",
-            "Principal":{"Service":"ec2.amazonaws.com"}}]}"#;
-        let assessment = step().diff(Some(&role(Document::parse(foreign).unwrap(), our_tags())));
-        let Op::Iam(IamOp::UpdateAssumeRolePolicy { trust, .. }) = &assessment.changes[0].op else {
-            panic!("{assessment:?}")
-        };
-        assert!(trust.contains("ec2.amazonaws.com") && trust.contains("aws-load-balancer-controller"), "{trust}");
-    }
-
-    #[test]
-    fn a_role_under_another_path_cannot_be_moved() {
-        let moved = Role { path: "/other/".to_owned(), ..role(right(), our_tags()) };
-        let assessment = step().diff(Some(&moved));
-        assert_eq!(assessment.action, Action::Blocked);
-        assert_eq!(assessment.mend.as_deref(), Some("--iam-path /other/"));
-    }
-}
+pub(super) mod tests;

@@ -30,6 +30,8 @@ mod permissions;
 mod permissions_enforced;
 #[cfg(feature = "sandbox")]
 mod permissions_kubernetes;
+#[cfg(feature = "sandbox")]
+mod pod_identity;
 mod policies;
 #[cfg(feature = "sandbox")]
 mod properties;
