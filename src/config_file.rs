@@ -47,6 +47,10 @@ pub struct Spec {
     pub cluster: ClusterSpec,
     /// What every IAM object gets.
     pub iam: IamSpec,
+    /// Where every image comes from, instead of its own registry: a host, perhaps with a path.
+    pub image_registry: Option<String>,
+    /// The cluster has no way to the internet.
+    pub isolated: Option<bool>,
     /// How pods get their role, unless a component says otherwise.
     pub identity: Option<Identity>,
     /// What is installed.
@@ -101,6 +105,8 @@ pub struct ChartSpec {
     pub enabled: Option<bool>,
     /// The chart's version.
     pub version: Option<String>,
+    /// Where the chart comes from.
+    pub chart: ChartOriginSpec,
     /// Replicas of the controller.
     pub replicas: Option<u32>,
     /// A role that exists and is to be used.
@@ -131,6 +137,8 @@ pub struct DriverSpec {
     pub managed_by: Option<ManagedBy>,
     /// The chart's version.
     pub version: Option<String>,
+    /// Where the chart comes from.
+    pub chart: ChartOriginSpec,
     /// The add-on's version.
     pub addon_version: Option<String>,
     /// Replicas of the controller.
@@ -149,16 +157,27 @@ pub struct DriverSpec {
 
 impl DriverSpec {
     /// What it has in common with other components.
-    pub fn chart(&self) -> ChartSpec {
+    pub fn as_chart(&self) -> ChartSpec {
         ChartSpec {
             enabled: self.enabled,
             version: self.version.clone(),
+            chart: self.chart.clone(),
             replicas: self.replicas,
             role_arn: self.role_arn.clone(),
             identity: self.identity,
             values: self.values.clone(),
         }
     }
+}
+
+/// Where a chart comes from, and what it must be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ChartOriginSpec {
+    /// A repository (`https://`) or a registry (`oci://`), whose last part may be the chart's name.
+    pub repository: Option<String>,
+    /// The archive's digest, `sha256:` and 64 digits.
+    pub digest: Option<String>,
 }
 
 /// A component that is installed from a chart and has no role in AWS.
@@ -169,6 +188,8 @@ pub struct RolelessChartSpec {
     pub enabled: Option<bool>,
     /// The chart's version.
     pub version: Option<String>,
+    /// Where the chart comes from.
+    pub chart: ChartOriginSpec,
     /// Replicas of the server.
     pub replicas: Option<u32>,
     /// Chart values; they win over ours.
@@ -177,8 +198,8 @@ pub struct RolelessChartSpec {
 
 impl From<RolelessChartSpec> for ChartSpec {
     fn from(spec: RolelessChartSpec) -> ChartSpec {
-        let RolelessChartSpec { enabled, version, replicas, values } = spec;
-        ChartSpec { enabled, version, replicas, role_arn: None, identity: None, values }
+        let RolelessChartSpec { enabled, version, chart, replicas, values } = spec;
+        ChartSpec { enabled, version, chart, replicas, role_arn: None, identity: None, values }
     }
 }
 

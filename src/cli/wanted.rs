@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::Sources;
 use crate::config_file::ManagedBy;
 
 /// What the wanted state is; shared by the commands that plan.
@@ -64,6 +65,9 @@ pub struct Wanted {
     /// Tag on every IAM object; repeatable
     #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = "IAM")]
     pub tags: Vec<String>,
+    /// Where charts and images come from.
+    #[command(flatten)]
+    pub sources: Sources,
 }
 
 /// Which steps a command is about; shared by the commands that plan.

@@ -1,6 +1,7 @@
 //! What a plan has to say that belongs to no step: components that the cluster brings itself, and what is missing although
 //! nobody asked for it. Reads, decides nothing; called while the steps are observed.
 
+mod images;
 mod network;
 mod versions;
 
@@ -18,6 +19,7 @@ pub async fn of(cx: &ReadContext, goal: Goal) -> Vec<Diagnostic> {
     let mut all = brought_by_auto_mode(cx);
     all.extend(opened_to_nodes(cx));
     all.extend(versions::tried(cx));
+    all.extend(images::unreachable(cx));
     let (autoscalers, classes, policies, subnets, plugin) = futures::join!(
         autoscalers(cx),
         default_class(cx),

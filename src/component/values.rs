@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Component;
 use crate::config::{Config, Identity};
 use crate::context::Facts;
+use crate::images;
 
 impl Component {
     /// The chart's values: what is always set, with the user's on top.
@@ -23,7 +24,19 @@ impl Component {
             "role_arn" => Some(&role_arn),
             _ => None,
         });
-        self.set_replicas(configured.replicas, &mut values);
+        if let Some(replicas) = configured.replicas {
+            merge(&mut values, &nested(self.replicas_value.iter().copied(), Value::from(replicas)));
+        }
+        if config.isolated {
+            let isolated = serde_saphyr::from_str(self.isolated_values);
+            merge(&mut values, &isolated.expect("value templates are part of the program"));
+        }
+        if let Some(registry) = &config.image_registry {
+            for image in self.images {
+                let moved = Value::from(images::moved(image.repository, registry));
+                merge(&mut values, &nested(image.value.split('.'), moved));
+            }
+        }
         merge(&mut values, &configured.values);
         values
     }
@@ -32,19 +45,17 @@ impl Component {
     pub fn addon_configuration(&self, config: &Config) -> Value {
         let configured = self.configured(config);
         let mut values = serde_json::json!({});
-        self.set_replicas(configured.replicas, &mut values);
+        if let Some(replicas) = configured.replicas {
+            merge(&mut values, &nested(self.replicas_value.iter().copied(), Value::from(replicas)));
+        }
         merge(&mut values, &configured.values);
         values
     }
+}
 
-    fn set_replicas(&self, replicas: Option<u32>, values: &mut Value) {
-        if let Some(replicas) = replicas {
-            let count = Value::from(replicas);
-            let nested =
-                self.replicas_value.iter().rev().fold(count, |value, name| serde_json::json!({ *name: value }));
-            merge(values, &nested);
-        }
-    }
+/// `value` at the end of a path of names.
+fn nested<'a>(path: impl DoubleEndedIterator<Item = &'a str>, value: Value) -> Value {
+    path.rev().fold(value, |value, name| serde_json::json!({ name: value }))
 }
 
 /// Replaces `${place}` texts in `value`.
@@ -105,6 +116,11 @@ mod tests {
         let demo = "demo".to_owned();
         fill(&mut value, &|place| (place == "cluster").then_some(&demo));
         assert_eq!(value, json!({"a": "demo", "b": ["${other}", "x"]}));
+    }
+
+    #[test]
+    fn a_path_of_names_leads_to_the_value() {
+        assert_eq!(nested("a.b.c".split('.'), json!(1)), json!({"a": {"b": {"c": 1}}}));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::cli::{Global, Wanted};
 use crate::component::{self, Component};
+use crate::config::sources::origin;
 use crate::config::{
     ChartComponent, Config, DEFAULT_TIMEOUT, IamConfig, Identity, NodeRoles, Removal, StorageClassConfig, helm_bin,
 };
@@ -46,7 +47,9 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),
         helm: global.helm.clone().or_else(helm_bin),
-        charts: global.charts.as_deref().map(absolute).transpose()?,
+        charts: charts(global, wanted)?,
+        image_registry: or(&wanted.sources.image_registry, &spec.image_registry),
+        isolated: wanted.sources.isolated || spec.isolated.unwrap_or(false),
         timeout_seconds: match &global.timeout {
             Some(text) => validate::duration("--timeout", text)?.as_secs(),
             None => DEFAULT_TIMEOUT.as_secs(),
@@ -101,6 +104,7 @@ fn chart_component(
     Ok(ChartComponent {
         enabled: enabled(component.name, spec.enabled, wanted)?,
         version: version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
+        chart: origin(component, &spec.chart, wanted)?,
         replicas: spec.replicas,
         role_arn: role_arn.or(spec.role_arn.as_ref()).cloned(),
         // A flag for all is stronger than what the file says of one.
@@ -114,7 +118,7 @@ fn chart_component(
 
 fn driver(spec: &DriverSpec, wanted: &Wanted, identities: &Identities) -> Result<ChartComponent> {
     let (version, role_arn) = (wanted.ebs_version.as_ref(), wanted.ebs_role_arn.as_ref());
-    let chart = chart_component(&component::EBS_CSI_DRIVER, &spec.chart(), wanted, identities, version, role_arn)?;
+    let chart = chart_component(&component::EBS_CSI_DRIVER, &spec.as_chart(), wanted, identities, version, role_arn)?;
     Ok(ChartComponent {
         managed_by: wanted.ebs_managed_by.or(spec.managed_by),
         addon_version: wanted.ebs_addon_version.clone().or_else(|| spec.addon_version.clone()),
@@ -178,6 +182,21 @@ fn enabled(component: &str, in_file: Option<bool>, wanted: &Wanted) -> Result<Op
     }
 }
 
+/// `--charts`, which a repository on the same command line would contradict; over one in the file it wins, so that a bundle
+/// can be used with the file that it was made with.
+fn charts(global: &Global, wanted: &Wanted) -> Result<Option<PathBuf>> {
+    if let (Some(charts), Some(named)) = (&global.charts, wanted.sources.chart_repositories.first()) {
+        return Err(Error::Usage {
+            message: format!(
+                "--chart-repository {named} and --charts {} both say where a chart comes from",
+                charts.display()
+            ),
+            mend: "leave one of them out (the variable EKS_BOOTSTRAP_CHARTS counts as --charts)".to_owned(),
+        });
+    }
+    global.charts.as_deref().map(absolute).transpose()
+}
+
 /// Chart folders are handed to helm, which runs in another folder.
 fn absolute(folder: &Path) -> Result<PathBuf> {
     std::path::absolute(folder).map_err(|source| Error::io(format!("find `{}`", folder.display()), source))
@@ -189,6 +208,7 @@ impl Config {
         let chart = |component: &ChartComponent| ChartSpec {
             enabled: component.enabled,
             version: Some(component.version.clone()),
+            chart: (&component.chart).into(),
             replicas: component.replicas,
             role_arn: component.role_arn.clone(),
             identity: component.identity,
@@ -211,6 +231,8 @@ impl Config {
                     permissions_boundary: self.iam.permissions_boundary.clone(),
                     tags: self.iam.tags.clone(),
                 },
+                image_registry: self.image_registry.clone(),
+                isolated: Some(self.isolated),
                 identity: Some(self.identity),
                 components: ComponentsSpec {
                     aws_load_balancer_controller: chart(&self.load_balancer_controller),
@@ -218,6 +240,7 @@ impl Config {
                         enabled: driver.enabled,
                         managed_by: Some(driver.managed_by.unwrap_or(ManagedBy::Helm)),
                         version: Some(driver.version.clone()),
+                        chart: (&driver.chart).into(),
                         addon_version: driver.addon_version.clone(),
                         replicas: driver.replicas,
                         role_arn: driver.role_arn.clone(),
@@ -229,6 +252,7 @@ impl Config {
                     metrics_server: RolelessChartSpec {
                         enabled: self.metrics_server.enabled,
                         version: Some(self.metrics_server.version.clone()),
+                        chart: (&self.metrics_server.chart).into(),
                         replicas: self.metrics_server.replicas,
                         values: Some(self.metrics_server.values.clone()),
                     },

@@ -1,6 +1,6 @@
 //! Who installs a component, as a step: a Helm release, or an EKS add-on of the same.
 
-use super::{Builder, chart, our_tags};
+use super::{Builder, our_tags};
 use crate::config::Identity;
 use crate::config_file::ManagedBy;
 use crate::op::helm::ReleaseSpec;
@@ -33,7 +33,7 @@ impl Builder<'_> {
             release: ReleaseSpec {
                 name: component.name.to_owned(),
                 namespace: component.namespace.to_owned(),
-                chart: chart(component, config),
+                chart: config.chart(component),
                 values: component.chart_values(config, facts),
                 timeout_seconds: config.timeout_seconds,
                 cluster_arn: facts.arn.clone(),
