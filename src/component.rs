@@ -1,11 +1,11 @@
 //! The catalogue of components, as data. Steps are made from these entries; none has a code path of its own.
 
+mod naming;
 mod values;
 
 use crate::config::{ChartComponent, Config, Identity};
 use crate::context::Facts;
 use crate::error::Result;
-use crate::names;
 use crate::policy::Document;
 use crate::validate;
 
@@ -305,46 +305,6 @@ impl Component {
     /// Whether it acts in AWS, for which it has a role.
     pub fn has_role(&self) -> bool {
         !matches!(self.permissions, Permissions::None)
-    }
-
-    /// The name of its role (and policy).
-    pub fn iam_name(&self, config: &Config, facts: &Facts) -> String {
-        names::iam_name(&config.iam.name_prefix, &facts.cluster, self.name, &facts.arn)
-    }
-
-    /// The role's ARN: the one the user names, else ours.
-    pub fn role_arn(&self, config: &Config, facts: &Facts) -> String {
-        self.configured(config).role_arn.clone().unwrap_or_else(|| {
-            let name = self.iam_name(config, facts);
-            names::iam_arn(&facts.partition, &facts.account, "role", &config.iam.path, &name)
-        })
-    }
-
-    /// The kind of the step that installs it: `helm`, or `eks.addon` where EKS does.
-    pub fn installer(&self, config: &Config) -> &'static str {
-        if self.configured(config).is_addon() { "eks.addon" } else { "helm" }
-    }
-
-    /// The ARN of its customer managed policy.
-    pub fn policy_arn(&self, config: &Config, facts: &Facts) -> String {
-        let name = self.iam_name(config, facts);
-        names::iam_arn(&facts.partition, &facts.account, "policy", &config.iam.path, &name)
-    }
-
-    /// ARNs of the policies, one of which is to be attached to its role: the first that exists, unless another one is already.
-    pub fn policy_arns(&self, config: &Config, facts: &Facts) -> Vec<String> {
-        match self.permissions {
-            Permissions::Document(_) => vec![self.policy_arn(config, facts)],
-            Permissions::AwsManaged(paths) => {
-                paths.iter().map(|path| format!("arn:{}:iam::aws:policy/{path}", facts.partition)).collect()
-            }
-            Permissions::None => Vec::new(),
-        }
-    }
-
-    /// The Deployment of its controller.
-    pub fn deployment(&self) -> Option<&'static str> {
-        self.objects.iter().find(|(_, kind, _)| *kind == "Deployment").map(|(_, _, name)| *name)
     }
 
     /// The subject of its service account's tokens.

@@ -105,6 +105,7 @@ const NEEDS: &[Need] = &[
     ("other installations of the same", &[Verify], Cluster, "apps", &["deployments"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "", &["nodes"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csidrivers", "csinodes"], &["list"]),
+    ("the pod network", &[Plan, Apply], Cluster, "apps", &["daemonsets"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "apps", &["daemonsets"], &["get", "list"]),
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "storage.k8s.io", &["storageclasses"], &["list"]),
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "autoscaling", &["horizontalpodautoscalers"], &["list"]),
@@ -234,6 +235,9 @@ impl Rights {
 
     /// The objects of steps of our own: service account, its tokens, CRDs.
     fn add_steps(&mut self, purpose: Purpose, component: &Component) {
+        if matches!(purpose, Plan | Apply) && component.name == LBC {
+            self.add(Namespace, component, "the pod network", ("apps", "daemonsets"), &["aws-node"], &["get"]);
+        }
         let account = &[component.service_account][..];
         if component.service_account_maker == ServiceAccountMaker::Us {
             let reason = format!("the service account of {}", component.name);

@@ -83,6 +83,9 @@ async fn break_by(lab: &Lab, drift: &str) {
         "deleted" => {
             eks.delete_addon().cluster_name("demo").addon_name(ADDON).send().await.unwrap();
             lab.gone(&ObjectRef::new("apps/v1", "Deployment", "kube-system", "ebs-csi-controller")).await;
+            while eks.describe_addon().cluster_name("demo").addon_name(ADDON).send().await.is_ok() {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
             return;
         }
         other => panic!("no such drift: {other}"),
@@ -101,7 +104,13 @@ async fn it_is_installed_mended_and_deleted() {
     lab.sandbox.simulator.set_caller_policy(Some(Document::parse(&printed).unwrap()));
     let run = lab.run(&with(&["apply", "--yes", "-o", "json"])).await.expect(0);
     lab.sandbox.simulator.set_caller_policy(None);
-    assert!(run.stdout.contains("add-on v1.64.0-eksbuild.1 is CREATING; deployment "), "{}", run.stdout);
+    assert!(
+        run.stdout.contains(
+            "add-on v1.64.0-eksbuild.1 is CREATING; Deployment/kube-system/ebs-csi-controller does not exist yet"
+        ),
+        "{}",
+        run.stdout
+    );
     assert_eq!(lab.helm_runs().iter().filter(|run| run.contains("upgrade")).count(), 0);
     let account = lab.object("v1", "ServiceAccount", "ebs-csi-controller-sa").await;
     let role = account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].as_str().unwrap();
