@@ -1,6 +1,11 @@
 //! The command line: clap types only. What they mean together with files and defaults is `config.rs`' business.
 
+mod config;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod smoke;
+mod sources;
+mod verify;
 
 use std::path::PathBuf;
 
@@ -9,7 +14,12 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config::Identity;
 use crate::permissions::Purpose;
 
+pub use config::{ConfigArgs, ConfigCommand, ConfigViewArgs};
+#[cfg(feature = "sandbox")]
+pub use sandbox::SandboxArgs;
 pub use smoke::{SmokeArgs, SmokeCommand, SmokeFlags, SmokePrintArgs};
+pub use sources::{BundleArgs, ImagesArgs, Sources};
+pub use verify::{FailOn, VerifyArgs};
 
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
 #[derive(Debug, Parser)]
@@ -46,6 +56,10 @@ pub enum Command {
     Permissions(PermissionsArgs),
     /// Write, check and explain configuration files
     Config(ConfigArgs),
+    /// Download the charts once into one file, for where there is no way to them
+    Bundle(BundleArgs),
+    /// List the images that run, for mirroring
+    Images(ImagesArgs),
     /// The smoke workload of `verify --deep` as manifests to start from
     Smoke(SmokeArgs),
     /// Print the cluster's bearer token as an exec credential for kubectl and helm
@@ -105,8 +119,8 @@ pub struct Global {
     /// Helm binary [default: $HELM_BIN, then helm of PATH]
     #[arg(long, global = true, env = "EKS_BOOTSTRAP_HELM", value_name = "FILE")]
     pub helm: Option<PathBuf>,
-    /// Folder with one folder or .tgz per chart, instead of the chart repositories
-    #[arg(long, global = true, env = "EKS_BOOTSTRAP_CHARTS", value_name = "DIR")]
+    /// Folder with one folder or .tgz per chart, or a file made by `bundle`, instead of the chart repositories
+    #[arg(long, global = true, env = "EKS_BOOTSTRAP_CHARTS", value_name = "DIR|FILE")]
     pub charts: Option<PathBuf>,
     /// One endpoint for every AWS service
     #[arg(long, global = true, env = "EKS_BOOTSTRAP_ENDPOINT_URL", value_name = "URL")]
@@ -164,6 +178,9 @@ pub struct Wanted {
     /// Tag on every IAM object; repeatable
     #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = "IAM")]
     pub tags: Vec<String>,
+    /// Where charts and images come from.
+    #[command(flatten)]
+    pub sources: Sources,
 }
 
 /// Which steps a command is about; shared by the commands that plan.
@@ -240,39 +257,6 @@ pub struct DestroyArgs {
     pub selection: Selection,
 }
 
-/// `verify`.
-#[derive(Debug, Args)]
-#[command(after_help = "Exit code 3 means that a check failed. `eks-bootstrap explain CHECK` says more about one.")]
-pub struct VerifyArgs {
-    /// Before anything is installed: credentials, permissions, nodes, versions, subnets, helm, charts
-    #[arg(long, help_heading = "Checks")]
-    pub pre: bool,
-    /// Not this check, or not this family (EKB-NET); repeatable
-    #[arg(long, value_name = "CHECK", help_heading = "Checks")]
-    pub skip: Vec<String>,
-    /// Look again until nothing fails, at most so long (90s, 10m)
-    #[arg(long, value_name = "DURATION", help_heading = "Checks")]
-    pub wait: Option<String>,
-    /// From which severity on a failure gives exit code 3
-    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::Error, help_heading = "Checks")]
-    pub fail_on: FailOn,
-    /// List the checks and end
-    #[arg(long, help_heading = "Checks")]
-    pub list_checks: bool,
-    /// Also make a short-lived workload (pods, volume, load balancer), prove that it works, and remove it
-    #[arg(long, help_heading = "Smoke workload", conflicts_with_all = ["pre", "wait"])]
-    pub deep: bool,
-    /// Do not ask before --deep makes its objects
-    #[arg(short, long, env = "EKS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new())]
-    pub yes: bool,
-    /// The smoke workload.
-    #[command(flatten)]
-    pub smoke: SmokeFlags,
-    /// What was wanted; the same flags as for `apply`.
-    #[command(flatten)]
-    pub wanted: Wanted,
-}
-
 /// `migrate`.
 #[derive(Debug, Args)]
 #[command(
@@ -294,15 +278,6 @@ pub struct MigrateArgs {
     /// What was wanted; the same flags as for `apply`.
     #[command(flatten)]
     pub wanted: Wanted,
-}
-
-/// From which severity on `verify` fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    /// Warnings too
-    Warning,
-    /// Errors only
-    Error,
 }
 
 /// `explain`.
@@ -336,57 +311,9 @@ pub struct PermissionsArgs {
     pub selection: Selection,
 }
 
-/// `config`.
-#[derive(Debug, Args)]
-pub struct ConfigArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: ConfigCommand,
-}
-
-/// What `config` does.
-#[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Print a commented configuration file to start from
-    Init,
-    /// Print the JSON Schema of the configuration file
-    Schema,
-    /// Print what is in force, and where each value came from
-    View(Box<ConfigViewArgs>),
-}
-
-/// `config view`.
-#[derive(Debug, Args)]
-pub struct ConfigViewArgs {
-    /// The wanted state.
-    #[command(flatten)]
-    pub wanted: Wanted,
-}
-
 /// `token`.
 #[derive(Debug, Args)]
 pub struct TokenArgs {}
-
-/// `sandbox`.
-#[cfg(feature = "sandbox")]
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  eks-bootstrap sandbox -- apply --yes\n  eks-bootstrap sandbox --latency 80 -- plan"
-)]
-pub struct SandboxArgs {
-    /// Starting world: the cluster and what exists already (YAML) [default: built in]
-    #[arg(long, value_name = "FILE")]
-    pub seed: Option<PathBuf>,
-    /// Simulated latency of every AWS call, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    pub latency: u64,
-    /// Use the official chart repositories instead of the built-in stand-in charts
-    #[arg(long)]
-    pub official_charts: bool,
-    /// One eks-bootstrap command (or another program) to run inside; without it the sandbox stays up
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
-}
 
 /// Forms of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

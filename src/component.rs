@@ -66,6 +66,10 @@ pub struct Component {
     pub oldest_kubernetes: (u64, u64),
     /// Names (`app.kubernetes.io/name`) of software that does the same and must not run beside it.
     pub predecessors: &'static [&'static str],
+    /// The images that its chart can run.
+    pub images: &'static [Image],
+    /// Values for clusters without a way to the internet, a YAML document.
+    pub isolated_values: &'static str,
     /// Values that are always set, a YAML document with `${...}` places.
     pub values: &'static str,
     /// The path of the value that says how many replicas its controller has.
@@ -82,6 +86,15 @@ pub struct Component {
     pub addon: Option<&'static str>,
     /// Role name that AWS's documentation uses; empty without a role.
     pub documented_role: &'static str,
+}
+
+/// One image of a chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Image {
+    /// The path of the value that names its repository.
+    pub value: &'static str,
+    /// What the chart has there.
+    pub repository: &'static str,
 }
 
 /// The AWS Load Balancer Controller.
@@ -116,6 +129,9 @@ pub const LOAD_BALANCER_CONTROLLER: Component = Component {
     ],
     oldest_kubernetes: (1, 22),
     predecessors: &["alb-ingress-controller"],
+    images: &[Image { value: "image.repository", repository: "public.ecr.aws/eks/aws-load-balancer-controller" }],
+    // Their endpoints are in no VPC, and without them the controller does not become ready.
+    isolated_values: "{enableShield: false, enableWaf: false, enableWafv2: false}",
     values: include_str!("../templates/values/aws-load-balancer-controller.yaml"),
     replicas_value: &["replicaCount"],
     has_crds: true,
@@ -149,6 +165,32 @@ pub const EBS_CSI_DRIVER: Component = Component {
     predecessors: &[],
     // V2 has no `service-role/` in its ARN (AWS managed policy reference), whatever the driver's own page says.
     permissions: Permissions::AwsManaged(&["AmazonEBSCSIDriverPolicyV2", "service-role/AmazonEBSCSIDriverPolicy"]),
+    images: &[
+        Image { value: "image.repository", repository: "public.ecr.aws/ebs-csi-driver/aws-ebs-csi-driver" },
+        Image {
+            value: "sidecars.provisioner.image.repository",
+            repository: "public.ecr.aws/csi-components/csi-provisioner",
+        },
+        Image { value: "sidecars.attacher.image.repository", repository: "public.ecr.aws/csi-components/csi-attacher" },
+        Image {
+            value: "sidecars.snapshotter.image.repository",
+            repository: "public.ecr.aws/csi-components/csi-snapshotter",
+        },
+        Image {
+            value: "sidecars.livenessProbe.image.repository",
+            repository: "public.ecr.aws/csi-components/livenessprobe",
+        },
+        Image { value: "sidecars.resizer.image.repository", repository: "public.ecr.aws/csi-components/csi-resizer" },
+        Image {
+            value: "sidecars.nodeDriverRegistrar.image.repository",
+            repository: "public.ecr.aws/csi-components/csi-node-driver-registrar",
+        },
+        Image {
+            value: "sidecars.volumemodifier.image.repository",
+            repository: "public.ecr.aws/ebs-csi-driver/volume-modifier-for-k8s",
+        },
+    ],
+    isolated_values: "{}",
     values: include_str!("../templates/values/aws-ebs-csi-driver.yaml"),
     replicas_value: &["controller", "replicaCount"],
     has_crds: false,
@@ -182,6 +224,11 @@ pub const METRICS_SERVER: Component = Component {
     actions_since: &[],
     oldest_kubernetes: (1, 19),
     predecessors: &[],
+    images: &[
+        Image { value: "image.repository", repository: "registry.k8s.io/metrics-server/metrics-server" },
+        Image { value: "addonResizer.image.repository", repository: "registry.k8s.io/autoscaling/addon-resizer" },
+    ],
+    isolated_values: "{}",
     values: "{}",
     replicas_value: &["replicas"],
     has_crds: false,

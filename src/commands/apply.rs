@@ -26,6 +26,7 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: Terminal) -> Resul
         }
         None => (Config::resolve(global, &args.wanted, &args.selection)?, None),
     };
+    config.guard_isolation()?;
     let connection = connect::connect(config, None).await?;
     let json = global.output == Output::Json;
     carry_out(connection, saved, args.yes, json, terminal).await

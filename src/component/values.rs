@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Component;
 use crate::config::{Config, Identity};
 use crate::context::Facts;
+use crate::images;
 
 impl Component {
     /// The chart's values: what is always set, with the user's on top.
@@ -24,14 +25,26 @@ impl Component {
             _ => None,
         });
         if let Some(replicas) = configured.replicas {
-            let count = Value::from(replicas);
-            let nested =
-                self.replicas_value.iter().rev().fold(count, |value, name| serde_json::json!({ *name: value }));
-            merge(&mut values, &nested);
+            merge(&mut values, &nested(self.replicas_value.iter().copied(), Value::from(replicas)));
+        }
+        if config.isolated {
+            let isolated = serde_saphyr::from_str(self.isolated_values);
+            merge(&mut values, &isolated.expect("value templates are part of the program"));
+        }
+        if let Some(registry) = &config.image_registry {
+            for image in self.images {
+                let moved = Value::from(images::moved(image.repository, registry));
+                merge(&mut values, &nested(image.value.split('.'), moved));
+            }
         }
         merge(&mut values, &configured.values);
         values
     }
+}
+
+/// `value` at the end of a path of names.
+fn nested<'a>(path: impl DoubleEndedIterator<Item = &'a str>, value: Value) -> Value {
+    path.rev().fold(value, |value, name| serde_json::json!({ name: value }))
 }
 
 /// Replaces `${place}` texts in `value`.
@@ -92,6 +105,11 @@ mod tests {
         let demo = "demo".to_owned();
         fill(&mut value, &|place| (place == "cluster").then_some(&demo));
         assert_eq!(value, json!({"a": "demo", "b": ["${other}", "x"]}));
+    }
+
+    #[test]
+    fn a_path_of_names_leads_to_the_value() {
+        assert_eq!(nested("a.b.c".split('.'), json!(1)), json!({"a": {"b": {"c": 1}}}));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::cli::{Global, Wanted};
 use crate::component::{self, Component};
+use crate::config::sources::origin;
 use crate::config::{
     ChartComponent, Config, DEFAULT_TIMEOUT, IamConfig, Identity, Removal, StorageClassConfig, helm_bin,
 };
@@ -46,7 +47,9 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),
         helm: global.helm.clone().or_else(helm_bin),
-        charts: global.charts.as_deref().map(absolute).transpose()?,
+        charts: charts(global, wanted)?,
+        image_registry: or(&wanted.sources.image_registry, &spec.image_registry),
+        isolated: wanted.sources.isolated || spec.isolated.unwrap_or(false),
         timeout_seconds: match &global.timeout {
             Some(text) => validate::duration("--timeout", text)?.as_secs(),
             None => DEFAULT_TIMEOUT.as_secs(),
@@ -108,6 +111,7 @@ fn chart_component(
     Ok(ChartComponent {
         enabled: enabled(component.name, spec.enabled, wanted)?,
         version: version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
+        chart: origin(component, &spec.chart, wanted)?,
         replicas: spec.replicas,
         role_arn: role_arn.or(spec.role_arn.as_ref()).cloned(),
         // A flag for all is stronger than what the file says of one.
@@ -168,6 +172,21 @@ fn enabled(component: &str, in_file: Option<bool>, wanted: &Wanted) -> Result<Op
     }
 }
 
+/// `--charts`, which a repository on the same command line would contradict; over one in the file it wins, so that a bundle
+/// can be used with the file that it was made with.
+fn charts(global: &Global, wanted: &Wanted) -> Result<Option<PathBuf>> {
+    if let (Some(charts), Some(named)) = (&global.charts, wanted.sources.chart_repositories.first()) {
+        return Err(Error::Usage {
+            message: format!(
+                "--chart-repository {named} and --charts {} both say where a chart comes from",
+                charts.display()
+            ),
+            mend: "leave one of them out (the variable EKS_BOOTSTRAP_CHARTS counts as --charts)".to_owned(),
+        });
+    }
+    global.charts.as_deref().map(absolute).transpose()
+}
+
 /// Chart folders are handed to helm, which runs in another folder.
 fn absolute(folder: &Path) -> Result<PathBuf> {
     std::path::absolute(folder).map_err(|source| Error::io(format!("find `{}`", folder.display()), source))
@@ -179,6 +198,7 @@ impl Config {
         let chart = |component: &ChartComponent| ChartSpec {
             enabled: component.enabled,
             version: Some(component.version.clone()),
+            chart: (&component.chart).into(),
             replicas: component.replicas,
             role_arn: component.role_arn.clone(),
             identity: component.identity,
@@ -200,6 +220,8 @@ impl Config {
                     permissions_boundary: self.iam.permissions_boundary.clone(),
                     tags: self.iam.tags.clone(),
                 },
+                image_registry: self.image_registry.clone(),
+                isolated: Some(self.isolated),
                 identity: Some(self.identity),
                 components: ComponentsSpec {
                     aws_load_balancer_controller: chart(&self.load_balancer_controller),
@@ -207,6 +229,7 @@ impl Config {
                     metrics_server: RolelessChartSpec {
                         enabled: self.metrics_server.enabled,
                         version: Some(self.metrics_server.version.clone()),
+                        chart: (&self.metrics_server.chart).into(),
                         replicas: self.metrics_server.replicas,
                         values: Some(self.metrics_server.values.clone()),
                     },

@@ -104,7 +104,8 @@ const NEEDS: &[Need] = &[
     ("the webhooks' answer to a dry run", &[Verify], Namespace, "networking.k8s.io", &["ingresses"], &["create"]),
     ("other installations of the same", &[Verify], Cluster, "apps", &["deployments"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "", &["nodes"], &["list"]),
-    ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csinodes"], &["list"]),
+    ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csidrivers", "csinodes"], &["list"]),
+    ("nodes and the drivers on them", &[Verify], Cluster, "apps", &["daemonsets"], &["get", "list"]),
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "storage.k8s.io", &["storageclasses"], &["list"]),
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "autoscaling", &["horizontalpodautoscalers"], &["list"]),
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "apiregistration.k8s.io", &["apiservices"], &["get", "list"]),
@@ -176,6 +177,16 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str) -> 
                 }
             }
         }
+    }
+    if config.gp3_storage_class.enabled == Some(true) {
+        let own = match purpose {
+            Plan | Verify => &["get", "list"][..],
+            Apply => &["create", "delete", "get", "list", "patch"][..],
+            Destroy => &["delete", "get", "list", "patch"][..],
+        };
+        // It moves the default from whichever class has it, so the names are not known.
+        let (driver, reason) = (&crate::component::EBS_CSI_DRIVER, "the StorageClass gp3, and which is the default");
+        rights.add(Cluster, driver, reason, ("storage.k8s.io", "storageclasses"), &[], own);
     }
     for rules in rights.namespaced.values_mut().chain([&mut rights.cluster]) {
         *rules = shortened(rules);

@@ -2,7 +2,6 @@
 
 mod identity;
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
@@ -14,7 +13,6 @@ use crate::op::helm::ReleaseSpec;
 use crate::op::iam::Tags;
 use crate::owner::{self, tags};
 use crate::plan::StepId;
-use crate::read::chart::{ChartRef, ChartSource};
 use crate::read::kube::ObjectRef;
 use crate::steps::Step;
 use crate::steps::api_service::ApiServiceStep;
@@ -125,18 +123,6 @@ fn our_tags(config: &Config, facts: &Facts, component: Option<&Component>) -> Ta
     all
 }
 
-/// Where a component's chart comes from, and in which version.
-pub fn chart(component: &Component, config: &Config) -> ChartRef {
-    ChartRef {
-        name: component.name.to_owned(),
-        version: component.configured(config).version.clone(),
-        source: match &config.charts {
-            Some(folder) => ChartSource::Folder(Path::to_path_buf(folder)),
-            None => ChartSource::Repository(component.repository.to_owned()),
-        },
-    }
-}
-
 struct Builder<'a> {
     component: &'a Component,
     config: &'a Config,
@@ -225,7 +211,7 @@ impl Builder<'_> {
     fn workload(&self, after: &[StepId], steps: &mut Vec<Arc<dyn Step>>) {
         let Builder { component, config, facts } = self;
         let release = self.id("helm");
-        let chart = chart(self.component, self.config);
+        let chart = config.chart(component);
         let mut release_needs = self.role_ready();
         if component.service_account_maker == ServiceAccountMaker::Us {
             let id = self.id("k8s.service-account");

@@ -43,6 +43,8 @@ mod simulation;
 #[cfg(feature = "sandbox")]
 mod smoke;
 #[cfg(feature = "sandbox")]
+mod sources;
+#[cfg(feature = "sandbox")]
 mod stand_in;
 #[cfg(feature = "sandbox")]
 mod story;

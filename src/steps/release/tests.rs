@@ -19,6 +19,7 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
                 name: "x".to_owned(),
                 version: "2.0.0".to_owned(),
                 source: ChartSource::Folder("charts".into()),
+                digest: None,
             },
             values: json!({"a": {"b": 1}}),
             timeout_seconds: 600,
