@@ -96,6 +96,11 @@ pub(crate) async fn credentials(aws: &SdkConfig) -> Result<SharedCredentialsProv
 /// # Errors
 /// No credentials, another account, no such cluster, a cluster that is not ACTIVE.
 pub async fn connect(config: Config, http_client: Option<SharedHttpClient>) -> Result<Connection> {
+    // The futures of the SDKs are large, and those of the commands would be with them.
+    Box::pin(connected(config, http_client)).await
+}
+
+async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Result<Connection> {
     let aws = aws_config(&config, http_client).await?;
     let provider = credentials(&aws).await?;
     let sts = StsRead::new(&aws);

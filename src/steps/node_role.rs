@@ -287,11 +287,13 @@ mod tests {
         assert_eq!(marked(&tags), BTreeSet::from(["a,b-c".to_owned()]));
     }
 
+    /// Name, whether wanted, what is attached, tags, and what follows.
+    type Case<'a> = (&'a str, bool, &'a [&'a str], &'a [(&'a str, &'a str)], Action, &'a [&'a str]);
+
     #[test]
     fn what_others_attached_stays_and_what_we_attached_is_remembered() {
         let other = ("eks-bootstrap/node-role-ebs-00000000", V2);
         let worker = "arn:aws:iam::aws:policy/AmazonEKSWorkerNodePolicy";
-        type Case<'a> = (&'a str, bool, &'a [&'a str], &'a [(&'a str, &'a str)], Action, &'a [&'a str]);
         let cases: [Case<'_>; 13] = [
             ("new", true, &[worker], &[], Action::Create, &["iam:TagRole", "iam:AttachRolePolicy"]),
             ("ours", true, &[V2], &[("own", V2)], Action::Keep, &[]),

@@ -74,7 +74,7 @@ async fn break_by(lab: &Lab, drift: &str) {
     match drift {
         "version" => drop(update.addon_version("v1.58.0-eksbuild.1").send().await.unwrap()),
         "configuration" => {
-            drop(update.configuration_values(r#"{"controller":{"replicaCount":3}}"#).send().await.unwrap())
+            drop(update.configuration_values(r#"{"controller":{"replicaCount":3}}"#).send().await.unwrap());
         }
         "tag" => {
             let untag = eks.untag_resource().resource_arn(addon.addon_arn().unwrap());
@@ -181,7 +181,7 @@ async fn what_eks_finds_wrong_is_told_at_once() {
     // The next run takes it up.
     lab.run(&with(&["apply", "--yes"])).await.expect(0);
 
-    simulator.set_addon_health("demo", ADDON, "DEGRADED", issue("InsufficientNumberOfReplicas", "1 of 2"));
+    simulator.set_addon_health("demo", ADDON, "DEGRADED", &issue("InsufficientNumberOfReplicas", "1 of 2"));
     let plan = lab.run(&with(&["plan", "-o", "json"])).await.expect(0).json();
     let found = step(&plan, STEP);
     assert_eq!(found["action"], "unknown");

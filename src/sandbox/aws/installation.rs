@@ -25,10 +25,10 @@ impl Simulator {
     }
 
     /// Sets the health of an add-on that exists.
-    pub fn set_addon_health(&self, cluster: &str, addon: &str, status: &str, issues: Vec<SeedIssue>) {
+    pub fn set_addon_health(&self, cluster: &str, addon: &str, status: &str, issues: &[SeedIssue]) {
         let mut state = self.state();
         for found in state.world.clusters.values_mut().filter(|found| found.name == cluster) {
-            found.set_addon_health(addon, status, &issues);
+            found.set_addon_health(addon, status, issues);
         }
     }
 
