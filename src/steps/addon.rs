@@ -164,8 +164,9 @@ impl AddonStep {
             format!("helm uninstall {name} --namespace {namespace}")
         };
         let reason = format!(
-            "installed by Helm (release {namespace}/{name}), and one set of objects has one manager; to move, run `{first}`, \
-             then this again: meanwhile no volume is made or attached, mounted ones stay mounted; to stay"
+            "installed by Helm (release {namespace}/{name}), and one set of objects has one manager; to move, run `{first}` \
+             (with --leave-volumes where there are volumes), then this again: meanwhile none is made or attached, mounted ones \
+             stay mounted; to stay"
         );
         let owner = Owner::Helm { release: format!("{namespace}/{name}") };
         let mend = format!("--{}-managed-by helm", self.flag);

@@ -144,8 +144,8 @@ impl ReleaseStep {
             format!("aws eks delete-addon --cluster-name {cluster} --addon-name {name}")
         };
         let reason = format!(
-            "{what}, and one set of objects has one manager; to move, run `{first}`, then this again: meanwhile no volume is \
-             made or attached, mounted ones stay mounted; to stay"
+            "{what}, and one set of objects has one manager; to move, run `{first}` (with --leave-volumes where there are \
+             volumes), then this again: meanwhile none is made or attached, mounted ones stay mounted; to stay"
         );
         let owner = if owner.is_ours() { owner } else { Owner::EksAddon };
         let mend = format!("--{flag}-managed-by eks-addon");

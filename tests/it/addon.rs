@@ -132,7 +132,7 @@ async fn it_is_installed_mended_and_deleted() {
     let plan = lab.run(&[&["plan", "-o", "json"], &DRIVER[..]].concat()).await.expect(0).json();
     let helm = step(&plan, "helm.ebs");
     assert_eq!((&helm["action"], &helm["mend"]), (&json!("blocked"), &json!("--ebs-managed-by eks-addon")), "{helm:#}");
-    assert!(helm["reason"].as_str().unwrap().contains("--only eks.addon.ebs`, then this again"), "{helm:#}");
+    assert!(helm["reason"].as_str().unwrap().contains("--only eks.addon.ebs` (with --leave-volumes"), "{helm:#}");
     lab.run(&[&["apply", "--yes"], &DRIVER[..]].concat()).await.expect(4);
 
     lab.run(&["destroy", "--confirm", "demo"]).await.expect(0);
