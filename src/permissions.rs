@@ -11,11 +11,12 @@ mod grants;
 use std::collections::BTreeMap;
 
 use crate::component::{self, Component, Permissions};
-use crate::config::Config;
+use crate::config::{Config, Identity};
 use crate::context::Facts;
 use crate::names;
 use crate::owner::{self, tags};
-use crate::policy::{Condition, Document, Effect, Statement};
+use crate::policy::{Condition, Document, Effect, PODS_SERVICE, Statement};
+use crate::steps::pod_identity_agent;
 use grants::{GRANTS, Grant, On, Only, When};
 
 /// What the policy is for.
@@ -53,9 +54,11 @@ pub fn policy(purpose: Purpose, config: &Config, facts: &Facts) -> Document {
         let wanted = if grant.on == On::Addon { &wanted } else { &with_role };
         if grant.on.of_component() {
             statements.extend(scope.of(grant, wanted, purpose));
+        } else if !scope.concerns(grant, wanted, purpose) {
+            // Nobody is of the kind that it is for.
         } else if !wanted.is_empty() || purpose == Purpose::Destroy || matches!(grant.on, On::Cluster | On::Everything)
         {
-            let resources = scope.global(grant.on, wanted);
+            let resources = scope.global(grant.on, wanted, purpose);
             if !resources.is_empty() {
                 statements.push(statement(grant, grant.sid.to_owned(), resources, scope.condition(grant.only, None)));
             }
@@ -115,10 +118,11 @@ impl Scope<'_> {
         for component in wanted.iter().filter(|component| self.applies(grant.when, component)) {
             let condition = self.condition(grant.only, Some(component));
             let resources = self.resources(grant.on, component, purpose);
+            let before: Vec<_> = groups.iter().flat_map(|group| group.2.clone()).collect();
             match groups.iter_mut().find(|group| group.0 == condition) {
                 Some((_, names, all)) => {
                     names.push_str(&capital(component.short));
-                    all.extend(resources);
+                    all.extend(resources.into_iter().filter(|arn| !before.contains(arn)));
                 }
                 None => groups.push((condition, capital(component.short), resources)),
             }
@@ -131,6 +135,21 @@ impl Scope<'_> {
             .collect()
     }
 
+    /// Whether a statement about no component is needed: about providers only where one is used, and so on.
+    fn concerns(&self, grant: &Grant, wanted: &[Component], purpose: Purpose) -> bool {
+        match (grant.on, grant.when) {
+            (On::Provider, _) => self.provider(wanted, purpose).is_some(),
+            (_, When::PodIdentity) => wanted.iter().any(|component| self.applies(When::PodIdentity, component)),
+            _ => true,
+        }
+    }
+
+    /// The provider's ARN where it may be made or removed.
+    fn provider(&self, wanted: &[Component], purpose: Purpose) -> Option<String> {
+        let used = wanted.iter().any(|component| component.identity(self.config) == Identity::Irsa);
+        (used || purpose == Purpose::Destroy || wanted.is_empty()).then(|| self.facts.provider_arn())
+    }
+
     fn applies(&self, when: When, component: &Component) -> bool {
         let named = component.configured(self.config).role_arn.is_some();
         let own_policy = matches!(component.permissions, Permissions::Document(_));
@@ -141,6 +160,7 @@ impl Scope<'_> {
             When::OwnPolicy => own_policy,
             When::AwsPolicy => matches!(component.permissions, Permissions::AwsManaged(_)),
             When::Addon => component.addon.is_some(),
+            When::PodIdentity => component.identity(self.config) == Identity::PodIdentity,
         }
     }
 
@@ -158,17 +178,25 @@ impl Scope<'_> {
                 [role].into_iter().chain(looked_for.then_some(documented)).collect()
             }
             On::Policies => self.policies(component),
-            On::Addon => {
-                let addon = component.addon.unwrap_or_default();
-                let Facts { partition, region, account, cluster, .. } = facts;
-                let addons = format!("arn:{partition}:eks:{region}:{account}:addon/{cluster}/{addon}/*");
-                vec![facts.arn.clone(), addons]
+            On::Addon => vec![facts.arn.clone(), self.in_cluster("addon", component.addon.unwrap_or_default())],
+            On::InCluster => vec![facts.arn.clone()],
+            On::Associations => vec![self.in_cluster("podidentityassociation", "")],
+            On::Agent => vec![facts.arn.clone(), self.in_cluster("addon", pod_identity_agent::NAME)],
+            On::EksTagged => [vec![facts.arn.clone()], self.resources(On::EksObjects, component, purpose)].concat(),
+            On::EksObjects => {
+                vec![self.in_cluster("podidentityassociation", ""), self.in_cluster("addon", pod_identity_agent::NAME)]
             }
             _ => Vec::new(),
         }
     }
 
-    fn global(&self, on: On, wanted: &[Component]) -> Vec<String> {
+    /// Objects of EKS in the cluster; of one name, or of any.
+    fn in_cluster(&self, kind: &str, name: &str) -> String {
+        let name = if name.is_empty() { String::new() } else { format!("/{name}") };
+        format!("{}{name}/*", self.facts.arn.replacen(":cluster/", &format!(":{kind}/"), 1))
+    }
+
+    fn global(&self, on: On, wanted: &[Component], purpose: Purpose) -> Vec<String> {
         let Scope { config, facts } = self;
         match on {
             On::Cluster => vec![facts.arn.clone()],
@@ -181,7 +209,7 @@ impl Scope<'_> {
                     let own_policy = self.applies(When::OwnPolicy, component);
                     role.into_iter().chain(own_policy.then(|| component.policy_arn(config, facts)))
                 });
-                [facts.provider_arn()].into_iter().chain(made).collect()
+                self.provider(wanted, purpose).into_iter().chain(made).collect()
             }
             // Roles that an earlier run may have made and this configuration does not speak of.
             On::LeftRoles => component::ALL
@@ -236,6 +264,7 @@ impl Scope<'_> {
                 let keys = vec![format!("{}/*", owner::OUR_NAME)];
                 test("ForAllValues:StringLike", "aws:TagKeys".to_owned(), keys);
             }
+            Only::ToPods => test("StringEquals", "iam:PassedToService".to_owned(), vec![PODS_SERVICE.to_owned()]),
             Only::Ours => test("StringEquals", format!("aws:ResourceTag/{}", tags::MANAGED_BY), ours),
             Only::ThesePolicies | Only::ThesePoliciesAndBoundary => {
                 let policies = component.map(|component| self.policies(component)).unwrap_or_default();

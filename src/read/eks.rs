@@ -1,7 +1,7 @@
 //! EKS, read only.
 
 use aws_sdk_eks::Client;
-use aws_sdk_eks::types::Cluster;
+use aws_sdk_eks::types::{AddonHealth, AddonInfo, AddonIssue, AddonIssueCode, Cluster};
 
 use crate::error::{AwsError, Result};
 use crate::op::iam::Tags;
@@ -21,8 +21,8 @@ pub struct Addon {
     pub tags: Tags,
 }
 
-fn issue(issue: &aws_sdk_eks::types::AddonIssue) -> String {
-    let code = issue.code().map(|code| code.as_str()).unwrap_or_default();
+fn issue(issue: &AddonIssue) -> String {
+    let code = issue.code().map(AddonIssueCode::as_str).unwrap_or_default();
     format!("{code}: {}", issue.message().unwrap_or_default())
 }
 
@@ -103,7 +103,7 @@ impl EksRead {
                 version: addon.addon_version().unwrap_or_default().to_owned(),
                 status: addon.status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
                 role_arn: addon.service_account_role_arn().map(ToOwned::to_owned),
-                issues: addon.health().map(|health| health.issues()).unwrap_or_default().iter().map(issue).collect(),
+                issues: addon.health().map(AddonHealth::issues).unwrap_or_default().iter().map(issue).collect(),
                 tags: sdk_tags(addon.tags()),
             })),
             Err(error) => match AwsError::new("eks:DescribeAddon", &error) {
@@ -120,7 +120,7 @@ impl EksRead {
             let call = self.client.describe_addon_versions().addon_name(name).kubernetes_version(kubernetes_version);
             let answer = call.set_next_token(token).send().await;
             let page = answer.map_err(|error| AwsError::new("eks:DescribeAddonVersions", &error))?;
-            let offered = page.addons().iter().flat_map(|addon| addon.addon_versions());
+            let offered = page.addons().iter().flat_map(AddonInfo::addon_versions);
             versions.extend(offered.filter_map(|offer| offer.addon_version().map(ToOwned::to_owned)));
             token = page.next_token;
             if token.is_none() {

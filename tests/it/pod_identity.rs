@@ -1,12 +1,13 @@
 //! EKS Pod Identity: apply with both Helm versions, drift, what others made, the way there and back with interruptions.
 
+use eks_bootstrap::policy::Document;
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::{At, Effect, Fault, Seed};
 use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::drift::{Drift, mend};
-use crate::support::{Aws, Lab, helm};
+use crate::support::{Aws, Lab, Run, helm};
 
 const WAY: [&str; 2] = ["--identity", "pod-identity"];
 const LBC: &str = "aws-load-balancer-controller";
@@ -62,6 +63,24 @@ fn slow() -> Seed {
     Seed { consistency_seconds: 2, ..Seed::builtin() }
 }
 
+/// Runs a command under the policy that is printed for it, and under no other.
+async fn under_printed_policy(lab: &Lab, purpose: &'static str, command: &[&'static str]) -> Run {
+    let printed = lab.run(&with(&["permissions", "--for", purpose])).await.expect(0).stdout;
+    lab.sandbox.simulator.set_caller_policy(Some(Document::parse(&printed).unwrap()));
+    let run = lab.run(command).await.expect(0);
+    lab.sandbox.simulator.set_caller_policy(None);
+    run
+}
+
+/// The ids of the checks of identity that fail.
+async fn failing(lab: &Lab) -> Vec<String> {
+    let found = lab.run(&with(&["verify", "-o", "json"])).await.json();
+    let all = found["findings"].as_array().unwrap();
+    let wrong = all.iter().filter(|finding| !["ok", "skipped"].contains(&finding["status"].as_str().unwrap()));
+    let ids = wrong.map(|finding| finding["id"].as_str().unwrap().to_owned());
+    ids.filter(|id| ["PODID", "IRSA", "OIDC"].iter().any(|family| id.contains(family))).collect()
+}
+
 async fn applies_and_is_destroyed(seed: Seed, major: HelmMajor) {
     let lab = Lab::with(seed, helm(major)).await;
     let before = eks(&lab);
@@ -72,7 +91,7 @@ async fn applies_and_is_destroyed(seed: Seed, major: HelmMajor) {
     assert!(place("eks.pod-identity.lbc") < place("proof.admission.lbc"));
     assert!(place("proof.admission.lbc") < place("helm.lbc") && place("helm.lbc") < place("proof.pods.lbc"));
 
-    lab.run(&with(&["apply", "--yes"])).await.expect(0);
+    under_printed_policy(&lab, "apply", &with(&["apply", "--yes"])).await;
     all_carry(&lab, URI, TOKEN).await;
     for account in [LBC, EBS_ACCOUNT] {
         assert_eq!(annotation(&lab, account).await, Value::Null);
@@ -89,7 +108,7 @@ async fn applies_and_is_destroyed(seed: Seed, major: HelmMajor) {
     assert_eq!((lab.aws_writes(), lab.helm_runs()), (Vec::new(), Vec::new()));
 
     // A destroy that is not told of the way finds what is ours all the same.
-    let run = lab.run(&["destroy", "--confirm", "demo"]).await.expect(0);
+    let run = under_printed_policy(&lab, "destroy", &["destroy", "--confirm", "demo"]).await;
     assert!(run.stderr.contains("left in AWS: nothing"), "{}", run.stderr);
     assert_eq!(eks(&lab), before);
     lab.gone(&ObjectRef::new("apps/v1", "DaemonSet", "kube-system", AGENT)).await;
@@ -119,6 +138,18 @@ const DRIFTS: [Drift; 8] = [
         "annotation put back, and pods restarted",
         &[("k8s.service-account.lbc", &["k8s:patch ServiceAccount"]), ("proof.pods.lbc", &["k8s:patch Deployment"])],
     ),
+];
+
+/// Drift -> what verify finds.
+const CHECKED: [(&str, &str); 8] = [
+    ("association deleted", "EKB-PODID-003"),
+    ("association with another role", "EKB-PODID-003"),
+    ("trust without TagSession", "EKB-PODID-004"),
+    ("agent deleted", "EKB-PODID-002"),
+    ("annotation put back", "EKB-PODID-006"),
+    ("annotation put back on the chart's", "EKB-PODID-006"),
+    ("annotation put back, and pods restarted", "EKB-PODID-005"),
+    ("annotation put back, and pods restarted", "EKB-PODID-006"),
 ];
 
 struct World<'a> {
@@ -207,8 +238,13 @@ async fn every_drift_of_pod_identity_is_mended() {
     let lab = Lab::start().await;
     lab.run(&with(&["apply", "--yes"])).await.expect(0);
     let world = World::of(&lab).await;
+    assert_eq!(failing(&lab).await, Vec::<String>::new());
     for (drift, expected) in DRIFTS {
         world.break_by(drift).await;
+        let found = failing(&lab).await;
+        for (_, check) in CHECKED.iter().filter(|row| row.0 == drift) {
+            assert!(found.iter().any(|id| id == check), "{drift}: {found:?}");
+        }
         mend(&lab, drift, expected, &WAY).await;
     }
     all_carry(&lab, URI, TOKEN).await;
@@ -337,7 +373,7 @@ async fn bad_ways_are_refused_before_the_first_call() {
     for (arguments, part) in [
         (&["plan", "-c", "demo", "--identity", "oidc"][..], "known: irsa, pod-identity"),
         (&["plan", "-c", "demo", "--identity", "podIdentity"], "did you mean `pod-identity`"),
-        (&["plan", "-c", "demo", "--identity", "lcb=irsa"], "did you mean `lbc`"),
+        (&["plan", "-c", "demo", "--identity", "lcb=irsa"], "known: lbc"),
         (&["plan", "-c", "demo", "--identity", "metrics-server=irsa"], "--identity"),
         (&["plan", "-c", "demo", "--identity", "irsa,pod-identity"], "another one says the opposite"),
         (&["migrate", "-c", "demo", "--to", "irsa", "--component", "efs"], "--component"),
