@@ -181,7 +181,6 @@ impl Scope<'_> {
             On::Addon => vec![facts.arn.clone(), self.in_cluster("addon", component.addon.unwrap_or_default())],
             On::InCluster => vec![facts.arn.clone()],
             On::Associations => vec![self.in_cluster("podidentityassociation", "")],
-            On::Agent => vec![facts.arn.clone(), self.in_cluster("addon", pod_identity_agent::NAME)],
             On::EksTagged => [vec![facts.arn.clone()], self.resources(On::EksObjects, component, purpose)].concat(),
             On::EksObjects => {
                 vec![self.in_cluster("podidentityassociation", ""), self.in_cluster("addon", pod_identity_agent::NAME)]

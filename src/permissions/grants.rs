@@ -35,11 +35,9 @@ pub(super) enum On {
     InCluster,
     /// Pod Identity associations of the cluster.
     Associations,
-    /// The Pod Identity agent's add-on.
-    Agent,
     /// The cluster's associations and the agent's add-on.
     EksObjects,
-    /// The same and the cluster, of which EKS is asked when something in it is made with tags.
+    /// The same and the cluster, of which EKS is asked where something is not there or is made with tags.
     EksTagged,
 }
 
@@ -53,7 +51,6 @@ impl On {
                 | On::Addon
                 | On::InCluster
                 | On::Associations
-                | On::Agent
                 | On::EksObjects
                 | On::EksTagged
         )
@@ -139,19 +136,14 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ChangeProvider", &[Apply], &["iam:AddClientIDToOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
 
     grant("ReadAssociations", &[Verify], &["eks:ListPodIdentityAssociations"], On::Cluster, When::Always, Only::Always),
-    grant("ReadAssociations", &[Plan, Apply], &["eks:ListPodIdentityAssociations"], On::InCluster, When::PodIdentity, Only::Always),
-    grant("ReadAssociations", &[Destroy], &["eks:ListPodIdentityAssociations"], On::InCluster, When::Always, Only::Always),
-    grant("ReadAssociation", LOOK, &["eks:DescribePodIdentityAssociation"], On::Associations, When::PodIdentity, Only::Always),
-    grant("ReadAssociation", &[Destroy], &["eks:DescribePodIdentityAssociation"], On::Associations, When::Always, Only::Always),
-    grant("ReadAgent", LOOK, &["eks:DescribeAddon"], On::Agent, When::PodIdentity, Only::Always),
-    grant("ReadAgent", &[Destroy], &["eks:DescribeAddon"], On::Agent, When::Always, Only::Always),
+    grant("ReadEks", LOOK, &["eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation", "eks:DescribeAddon"], On::EksTagged, When::PodIdentity, Only::Always),
+    grant("ReadEks", &[Destroy], &["eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation", "eks:DescribeAddon"], On::EksTagged, When::Always, Only::Always),
     grant("ReadAgentVersions", &[Plan, Apply], &["eks:DescribeAddonVersions"], On::Everything, When::PodIdentity, Only::Always),
-    grant("MakeAssociation", &[Apply], &["eks:CreatePodIdentityAssociation", "eks:CreateAddon"], On::InCluster, When::PodIdentity, Only::TheseTags),
+    grant("MakeEks", &[Apply], &["eks:CreatePodIdentityAssociation", "eks:CreateAddon"], On::InCluster, When::PodIdentity, Only::TheseTags),
     grant("ChangeAssociation", &[Apply], &["eks:UpdatePodIdentityAssociation"], On::Associations, When::PodIdentity, Only::Always),
     grant("HandToPods", &[Apply], &["iam:PassRole"], On::Role, When::PodIdentity, Only::ToPods),
     grant("TagEks", &[Apply], &["eks:TagResource"], On::EksTagged, When::PodIdentity, Only::TheseTagKeys),
-    grant("RemoveEks", &[Destroy], &["eks:DeletePodIdentityAssociation", "eks:DeleteAddon"], On::EksObjects, When::Always, Only::Ours),
-    grant("UntagEks", &[Destroy], &["eks:UntagResource"], On::EksObjects, When::Always, Only::OurTagKeys),
+    grant("RemoveEks", &[Destroy], &["eks:DeletePodIdentityAssociation", "eks:DeleteAddon", "eks:UntagResource"], On::EksObjects, When::Always, Only::Ours),
     // How many providers there are is asked only where the cluster's is missing.
     grant("CountProviders", &[Verify], &["iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
 

@@ -7,6 +7,7 @@ use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::drift::{Drift, mend};
+use crate::permissions_enforced::{stumbled, without};
 use crate::support::{Aws, Lab, Run, helm};
 
 const WAY: [&str; 2] = ["--identity", "pod-identity"];
@@ -70,6 +71,36 @@ async fn under_printed_policy(lab: &Lab, purpose: &'static str, command: &[&'sta
     let run = lab.run(command).await.expect(0);
     lab.sandbox.simulator.set_caller_policy(None);
     run
+}
+
+/// Runs a command once without each of the statements of its printed policy whose names are given, and expects it to stumble.
+async fn needs_each(lab: &Lab, purpose: &'static str, command: &[&'static str], names: &[&str]) {
+    let printed = lab.run(&with(&["permissions", "--for", purpose])).await.expect(0).stdout;
+    let policy = Document::parse(&printed).unwrap();
+    for name in names {
+        let place = policy.statements.iter().position(|statement| statement.sid.as_deref() == Some(name));
+        let (less, removed) = without(&policy, place.unwrap_or_else(|| panic!("no {name}: {printed}")));
+        lab.sandbox.simulator.set_caller_policy(Some(less));
+        let run = lab.run(command).await;
+        assert!(run.code != 0 && stumbled(&run, &removed), "{purpose} gets along without {name}: {}", run.stderr);
+    }
+    lab.sandbox.simulator.set_caller_policy(None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_printed_of_eks_is_needed() {
+    let lab = Lab::start().await;
+    let apply = with(&["apply", "--yes"]);
+    let first = ["ReadEks", "ReadAgentVersions", "MakeEks", "TagEks", "HandToPods"];
+    needs_each(&lab, "apply", &apply, &first).await;
+    lab.run(&apply).await.expect(0);
+    World::of(&lab).await.break_by("association with another role").await;
+    needs_each(&lab, "apply", &apply, &["ChangeAssociation"]).await;
+    lab.run(&apply).await.expect(0);
+    let destroy = ["destroy", "--confirm", "demo"];
+    needs_each(&lab, "destroy", &destroy, &["ReadEks", "RemoveEks"]).await;
+    lab.run(&destroy).await.expect(0);
+    lab.stop().await;
 }
 
 /// The ids of the checks of identity that fail.
@@ -273,6 +304,7 @@ async fn what_others_made_is_used_blocked_or_adopted() {
     assert_eq!(eks(&lab), before);
     lab.run(&with(&["apply", "--yes", "--adopt", "eks.pod-identity.lbc"])).await.expect(0);
     lab.run(&with(&["plan", "--detailed-exitcode"])).await.expect(0);
+    needs_each(&lab, "destroy", &with(&["destroy", "--confirm", "demo"]), &["RemoveEks"]).await;
     // Neither the agent nor the association was ours to delete.
     let run = lab.run(&with(&["destroy", "--confirm", "demo"])).await.expect(0);
     assert!(run.stdout.contains("given back to"), "{}", run.stdout);
