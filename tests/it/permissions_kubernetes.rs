@@ -153,13 +153,12 @@ async fn the_printed_rights_are_enough_and_needed() {
             rights.forbidden(&plan, rule, &["plan"]).await;
         }
     }
-    for arguments in [&["plan", "--only", "helm.ebs"][..], &["destroy", "--only", "helm.ebs", "--confirm", "demo"]] {
-        let printed = if arguments[0] == "plan" { &plan } else { &destroy };
-        let place = printed.policy.statements.iter().position(|it| it.sid.as_deref() == Some("ReadAddon")).unwrap();
-        let (policy, removed) = without(&printed.policy, place);
-        let run = rights.run(&Printed { policy, ..printed.clone() }, arguments).await.expect(77);
-        assert!(stumbled(&run, &removed), "{}{}", run.stdout, run.stderr);
-    }
+    // A destroy asks about add-ons that do not exist on the cluster's own ARN, which its reading of EKS grants already; it
+    // needs this statement where one exists.
+    let place = plan.policy.statements.iter().position(|it| it.sid.as_deref() == Some("ReadAddon")).unwrap();
+    let (policy, removed) = without(&plan.policy, place);
+    let run = rights.run(&Printed { policy, ..plan.clone() }, &["plan", "--only", "helm.ebs"]).await.expect(77);
+    assert!(stumbled(&run, &removed), "{}{}", run.stdout, run.stderr);
 
     // Of what apply needs, the rights that are easily forgotten: tokens, CRDs, the charts' roles, webhooks, watching.
     let account = "/api/v1/namespaces/kube-system/serviceaccounts/aws-load-balancer-controller";
