@@ -11,6 +11,7 @@ use futures::future::{BoxFuture, join_all};
 use crate::check::{Check, Finding, Scene, Severity};
 use crate::checks::AFTER;
 use crate::component::{Component, Permissions};
+use crate::names;
 
 const VERSIONING: &str = "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-versioning.html";
 
@@ -127,7 +128,7 @@ impl Wanted {
     }
 
     fn role_name(&self) -> &str {
-        self.role_arn.rsplit('/').next().unwrap_or_default()
+        names::last_part(&self.role_arn)
     }
 
     /// The steps that make the policy, where it is ours, and attach it.

@@ -7,9 +7,9 @@
 
 use serde_json::Value;
 
-use crate::checks::object::{items, name, text};
 use crate::component::{Component, Permissions};
 use crate::context::ReadContext;
+use crate::object::{items, name, text};
 use crate::steps::catalogue::ROLE_ANNOTATION;
 
 /// What keeps pods.
@@ -131,9 +131,9 @@ impl Cause {
         match self {
             Cause::NoRole => {
                 let arn = component.role_arn(&cx.config, &cx.facts);
-                let annotated = seen.account.is_some_and(|account| {
-                    crate::checks::object::annotation(account, ROLE_ANNOTATION) == Some(arn.as_str())
-                });
+                let annotated = seen
+                    .account
+                    .is_some_and(|account| crate::object::annotation(account, ROLE_ANNOTATION) == Some(arn.as_str()));
                 if annotated {
                     return restart;
                 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
+use crate::names::last_part;
 use crate::op::Op;
 use crate::op::iam::{IamOp, Tags};
 use crate::owner::{self, Owner};
@@ -86,10 +87,6 @@ impl AttachmentStep {
         };
         Assessment::delete(format!("detach {names}"), held.into_iter().map(detach).collect())
     }
-}
-
-fn last_part(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
 }
 
 #[async_trait]

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::component::{self, Component, Permissions, ServiceAccountMaker};
 use crate::config::{Config, Identity};
 use crate::context::Facts;
+use crate::names;
 use crate::op::helm::ReleaseSpec;
 use crate::op::iam::Tags;
 use crate::owner::{self, tags};
@@ -140,7 +141,7 @@ impl Builder<'_> {
 
     fn role_name(&self) -> String {
         let arn = self.component.role_arn(self.config, self.facts);
-        arn.rsplit('/').next().unwrap_or_default().to_owned()
+        names::last_part(&arn).to_owned()
     }
 
     /// Policy, role, attachment.

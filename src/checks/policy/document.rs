@@ -10,6 +10,7 @@ use crate::check::Finding;
 use crate::component::{Component, Permissions};
 use crate::context::ReadContext;
 use crate::error::Result;
+use crate::names;
 use crate::owner;
 use crate::policy::{self, Document};
 use crate::read::iam::{ManagedPolicy, PolicyVersion};
@@ -60,7 +61,7 @@ pub(super) fn findings(wanted: &Wanted, observed: Option<&Observed>) -> Vec<Find
 }
 
 fn meaning(wanted: &Wanted, observed: &Observed) -> Finding {
-    let name = wanted.policies[0].rsplit('/').next().unwrap_or_default();
+    let name = names::last_part(&wanted.policies[0]);
     let found = match &observed.policy {
         Ok(Some(found)) => found,
         Ok(None) => {

@@ -9,6 +9,7 @@ use crate::checks::simulation::{actions, refused};
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
 use crate::hint;
+use crate::names;
 use crate::read::iam::Role;
 use crate::read::simulation::{Simulated, SimulatedDecision};
 
@@ -57,7 +58,7 @@ fn judge(
     }
     let outside = of(&|answer| answer.within_boundary == Some(false));
     if let Some(boundary) = boundary.filter(|_| !outside.is_empty()) {
-        let name = boundary.rsplit('/').next().unwrap_or(boundary);
+        let name = names::last_part(boundary);
         let says = format!("the permissions boundary {name} does not allow what the controller does");
         let observed = format!("outside the boundary: {}", actions(&outside));
         return ALLOWS.failed(says, observed, expected, unbound(wanted, boundary));
@@ -78,7 +79,7 @@ fn unbound(wanted: &Wanted, boundary: &str) -> String {
 /// Takes away the policy that denies. IAM names inline policies `role_ROLE_NAME`, managed ones by their name.
 fn without(wanted: &Wanted, policy: &str, boundary: Option<&str>, attached: Option<&BTreeSet<String>>) -> String {
     let role = wanted.role_name();
-    let named = |arn: &&String| arn.rsplit('/').next() == Some(policy);
+    let named = |arn: &&String| names::last_part(arn) == policy;
     if let Some(arn) = attached.and_then(|attached| attached.iter().find(named)) {
         return format!("aws iam detach-role-policy --role-name {role} --policy-arn {arn}");
     }
