@@ -1,5 +1,6 @@
 //! The command line: clap types only. What they mean together with files and defaults is `config.rs`' business.
 
+mod policies;
 mod smoke;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::permissions::Purpose;
 
+pub use policies::PolicyFlags;
 pub use smoke::{SmokeArgs, SmokeCommand, SmokeFlags, SmokePrintArgs};
 
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
@@ -140,6 +142,9 @@ pub struct Wanted {
     /// Use this role for the EBS CSI driver instead of one of ours
     #[arg(long, env = "EKS_BOOTSTRAP_EBS_ROLE_ARN", value_name = "ARN", help_heading = "Components")]
     pub ebs_role_arn: Option<String>,
+    /// What roles may do.
+    #[command(flatten)]
+    pub policies: PolicyFlags,
     /// IAM path of roles and policies [default: /]
     #[arg(long, env = "EKS_BOOTSTRAP_IAM_PATH", value_name = "PATH", help_heading = "IAM")]
     pub iam_path: Option<String>,

@@ -102,6 +102,13 @@ pub struct ChartSpec {
     pub replicas: Option<u32>,
     /// A role that exists and is to be used.
     pub role_arn: Option<String>,
+    /// Which policy its role gets.
+    pub policy: Option<String>,
+    /// A policy that exists and is to be attached instead of one of ours; it is never changed.
+    pub policy_arn: Option<String>,
+    /// ARNs of the KMS keys that its role may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_keys: Option<Vec<String>>,
     /// Chart values; they win over ours.
     pub values: Option<Value>,
 }
@@ -123,7 +130,7 @@ pub struct RolelessChartSpec {
 impl From<RolelessChartSpec> for ChartSpec {
     fn from(spec: RolelessChartSpec) -> ChartSpec {
         let RolelessChartSpec { enabled, version, replicas, values } = spec;
-        ChartSpec { enabled, version, replicas, role_arn: None, values }
+        ChartSpec { enabled, version, replicas, values, ..ChartSpec::default() }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::render::terminal::Terminal;
 const EXAMPLE: &str = include_str!("../../templates/config.yaml");
 
 /// Flags that set one field of the file: the flag's name, and the field.
-const FIELDS: [(&str, &str); 11] = [
+const FIELDS: [(&str, &str); 15] = [
     ("cluster", "spec.cluster.name"),
     ("region", "spec.cluster.region"),
     ("account", "spec.cluster.account"),
@@ -27,8 +27,12 @@ const FIELDS: [(&str, &str); 11] = [
     ("permissions_boundary", "spec.iam.permissionsBoundary"),
     ("lbc_version", "spec.components.awsLoadBalancerController.version"),
     ("lbc_role_arn", "spec.components.awsLoadBalancerController.roleArn"),
+    ("lbc_policy", "spec.components.awsLoadBalancerController.policy"),
+    ("lbc_policy_arn", "spec.components.awsLoadBalancerController.policyArn"),
     ("ebs_version", "spec.components.awsEbsCsiDriver.version"),
     ("ebs_role_arn", "spec.components.awsEbsCsiDriver.roleArn"),
+    ("ebs_policy", "spec.components.awsEbsCsiDriver.policy"),
+    ("ebs_policy_arn", "spec.components.awsEbsCsiDriver.policyArn"),
     ("metrics_server_version", "spec.components.metricsServer.version"),
 ];
 
@@ -80,7 +84,12 @@ fn flags(matches: &ArgMatches, wanted: &Wanted) -> std::collections::BTreeMap<St
         let component = component::ALL.iter().find(|component| component.name == *name)?;
         Some((format!("spec.components.{}.enabled", component.field()), Origin::Flag(flag.to_owned())))
     });
-    single.chain(tags).chain(switches).collect()
+    let keys = wanted
+        .policies
+        .kms_keys
+        .first()
+        .map(|_| ("spec.components.awsEbsCsiDriver.kmsKeys".to_owned(), Origin::Flag("--kms-key".to_owned())));
+    single.chain(tags).chain(switches).chain(keys).collect()
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ pub struct RoleStep {
     pub permissions_boundary: Option<String>,
     /// Our tags and the user's.
     pub tags: Tags,
+    /// The one of these tags that the role's policy compares with; a role that the user named must carry it already.
+    pub required_tag: Option<(String, String)>,
     /// Our trust statement.
     pub statement: Statement,
     /// The provider that it trusts.
@@ -109,7 +111,42 @@ impl RoleStep {
         Assessment::create(format!("trusts {short}"), vec![self.change(fields, op)])
     }
 
-    fn diff(&self, observed: Option<&Role>) -> Assessment {
+    /// How many other clusters' service accounts the role lets in, for the plan's reason.
+    fn shared(&self, role: &Role) -> String {
+        match policy::other_clusters(&role.trust, &self.provider_arn) {
+            0 => String::new(),
+            1 => "; another cluster uses it too".to_owned(),
+            count => format!("; {count} other clusters use it too"),
+        }
+    }
+
+    /// Why IAM would not take the trust policy that the role would get, or why the role cannot serve.
+    fn hindrance(&self, role: &Role, merged: &Document, limit: usize) -> Option<Assessment> {
+        let blocked = |reason: String, mend: String| Assessment {
+            mend: Some(mend),
+            ..Assessment::blocked(&self.id, owner::of_tags(&role.tags, &self.cluster_arn), reason)
+        };
+        if let Some((key, value)) = self.required_tag.as_ref().filter(|_| self.named_by_user)
+            && role.tags.get(key) != Some(value)
+        {
+            let mend = format!("aws iam tag-role --role-name {} --tags Key={key},Value={value}", self.name);
+            return Some(blocked(format!("was named and lacks the tag {key}={value} that its policy asks for"), mend));
+        }
+        let len = merged.minified_len();
+        if len > limit && !policy::same_meaning(&role.trust, merged) {
+            let reason =
+                format!("its trust policy would have {len} characters, IAM takes {limit}{}", self.shared(role));
+            let mend = format!(
+                "{} with another role (or without it, to get one of ours), or a raised quota \"Role trust policy length\" \
+                 and leave to call iam:GetAccountSummary",
+                self.documented.1
+            );
+            return Some(blocked(reason, mend));
+        }
+        None
+    }
+
+    fn diff(&self, observed: Option<&Role>, limit: usize) -> Assessment {
         let Some(role) = observed else { return self.create() };
         let owner = owner::of_tags(&role.tags, &self.cluster_arn);
         let short = self.subject.trim_start_matches("system:serviceaccount:");
@@ -117,8 +154,12 @@ impl RoleStep {
         let verdict = self.judge(&role.trust);
         let refusal = verdict.clauses().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let ours = owner.is_ours() || self.adopt;
+        let shared = self.shared(role);
+        if let Some(hindrance) = self.hindrance(role, &merged, limit).filter(|_| ours || self.named_by_user) {
+            return hindrance;
+        }
         if !ours && verdict.allowed() {
-            return Assessment::keep(format!("exists and trusts {short}, used as it is")).owned_by(owner);
+            return Assessment::keep(format!("exists and trusts {short}, used as it is{shared}")).owned_by(owner);
         }
         let trust_differs = !policy::same_meaning(&role.trust, &merged);
         if !ours && !self.named_by_user {
@@ -144,9 +185,9 @@ impl RoleStep {
             self.diff_rest(role, &owner, &mut changes, &mut reasons);
         }
         let assessment = if changes.is_empty() {
-            Assessment::keep(format!("exists, trusts {short}"))
+            Assessment::keep(format!("exists, trusts {short}{shared}"))
         } else {
-            Assessment::update(reasons.join(", "), changes)
+            Assessment::update(format!("{}{shared}", reasons.join(", ")), changes)
         };
         assessment.owned_by(owner)
     }
@@ -209,7 +250,13 @@ impl Step for RoleStep {
             let hangers = self.hangers(cx).await?;
             return Ok(self.absent_diff(role.as_ref(), &hangers));
         }
-        let mut assessment = self.diff(role.as_ref());
+        let merged = role.as_ref().map(|role| policy::merge_trust(&role.trust, &self.statement));
+        // Asked only where the default is not enough; who may not ask has the default.
+        let limit = match merged.filter(|merged| merged.minified_len() > policy::TRUST_POLICY_LIMIT) {
+            Some(_) => cx.iam.trust_policy_limit().await,
+            None => policy::TRUST_POLICY_LIMIT,
+        };
+        let mut assessment = self.diff(role.as_ref(), limit);
         if assessment.action == Action::Create {
             // People who followed the documentation have such a role; it is offered, never changed unasked.
             let (name, flag) = &self.documented;
@@ -223,115 +270,4 @@ impl Step for RoleStep {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::owner::OUR_NAME;
-
-    const CLUSTER: &str = "arn:aws:eks:eu-west-1:111122223333:cluster/demo";
-    const ISSUER: &str = "https://oidc.eks.eu-west-1.amazonaws.com/id/AB";
-    const PROVIDER: &str = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/AB";
-
-    pub(in crate::steps) fn our_tags() -> Tags {
-        Tags::from([(tags::MANAGED_BY.to_owned(), OUR_NAME.to_owned()), (tags::CLUSTER.to_owned(), CLUSTER.to_owned())])
-    }
-
-    pub(in crate::steps) fn step() -> RoleStep {
-        RoleStep {
-            id: StepId::new("iam.role.lbc"),
-            name: "r".to_owned(),
-            path: "/".to_owned(),
-            description: "d".to_owned(),
-            permissions_boundary: None,
-            tags: our_tags(),
-            statement: statement("aws-load-balancer-controller"),
-            provider_arn: PROVIDER.to_owned(),
-            issuer: ISSUER.to_owned(),
-            subject: "system:serviceaccount:kube-system:aws-load-balancer-controller".to_owned(),
-            cluster_arn: CLUSTER.to_owned(),
-            named_by_user: false,
-            adopt: false,
-            attached_by_us: Vec::new(),
-            documented: ("AmazonEKSLoadBalancerControllerRole", "--lbc-role-arn".to_owned()),
-        }
-    }
-
-    fn statement(service_account: &str) -> Statement {
-        policy::irsa_statement(PROVIDER, ISSUER, "kube-system", service_account)
-    }
-
-    pub(in crate::steps) fn role(trust: Document, tags: Tags) -> Role {
-        Role {
-            arn: "arn:aws:iam::111122223333:role/r".to_owned(),
-            path: "/".to_owned(),
-            trust,
-            description: "d".to_owned(),
-            permissions_boundary: None,
-            tags,
-        }
-    }
-
-    fn right() -> Document {
-        Document::trust(statement("aws-load-balancer-controller"))
-    }
-
-    fn wrong() -> Document {
-        Document::trust(statement("aws-lb"))
-    }
-
-    fn calls(assessment: &Assessment) -> Vec<String> {
-        assessment.changes.iter().map(|change| change.op.call()).collect()
-    }
-
-    #[test]
-    fn differences_become_the_calls_that_mend_them() {
-        let bounded = RoleStep { permissions_boundary: Some("arn:b".to_owned()), ..step() };
-        let adopting = RoleStep { adopt: true, ..step() };
-        let named = RoleStep { named_by_user: true, ..step() };
-        let cases: [(RoleStep, Option<Role>, Action, &[&str]); 10] = [
-            (step(), None, Action::Create, &["iam:CreateRole"]),
-            (step(), Some(role(right(), our_tags())), Action::Keep, &[]),
-            (step(), Some(role(wrong(), our_tags())), Action::Update, &["iam:UpdateAssumeRolePolicy"]),
-            (
-                step(),
-                Some(Role { description: String::new(), ..role(right(), our_tags()) }),
-                Action::Update,
-                &["iam:UpdateRole"],
-            ),
-            (bounded, Some(role(right(), our_tags())), Action::Update, &["iam:PutRolePermissionsBoundary"]),
-            (step(), Some(role(right(), Tags::new())), Action::Keep, &[]),
-            (step(), Some(role(wrong(), Tags::new())), Action::Blocked, &[]),
-            (
-                adopting,
-                Some(role(wrong(), Tags::new())),
-                Action::Update,
-                &["iam:UpdateAssumeRolePolicy", "iam:TagRole"],
-            ),
-            (named.clone(), None, Action::Blocked, &[]),
-            (named, Some(role(wrong(), Tags::new())), Action::Update, &["iam:UpdateAssumeRolePolicy"]),
-        ];
-        for (place, (step, observed, action, expected)) in cases.iter().enumerate() {
-            let assessment = step.diff(observed.as_ref());
-            assert_eq!(assessment.action, *action, "case {place}: {assessment:?}");
-            assert_eq!(calls(&assessment), *expected, "case {place}");
-        }
-    }
-
-    #[test]
-    fn statements_of_others_stay() {
-        let foreign = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",
-            "Principal":{"Service":"ec2.amazonaws.com"}}]}"#;
-        let assessment = step().diff(Some(&role(Document::parse(foreign).unwrap(), our_tags())));
-        let Op::Iam(IamOp::UpdateAssumeRolePolicy { trust, .. }) = &assessment.changes[0].op else {
-            panic!("{assessment:?}")
-        };
-        assert!(trust.contains("ec2.amazonaws.com") && trust.contains("aws-load-balancer-controller"), "{trust}");
-    }
-
-    #[test]
-    fn a_role_under_another_path_cannot_be_moved() {
-        let moved = Role { path: "/other/".to_owned(), ..role(right(), our_tags()) };
-        let assessment = step().diff(Some(&moved));
-        assert_eq!(assessment.action, Action::Blocked);
-        assert_eq!(assessment.mend.as_deref(), Some("--iam-path /other/"));
-    }
-}
+pub(super) mod tests;

@@ -32,6 +32,8 @@ mod permissions_enforced;
 mod permissions_kubernetes;
 mod policies;
 #[cfg(feature = "sandbox")]
+mod policies_of_choice;
+#[cfg(feature = "sandbox")]
 mod properties;
 mod readme;
 #[cfg(feature = "sandbox")]

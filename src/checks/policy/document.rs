@@ -7,7 +7,7 @@ use semver::Version;
 
 use super::{COVERS, MEANING, Wanted};
 use crate::check::Finding;
-use crate::component::{Component, Permissions};
+use crate::component::Component;
 use crate::context::ReadContext;
 use crate::error::Result;
 use crate::owner;
@@ -36,8 +36,7 @@ struct InForce {
 /// Reads; none for a component whose policy AWS looks after, or where no document is known for the partition.
 pub(super) async fn read(cx: &ReadContext, wanted: &Wanted) -> Option<Observed> {
     let component = &wanted.component;
-    let Permissions::Document(document) = component.permissions else { return None };
-    let document = document(&wanted.partition)?;
+    let document = wanted.document.clone()?;
     let (policy, history) = tokio::join!(
         in_force(cx, &wanted.policies[0], &document),
         release::history(&cx.kube, component.namespace, component.name)
