@@ -113,6 +113,8 @@ struct Wanted {
     needs: Option<Document>,
     /// The tag of the role that its policy compares with.
     role_tag: Option<(String, String)>,
+    /// The flags that choose all this, for commands that mend.
+    flags: String,
     /// The policy for its KMS keys.
     keys: Option<String>,
     /// AWS' other policies for it, which have no place beside the one that was chosen.
@@ -135,6 +137,7 @@ impl Wanted {
             document: component.document(config, facts),
             needs: component.needed(config, facts),
             role_tag: component.role_tag(config, facts),
+            flags: component.policy_flags(config),
             keys: component.wanted_key_policy_arn(config, facts),
             others: if component.chooses_policy(config) {
                 component.other_policy_arns(config, facts)
@@ -158,7 +161,7 @@ impl Wanted {
         let role = self.role_tag.is_some().then_some("iam.role");
         let policy = matches!(self.permissions, Permissions::Document(_)).then_some("iam.policy");
         let steps: Vec<_> = [policy, role, Some("iam.attachment")].into_iter().flatten().collect();
-        super::apply_only(&self.component, &steps)
+        format!("{}{}", super::apply_only(&self.component, &steps), self.flags)
     }
 }
 
@@ -198,6 +201,7 @@ pub(super) mod tests {
             document: (component.needs)("aws"),
             needs: (component.needs)("aws"),
             role_tag: None,
+            flags: String::new(),
             keys: None,
             others: Vec::new(),
             role_arn: "arn:aws:iam::111122223333:role/r".to_owned(),

@@ -22,7 +22,7 @@ pub async fn of(cx: &ReadContext, goal: Goal) -> Vec<Diagnostic> {
             Ok(diagnostic) => all.extend(diagnostic),
             // A denied read is not an absence; a cluster that does not answer is what the steps tell of.
             Err(error @ (Error::Kube(_) | Error::Aws(_))) => {
-                all.push(note(format!("{what} could not be looked at: {error}")))
+                all.push(note(format!("{what} could not be looked at: {error}")));
             }
             Err(error) => tracing::debug!(%error, what, "not looked at"),
         }

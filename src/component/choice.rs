@@ -133,6 +133,21 @@ impl Component {
         self.choice(config).map_or_else(|| (self.needs)(&facts.partition), |choice| (choice.needs)(facts))
     }
 
+    /// The flags that say the same about its policies, each with a space before it; empty where nothing is said.
+    pub fn policy_flags(&self, config: &Config) -> String {
+        let (configured, flag) = (self.configured(config), self.flag);
+        let kebab = |name: &str| {
+            let letters = name
+                .chars()
+                .map(|c| if c.is_ascii_uppercase() { format!("-{}", c.to_ascii_lowercase()) } else { c.to_string() });
+            letters.collect::<Vec<_>>().concat()
+        };
+        let policy = configured.policy.iter().map(|name| format!(" --{flag}-policy {}", kebab(name)));
+        let arn = configured.policy_arn.iter().map(|arn| format!(" --{flag}-policy-arn {arn}"));
+        let keys = configured.kms_keys.iter().map(|key| format!(" --kms-key {key}"));
+        policy.chain(arn).chain(keys).collect::<Vec<_>>().concat()
+    }
+
     /// The tag that the policy wants on its role.
     pub fn role_tag(&self, config: &Config, facts: &Facts) -> Option<(String, String)> {
         let key = self.choice(config)?.role_tag?;

@@ -139,7 +139,8 @@ async fn the_drivers_policies_are_swapped() {
     let found = with(&lab, &["verify", "-o", "json"], &scoped).await.expect(3).json();
     let refused = found["findings"].as_array().unwrap().iter().find(|finding| finding["status"] == "failed").unwrap();
     assert_eq!((&refused["id"], &refused["about"]), (&json!("EKB-POL-004"), &json!("ebs")), "{refused:#}");
-    assert!(refused["mend"].as_str().unwrap().contains("iam.role.ebs"), "{refused:#}");
+    let mend = refused["mend"].as_str().unwrap();
+    assert!(mend.contains("iam.role.ebs") && mend.ends_with(" --ebs-policy cluster-scoped"), "{refused:#}");
     assert_eq!(step(&applied(&lab, &scoped).await, "iam.role.ebs")["calls"], json!(["iam:TagRole"]));
     // A second policy of AWS' beside the chosen one is drift.
     let arn = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy";

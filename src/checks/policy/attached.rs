@@ -34,7 +34,7 @@ pub(super) fn attached(wanted: &Wanted, attached: &Attached) -> Finding {
             "the role does not have the policy for its KMS keys",
             if attached.is_empty() { "no policy".to_owned() } else { names(attached) },
             name(keys),
-            format!("eks-bootstrap apply --only iam.policy.{short}-kms --only iam.attachment.{short}"),
+            format!("eks-bootstrap apply --only iam.policy.{short}-kms --only iam.attachment.{short}{}", wanted.flags),
         );
     }
     match wanted.policies.iter().find(|arn| attached.contains(*arn)) {

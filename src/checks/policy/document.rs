@@ -84,7 +84,7 @@ fn meaning(wanted: &Wanted, observed: &Observed) -> Finding {
 }
 
 fn mend(wanted: &Wanted, policy: &ManagedPolicy) -> String {
-    let command = super::super::apply_only(&wanted.component, &["iam.policy"]);
+    let command = format!("{}{}", super::super::apply_only(&wanted.component, &["iam.policy"]), wanted.flags);
     if owner::of_tags(&policy.tags, &wanted.cluster_arn).is_ours() {
         command
     } else {
