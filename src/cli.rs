@@ -1,16 +1,27 @@
 //! The command line: clap types only. What they mean together with files and defaults is `config.rs`' business.
 
+mod config;
 mod policies;
+#[cfg(feature = "sandbox")]
+mod sandbox;
 mod smoke;
+mod sources;
+mod verify;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::Identity;
 use crate::permissions::Purpose;
 
+pub use config::{ConfigArgs, ConfigCommand, ConfigViewArgs};
 pub use policies::PolicyFlags;
+#[cfg(feature = "sandbox")]
+pub use sandbox::SandboxArgs;
 pub use smoke::{SmokeArgs, SmokeCommand, SmokeFlags, SmokePrintArgs};
+pub use sources::{BundleArgs, ImagesArgs, Sources};
+pub use verify::{FailOn, VerifyArgs};
 
 /// Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
 #[derive(Debug, Parser)]
@@ -39,12 +50,18 @@ pub enum Command {
     Destroy(DestroyArgs),
     /// Prove that it works, check by check; writes nothing unless asked to (--deep)
     Verify(VerifyArgs),
+    /// Move components between IRSA and EKS Pod Identity, without a moment in which their pods have no role
+    Migrate(MigrateArgs),
     /// Say what a step or a check is for, what breaks without it, and how to mend it
     Explain(ExplainArgs),
     /// Print the least IAM policy, or the least rights in the cluster, for a command under this configuration
     Permissions(PermissionsArgs),
     /// Write, check and explain configuration files
     Config(ConfigArgs),
+    /// Download the charts once into one file, for where there is no way to them
+    Bundle(BundleArgs),
+    /// List the images that run, for mirroring
+    Images(ImagesArgs),
     /// The smoke workload of `verify --deep` as manifests to start from
     Smoke(SmokeArgs),
     /// Print the cluster's bearer token as an exec credential for kubectl and helm
@@ -104,8 +121,8 @@ pub struct Global {
     /// Helm binary [default: $HELM_BIN, then helm of PATH]
     #[arg(long, global = true, env = "EKS_BOOTSTRAP_HELM", value_name = "FILE")]
     pub helm: Option<PathBuf>,
-    /// Folder with one folder or .tgz per chart, instead of the chart repositories
-    #[arg(long, global = true, env = "EKS_BOOTSTRAP_CHARTS", value_name = "DIR")]
+    /// Folder with one folder or .tgz per chart, or a file made by `bundle`, instead of the chart repositories
+    #[arg(long, global = true, env = "EKS_BOOTSTRAP_CHARTS", value_name = "DIR|FILE")]
     pub charts: Option<PathBuf>,
     /// One endpoint for every AWS service
     #[arg(long, global = true, env = "EKS_BOOTSTRAP_ENDPOINT_URL", value_name = "URL")]
@@ -142,6 +159,15 @@ pub struct Wanted {
     /// Use this role for the EBS CSI driver instead of one of ours
     #[arg(long, env = "EKS_BOOTSTRAP_EBS_ROLE_ARN", value_name = "ARN", help_heading = "Components")]
     pub ebs_role_arn: Option<String>,
+    /// How pods get their role: irsa or pod-identity, for all or for one (`lbc=pod-identity`); repeatable [default: irsa]
+    #[arg(
+        long,
+        env = "EKS_BOOTSTRAP_IDENTITY",
+        value_name = "[COMPONENT=]WAY",
+        value_delimiter = ',',
+        help_heading = "IAM"
+    )]
+    pub identity: Vec<String>,
     /// What roles may do.
     #[command(flatten)]
     pub policies: PolicyFlags,
@@ -157,6 +183,9 @@ pub struct Wanted {
     /// Tag on every IAM object; repeatable
     #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = "IAM")]
     pub tags: Vec<String>,
+    /// Where charts and images come from.
+    #[command(flatten)]
+    pub sources: Sources,
 }
 
 /// Which steps a command is about; shared by the commands that plan.
@@ -233,46 +262,27 @@ pub struct DestroyArgs {
     pub selection: Selection,
 }
 
-/// `verify`.
+/// `migrate`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 3 means that a check failed. `eks-bootstrap explain CHECK` says more about one.")]
-pub struct VerifyArgs {
-    /// Before anything is installed: credentials, permissions, nodes, versions, subnets, helm, charts
-    #[arg(long, help_heading = "Checks")]
-    pub pre: bool,
-    /// Not this check, or not this family (EKB-NET); repeatable
-    #[arg(long, value_name = "CHECK", help_heading = "Checks")]
-    pub skip: Vec<String>,
-    /// Look again until nothing fails, at most so long (90s, 10m)
-    #[arg(long, value_name = "DURATION", help_heading = "Checks")]
-    pub wait: Option<String>,
-    /// From which severity on a failure gives exit code 3
-    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::Error, help_heading = "Checks")]
-    pub fail_on: FailOn,
-    /// List the checks and end
-    #[arg(long, help_heading = "Checks")]
-    pub list_checks: bool,
-    /// Also make a short-lived workload (pods, volume, load balancer), prove that it works, and remove it
-    #[arg(long, help_heading = "Smoke workload", conflicts_with_all = ["pre", "wait"])]
-    pub deep: bool,
-    /// Do not ask before --deep makes its objects
+#[command(
+    after_help = "It can be interrupted at any point and run again. Afterwards the configuration has to say it too."
+)]
+pub struct MigrateArgs {
+    /// The way by which the pods are to get their role
+    #[arg(long, value_enum)]
+    pub to: Identity,
+    /// Only this component (lbc, ebs); repeatable [default: all, one after the other]
+    #[arg(long, value_name = "COMPONENT")]
+    pub component: Vec<String>,
+    /// Take over the object of this step from its owner; repeatable
+    #[arg(long, value_name = "STEP", help_heading = "Guards")]
+    pub adopt: Vec<String>,
+    /// Do not ask
     #[arg(short, long, env = "EKS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new())]
     pub yes: bool,
-    /// The smoke workload.
-    #[command(flatten)]
-    pub smoke: SmokeFlags,
     /// What was wanted; the same flags as for `apply`.
     #[command(flatten)]
     pub wanted: Wanted,
-}
-
-/// From which severity on `verify` fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum FailOn {
-    /// Warnings too
-    Warning,
-    /// Errors only
-    Error,
 }
 
 /// `explain`.
@@ -306,57 +316,9 @@ pub struct PermissionsArgs {
     pub selection: Selection,
 }
 
-/// `config`.
-#[derive(Debug, Args)]
-pub struct ConfigArgs {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: ConfigCommand,
-}
-
-/// What `config` does.
-#[derive(Debug, Subcommand)]
-pub enum ConfigCommand {
-    /// Print a commented configuration file to start from
-    Init,
-    /// Print the JSON Schema of the configuration file
-    Schema,
-    /// Print what is in force, and where each value came from
-    View(Box<ConfigViewArgs>),
-}
-
-/// `config view`.
-#[derive(Debug, Args)]
-pub struct ConfigViewArgs {
-    /// The wanted state.
-    #[command(flatten)]
-    pub wanted: Wanted,
-}
-
 /// `token`.
 #[derive(Debug, Args)]
 pub struct TokenArgs {}
-
-/// `sandbox`.
-#[cfg(feature = "sandbox")]
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  eks-bootstrap sandbox -- apply --yes\n  eks-bootstrap sandbox --latency 80 -- plan"
-)]
-pub struct SandboxArgs {
-    /// Starting world: the cluster and what exists already (YAML) [default: built in]
-    #[arg(long, value_name = "FILE")]
-    pub seed: Option<PathBuf>,
-    /// Simulated latency of every AWS call, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 0)]
-    pub latency: u64,
-    /// Use the official chart repositories instead of the built-in stand-in charts
-    #[arg(long)]
-    pub official_charts: bool,
-    /// One eks-bootstrap command (or another program) to run inside; without it the sandbox stays up
-    #[arg(last = true, value_name = "COMMAND")]
-    pub command: Vec<String>,
-}
 
 /// Forms of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

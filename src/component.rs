@@ -1,15 +1,17 @@
 //! The catalogue of components, as data. Steps are made from these entries; none has a code path of its own.
 
 mod choice;
+mod values;
 
-use serde_json::Value;
-
-use crate::config::{ChartComponent, Config};
+use crate::config::{ChartComponent, Config, Identity};
 use crate::context::Facts;
+use crate::error::Result;
 use crate::names;
 use crate::policy::{self, Document};
+use crate::validate;
 
 pub use choice::{Choice, Permissions, V2_TAG, VolumeTag};
+pub use values::merge;
 
 /// Who makes a component's service account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,10 @@ pub struct Component {
     pub oldest_kubernetes: (u64, u64),
     /// Names (`app.kubernetes.io/name`) of software that does the same and must not run beside it.
     pub predecessors: &'static [&'static str],
+    /// The images that its chart can run.
+    pub images: &'static [Image],
+    /// Values for clusters without a way to the internet, a YAML document.
+    pub isolated_values: &'static str,
     /// Values that are always set, a YAML document with `${...}` places.
     pub values: &'static str,
     /// The path of the value that says how many replicas its controller has.
@@ -75,6 +81,15 @@ pub struct Component {
     pub addon: Option<&'static str>,
     /// Role name that AWS's documentation uses; empty without a role.
     pub documented_role: &'static str,
+}
+
+/// One image of a chart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Image {
+    /// The path of the value that names its repository.
+    pub value: &'static str,
+    /// What the chart has there.
+    pub repository: &'static str,
 }
 
 /// The AWS Load Balancer Controller.
@@ -111,6 +126,9 @@ pub const LOAD_BALANCER_CONTROLLER: Component = Component {
     ],
     oldest_kubernetes: (1, 22),
     predecessors: &["alb-ingress-controller"],
+    images: &[Image { value: "image.repository", repository: "public.ecr.aws/eks/aws-load-balancer-controller" }],
+    // Their endpoints are in no VPC, and without them the controller does not become ready.
+    isolated_values: "{enableShield: false, enableWaf: false, enableWafv2: false}",
     values: include_str!("../templates/values/aws-load-balancer-controller.yaml"),
     replicas_value: &["replicaCount"],
     has_crds: true,
@@ -145,6 +163,32 @@ pub const EBS_CSI_DRIVER: Component = Component {
     permissions: Permissions::AwsManaged(&[choice::EBS_V2, choice::EBS_V1]),
     choices: choice::OF_EBS_CSI_DRIVER,
     key_policy: Some(policy::key_policy),
+    images: &[
+        Image { value: "image.repository", repository: "public.ecr.aws/ebs-csi-driver/aws-ebs-csi-driver" },
+        Image {
+            value: "sidecars.provisioner.image.repository",
+            repository: "public.ecr.aws/csi-components/csi-provisioner",
+        },
+        Image { value: "sidecars.attacher.image.repository", repository: "public.ecr.aws/csi-components/csi-attacher" },
+        Image {
+            value: "sidecars.snapshotter.image.repository",
+            repository: "public.ecr.aws/csi-components/csi-snapshotter",
+        },
+        Image {
+            value: "sidecars.livenessProbe.image.repository",
+            repository: "public.ecr.aws/csi-components/livenessprobe",
+        },
+        Image { value: "sidecars.resizer.image.repository", repository: "public.ecr.aws/csi-components/csi-resizer" },
+        Image {
+            value: "sidecars.nodeDriverRegistrar.image.repository",
+            repository: "public.ecr.aws/csi-components/csi-node-driver-registrar",
+        },
+        Image {
+            value: "sidecars.volumemodifier.image.repository",
+            repository: "public.ecr.aws/ebs-csi-driver/volume-modifier-for-k8s",
+        },
+    ],
+    isolated_values: "{}",
     values: include_str!("../templates/values/aws-ebs-csi-driver.yaml"),
     replicas_value: &["controller", "replicaCount"],
     has_crds: false,
@@ -180,6 +224,11 @@ pub const METRICS_SERVER: Component = Component {
     actions_since: &[],
     oldest_kubernetes: (1, 19),
     predecessors: &[],
+    images: &[
+        Image { value: "image.repository", repository: "registry.k8s.io/metrics-server/metrics-server" },
+        Image { value: "addonResizer.image.repository", repository: "registry.k8s.io/autoscaling/addon-resizer" },
+    ],
+    isolated_values: "{}",
     values: "{}",
     replicas_value: &["replicas"],
     has_crds: false,
@@ -206,6 +255,20 @@ pub const GP3_STORAGE_CLASS: &str = "gp3-storage-class";
 /// The names of everything that can be turned on and off.
 pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.into_iter().map(|component| component.name).chain([GP3_STORAGE_CLASS])
+}
+
+/// The component of this name, long or short, which has a role.
+///
+/// # Errors
+/// There is none; the error names `field` and those that exist.
+pub fn with_role(field: &str, name: &str) -> Result<Component> {
+    let known: Vec<_> = ALL.into_iter().filter(Component::has_role).collect();
+    let found = known.iter().find(|component| component.name == name || component.short == name);
+    if let Some(component) = found {
+        return Ok(*component);
+    }
+    let names = known.iter().flat_map(|component| [component.short, component.name]);
+    Err(validate::one_of(field, name, names).expect_err("it is none of them"))
 }
 
 impl Component {
@@ -258,26 +321,9 @@ impl Component {
         format!("system:serviceaccount:{}:{}", self.namespace, self.service_account)
     }
 
-    /// The chart's values: what is always set, with the user's on top.
-    pub fn chart_values(&self, config: &Config, facts: &Facts) -> Value {
-        let configured = self.configured(config);
-        let mut values: Value = serde_saphyr::from_str(self.values).expect("value templates are part of the program");
-        let role_arn = self.role_arn(config, facts);
-        fill(&mut values, &|place| match place {
-            "cluster" => Some(&facts.cluster),
-            "region" => Some(&facts.region),
-            "vpc" => Some(&facts.vpc),
-            "role_arn" => Some(&role_arn),
-            _ => None,
-        });
-        if let Some(replicas) = configured.replicas {
-            let count = Value::from(replicas);
-            let nested =
-                self.replicas_value.iter().rev().fold(count, |value, name| serde_json::json!({ *name: value }));
-            merge(&mut values, &nested);
-        }
-        merge(&mut values, &configured.values);
-        values
+    /// How its pods get their role: what is said of it, else what is said of all.
+    pub fn identity(&self, config: &Config) -> Identity {
+        self.configured(config).identity.unwrap_or(config.identity)
     }
 }
 
@@ -289,34 +335,6 @@ pub fn camel_case(name: &str) -> String {
         let (head, rest) = part.split_at(part.len().min(1));
         name + &head.to_uppercase() + rest
     })
-}
-
-/// Replaces `${place}` texts in `value`.
-fn fill<'a>(value: &mut Value, known: &impl Fn(&str) -> Option<&'a String>) {
-    match value {
-        Value::String(text) => {
-            let place = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-            if let Some(filled) = place.and_then(known) {
-                text.clone_from(filled);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, known)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| fill(field, known)),
-        _ => {}
-    }
-}
-
-/// Lays `over` on `value` as helm lays values: objects are merged, everything else is replaced. A null stays, since to
-/// helm it means "not even the chart's default".
-pub fn merge(value: &mut Value, over: &Value) {
-    match (value, over) {
-        (Value::Object(fields), Value::Object(overs)) => {
-            for (name, over) in overs {
-                merge(fields.entry(name.clone()).or_insert(Value::Null), over);
-            }
-        }
-        (value, over) => *value = over.clone(),
-    }
 }
 
 #[cfg(test)]

@@ -3,23 +3,27 @@
 //! refused before the first call.
 
 mod merging;
+mod migration;
 mod removal;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::cli::{Global, Selection, Wanted};
 use crate::component;
-use crate::config_file;
+use crate::config_file::{self, ClusterBootstrap};
 use crate::error::{Error, Result};
 use crate::plan::StepId;
 use crate::validate;
 
 pub use removal::Removal;
+pub use sources::{ChartOrigin, registry_logins};
 
 /// How long one step may wait by default: the time that `helm --wait` needs for image pulls on fresh nodes, twice.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
@@ -46,12 +50,24 @@ pub struct Config {
     pub context: Option<String>,
     /// The helm binary.
     pub helm: Option<PathBuf>,
-    /// A folder with one folder or `.tgz` per chart.
+    /// A folder with one folder or `.tgz` per chart, or a bundle.
     pub charts: Option<PathBuf>,
+    /// Where every image comes from, instead of its own registry.
+    #[serde(default)]
+    pub image_registry: Option<String>,
+    /// The cluster has no way to the internet.
+    #[serde(default)]
+    pub isolated: bool,
     /// How long one step may wait, in seconds.
     pub timeout_seconds: u64,
     /// What every IAM object gets.
     pub iam: IamConfig,
+    /// How pods get their role, unless a component says otherwise.
+    #[serde(default)]
+    pub identity: Identity,
+    /// Components that are being moved to the identity that is said of them: what the other way has left behind goes.
+    #[serde(default)]
+    pub migrating: BTreeSet<String>,
     /// The AWS Load Balancer Controller.
     pub load_balancer_controller: ChartComponent,
     /// The EBS CSI driver.
@@ -60,6 +76,9 @@ pub struct Config {
     pub metrics_server: ChartComponent,
     /// The StorageClass `gp3`.
     pub gp3_storage_class: StorageClassConfig,
+    /// Everything of ours is to go, whichever way the identities are said to be.
+    #[serde(default)]
+    pub removing: bool,
     /// What a destroy removes beside what `apply` made.
     #[serde(default)]
     pub removal: Removal,
@@ -69,6 +88,38 @@ pub struct Config {
     pub only: BTreeSet<String>,
     /// Not these steps.
     pub skip: BTreeSet<String>,
+}
+
+/// How pods get their role.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum Identity {
+    /// IAM roles for service accounts: an annotation, a token, the cluster's OIDC provider
+    #[default]
+    Irsa,
+    /// EKS Pod Identity: an association, and an agent on the nodes
+    PodIdentity,
+}
+
+impl Identity {
+    /// The word on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Identity::Irsa => "irsa",
+            Identity::PodIdentity => "pod-identity",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Identity {
+        match self {
+            Identity::Irsa => Identity::PodIdentity,
+            Identity::PodIdentity => Identity::Irsa,
+        }
+    }
 }
 
 /// What every IAM object gets.
@@ -93,6 +144,9 @@ pub struct ChartComponent {
     pub enabled: Option<bool>,
     /// The chart's version.
     pub version: String,
+    /// Where the chart comes from, if not from its own repository.
+    #[serde(default)]
+    pub chart: ChartOrigin,
     /// Replicas of the controller; none leaves it to the chart.
     pub replicas: Option<u32>,
     /// A role that exists and is to be used instead of one of ours.
@@ -106,6 +160,9 @@ pub struct ChartComponent {
     /// ARNs of the KMS keys that its role may use.
     #[serde(default)]
     pub kms_keys: Vec<String>,
+    /// How its pods get their role; none is as for all.
+    #[serde(default)]
+    pub identity: Option<Identity>,
     /// Values beside the ones that we set; they win.
     pub values: Value,
 }
@@ -131,7 +188,21 @@ impl Config {
     /// The first value that cannot be used, with the flag or field and the mend.
     pub fn resolve(global: &Global, wanted: &Wanted, selection: &Selection) -> Result<Config> {
         let file = config_file::read(&global.file, global.cluster.as_deref())?.unwrap_or_default();
-        let mut config = merging::merged(global, wanted, &file)?;
+        Config::of(global, wanted, selection, &file)
+    }
+
+    /// The same for commands that ask no cluster, and so need no name of one.
+    ///
+    /// # Errors
+    /// As for [`Config::resolve`].
+    pub fn resolve_for_any_cluster(global: &Global, wanted: &Wanted) -> Result<Config> {
+        let mut file = config_file::read(&global.file, global.cluster.as_deref())?.unwrap_or_default();
+        file.spec.cluster.name.get_or_insert_with(|| "any".to_owned());
+        Config::of(global, wanted, &Selection::default(), &file)
+    }
+
+    fn of(global: &Global, wanted: &Wanted, selection: &Selection, file: &ClusterBootstrap) -> Result<Config> {
+        let mut config = merging::merged(global, wanted, file)?;
         for (chosen, flags) in [
             (&mut config.adopt, &selection.adopt),
             (&mut config.only, &selection.only),
@@ -188,7 +259,7 @@ impl Config {
             let mend = "leave kmsKeyId out, or set encrypted to true";
             return Err(Error::config("kmsKeyId of gp3-storage-class", key, "its volumes are not encrypted", mend));
         }
-        check(self.charts.as_deref(), |folder| validate::folder("--charts", folder))?;
+        sources::check(self)?;
         check(self.helm.as_deref(), |file| validate::file("--helm", file))?;
         check(self.kubeconfig.as_deref(), |file| validate::file("--kubeconfig", file))?;
         if self.context.is_some() && self.kubeconfig.is_none() {

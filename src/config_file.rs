@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::component::merge;
+use crate::config::Identity;
 use crate::config_schema;
 use crate::error::{Cause, Error, Result};
 
@@ -46,6 +47,12 @@ pub struct Spec {
     pub cluster: ClusterSpec,
     /// What every IAM object gets.
     pub iam: IamSpec,
+    /// Where every image comes from, instead of its own registry: a host, perhaps with a path.
+    pub image_registry: Option<String>,
+    /// The cluster has no way to the internet.
+    pub isolated: Option<bool>,
+    /// How pods get their role, unless a component says otherwise.
+    pub identity: Option<Identity>,
     /// What is installed.
     pub components: ComponentsSpec,
 }
@@ -98,6 +105,8 @@ pub struct ChartSpec {
     pub enabled: Option<bool>,
     /// The chart's version.
     pub version: Option<String>,
+    /// Where the chart comes from.
+    pub chart: ChartOriginSpec,
     /// Replicas of the controller.
     pub replicas: Option<u32>,
     /// A role that exists and is to be used.
@@ -109,8 +118,20 @@ pub struct ChartSpec {
     /// ARNs of the KMS keys that its role may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kms_keys: Option<Vec<String>>,
+    /// How its pods get their role.
+    pub identity: Option<Identity>,
     /// Chart values; they win over ours.
     pub values: Option<Value>,
+}
+
+/// Where a chart comes from, and what it must be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ChartOriginSpec {
+    /// A repository (`https://`) or a registry (`oci://`), whose last part may be the chart's name.
+    pub repository: Option<String>,
+    /// The archive's digest, `sha256:` and 64 digits.
+    pub digest: Option<String>,
 }
 
 /// A component that is installed from a chart and has no role in AWS.
@@ -121,6 +142,8 @@ pub struct RolelessChartSpec {
     pub enabled: Option<bool>,
     /// The chart's version.
     pub version: Option<String>,
+    /// Where the chart comes from.
+    pub chart: ChartOriginSpec,
     /// Replicas of the server.
     pub replicas: Option<u32>,
     /// Chart values; they win over ours.
@@ -129,8 +152,8 @@ pub struct RolelessChartSpec {
 
 impl From<RolelessChartSpec> for ChartSpec {
     fn from(spec: RolelessChartSpec) -> ChartSpec {
-        let RolelessChartSpec { enabled, version, replicas, values } = spec;
-        ChartSpec { enabled, version, replicas, values, ..ChartSpec::default() }
+        let RolelessChartSpec { enabled, version, chart, replicas, values } = spec;
+        ChartSpec { enabled, version, chart, replicas, values, ..ChartSpec::default() }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::op::eks::EksWrite;
 use crate::op::helm::HelmWrite;
 use crate::op::iam::IamWrite;
 use crate::op::kube::KubeWrite;
@@ -106,6 +107,8 @@ pub struct ReadContext {
 pub struct WriteContext {
     /// IAM.
     pub iam: IamWrite,
+    /// EKS.
+    pub eks: EksWrite,
     /// Kubernetes.
     pub kube: KubeWrite,
     /// Helm.

@@ -4,6 +4,8 @@
 //! The engine decides nothing about objects and draws nothing: steps know the former, renderers do the latter from its
 //! events. A failed step stops what depends on it and nothing else.
 
+mod judgement;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,6 +23,7 @@ use crate::plan::{Action, Assessment, Change, Goal, Plan, PlannedStep, StepId};
 use crate::retry::{self, BackOff};
 use crate::steps::Step;
 use crate::summary::Summary;
+use judgement::{calls, in_doubt, not_settled, surprises};
 
 /// A signal that asks to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,7 +166,7 @@ impl Engine {
             Some(step) => {
                 let work = async {
                     if planned.assessment.action == Action::Prove {
-                        self.prove(step.as_ref(), &planned.assessment.reason).await
+                        self.prove(step.as_ref(), &planned.assessment.reason, progress).await
                     } else {
                         self.change(step.as_ref(), planned, goal, progress).await
                     }
@@ -200,8 +203,11 @@ impl Engine {
     /// Observes again, runs the ops, and observes until nothing is left to do.
     async fn change(&self, step: &dyn Step, planned: &PlannedStep, goal: Goal, progress: &Progress) -> Result<Outcome> {
         let mut now = step.plan(&self.read, goal).await?;
-        if now.action == Action::Blocked || !as_shown(goal, &now.changes, &planned.assessment.changes) {
+        if surprises(goal, &now, &planned.assessment.changes) {
             return Err(Error::Stale { what: format!("{}: {}", step.id(), now.reason) });
+        }
+        if now.changes.is_empty() && goal == Goal::Present {
+            return Ok(Outcome::Unchanged { reason: now.reason });
         }
         let mut writes = 0;
         for attempt in 1.. {
@@ -213,12 +219,7 @@ impl Engine {
                 match self.run_op(change).await {
                     Ok(()) => {
                         writes += 1;
-                        progress.writes.fetch_add(1, Ordering::SeqCst);
-                        let _ = self.events.send(Event::OpFinished {
-                            step: step.id(),
-                            call: change.op.call(),
-                            resource: change.resource.clone(),
-                        });
+                        self.wrote(step, change, progress);
                     }
                     Err(error) if attempt < ATTEMPTS && in_doubt(&error) => {
                         doubt = Some(error);
@@ -236,6 +237,16 @@ impl Engine {
         }
         self.settle(step, goal).await?;
         Ok(Outcome::Changed { action: planned.assessment.action, writes })
+    }
+
+    /// Counts a write and tells of it.
+    fn wrote(&self, step: &dyn Step, change: &Change, progress: &Progress) {
+        progress.writes.fetch_add(1, Ordering::SeqCst);
+        let _ = self.events.send(Event::OpFinished {
+            step: step.id(),
+            call: change.op.call(),
+            resource: change.resource.clone(),
+        });
     }
 
     /// Runs one op, again where the table of transient errors says so.
@@ -262,6 +273,8 @@ impl Engine {
             let last = match step.plan(&self.read, goal).await {
                 Ok(now) if now.changes.is_empty() && now.action != Action::Unknown => return Ok(()),
                 Ok(now) => now.reason,
+                // A step that says that it cannot become right is believed.
+                Err(error @ Error::Refused { .. }) => return Err(error),
                 Err(error) if error.denied() => return Err(error),
                 Err(error) => error.to_string(),
             };
@@ -272,9 +285,10 @@ impl Engine {
     }
 
     /// Asks for the proof until it succeeds.
-    async fn prove(&self, step: &dyn Step, reason: &str) -> Result<Outcome> {
+    async fn prove(&self, step: &dyn Step, reason: &str, progress: &Progress) -> Result<Outcome> {
         let limit = self.patience.min(retry::IAM_PROPAGATION);
         let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(2), limit);
+        let mut remedy = step.remedy();
         loop {
             match step.prove(&self.read).await {
                 Ok(()) => return Ok(Outcome::Proved { reason: reason.to_owned() }),
@@ -283,6 +297,12 @@ impl Engine {
                     return Ok(Outcome::Cancelled { remains: Vec::new() });
                 }
                 Err(error) => {
+                    if let Some(change) = remedy.take() {
+                        tracing::debug!(%error, call = change.op.call(), "a remedy is tried");
+                        self.run_op(&change).await?;
+                        self.wrote(step, &change, progress);
+                        continue;
+                    }
                     if !back_off.wait().await {
                         return Err(error);
                     }
@@ -314,34 +334,5 @@ fn shown(outcome: &Outcome, assessment: &Assessment) -> Outcome {
         (Outcome::Blocked { .. }, Action::Keep) => Outcome::Unchanged { reason },
         (Outcome::Blocked { .. }, Action::Skip) => Outcome::Skipped { reason },
         (outcome, _) => outcome.clone(),
-    }
-}
-
-fn calls(changes: &[Change]) -> Vec<String> {
-    changes.iter().map(|change| format!("{} {}", change.op.call(), change.resource)).collect()
-}
-
-/// Whether what is to be done now is what was shown. There may be less to remove than was shown: what is gone is gone.
-fn as_shown(goal: Goal, now: &[Change], shown: &[Change]) -> bool {
-    let known = |change: &Change| shown.iter().any(|shown| shown.resource == change.resource && shown.op == change.op);
-    now == shown || (goal == Goal::Absent && now.iter().all(known))
-}
-
-fn not_settled(id: &StepId, limit: Duration, last: String) -> Error {
-    Error::NotSettled { what: id.to_string(), seconds: limit.as_secs(), last }
-}
-
-/// Whether a failed write may have been done all the same, or by someone else at the same moment.
-fn in_doubt(error: &Error) -> bool {
-    match error {
-        Error::Aws(error) => {
-            error.code.is_none() && !error.no_credentials
-                || error.is("EntityAlreadyExists")
-                || error.is("ResourceInUseException")
-                || error.status.is_some_and(|status| status >= 500)
-        }
-        Error::Kube(error) => error.status.is_none_or(|status| status == 409 || status >= 500),
-        Error::ApiServerUnreachable { .. } => true,
-        _ => false,
     }
 }

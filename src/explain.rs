@@ -21,7 +21,7 @@ pub struct Explanation {
 }
 
 /// All kinds of steps.
-pub const ALL: [Explanation; 12] = [
+pub const ALL: [Explanation; 17] = [
     Explanation {
         step: "iam.oidc-provider",
         what: "the IAM OIDC provider of the cluster's issuer, with the audience sts.amazonaws.com",
@@ -152,6 +152,61 @@ pub const ALL: [Explanation; 12] = [
         references: &[
             "https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/installation/",
             "kubernetes-sigs/aws-load-balancer-controller#1629, #2220",
+        ],
+    },
+    Explanation {
+        step: "eks.pod-identity-agent",
+        what: "the EKS add-on eks-pod-identity-agent, whose DaemonSet gives pods the credentials of their association",
+        why: "with Pod Identity the SDKs in the pods ask the agent of their own node, not STS",
+        breaks: "time-outs of 169.254.170.23, and controllers without permissions",
+        mend: "apply makes the add-on; one that runs already is used. There is no agent on Fargate and Windows: use irsa there",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-agent-setup.html",
+            "aws/eks-pod-identity-agent#52, aws/eks-pod-identity-agent#153",
+        ],
+    },
+    Explanation {
+        step: "eks.pod-identity",
+        what: "the Pod Identity association of the controller's service account with its role",
+        why: "it takes the place of IRSA's annotation and OIDC provider; it is made before the pods, which need it when they are admitted",
+        breaks: "pods without credentials, or with those of another role",
+        mend: "apply makes or corrects it; one of someone else with another role needs --adopt",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-association.html",
+            "aws/containers-roadmap#2507, terraform-aws-modules/terraform-aws-eks-pod-identity#8",
+        ],
+    },
+    Explanation {
+        step: "proof.admission",
+        what: "a proof, not an object: a pod that is created as a dry run comes back with the identity that it is to have",
+        why: "associations reach EKS' webhook seconds after they are made, and pods that are admitted earlier never get one",
+        breaks: "everything in AWS looks right, and the controller has no permissions until someone restarts it",
+        mend: "wait; if it lasts, look whether the webhook pod-identity-webhook and the association are there",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html",
+            "aws/amazon-eks-pod-identity-webhook#210, aws/containers-roadmap#2400",
+        ],
+    },
+    Explanation {
+        step: "proof.pods",
+        what: "the running pods of the controller carry the variables of the wanted way, and none of the other",
+        why: "what a pod was given when it was admitted stays for its life, and the SDKs take a web identity before the agent",
+        breaks: "a move between IRSA and Pod Identity that looks finished and is not, in silence",
+        mend: "apply takes a stale annotation off and replaces the pods that are wrong; others are left alone",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-minimum-sdk.html",
+            "camunda/camunda-docs#9263, aws/amazon-eks-pod-identity-webhook#210",
+        ],
+    },
+    Explanation {
+        step: "iam.trust",
+        what: "our trust statement for the way that is no longer used: it goes once the running pods use the other one",
+        why: "a trust that nobody needs is a way in; before that, pods that still use it would lose their permissions",
+        breaks: "nothing at once; after a move back and forth, a role that trusts more than it says",
+        mend: "apply or migrate takes it out; statements of others stay",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html",
+            "aws-ia/terraform-aws-eks-blueprints-addon#44",
         ],
     },
 ];

@@ -1,7 +1,7 @@
 //! Runs helm: finding the binary, its version, and one run with an environment of its own. The only `Command::new` of helm.
 //!
 //! Used by `read/chart.rs` (charts, no cluster) and `op/helm.rs` (releases). Helm gets empty cache, configuration and data
-//! folders, so that the user's repositories and plugins are neither needed nor touched.
+//! folders, so that the user's repositories and plugins are neither needed nor touched; only logins to registries stay.
 
 use std::ffi::OsString;
 use std::fs;
@@ -158,6 +158,9 @@ async fn run(path: &Path, command: &str, arguments: &[OsString], home: &Home) ->
         .filter(|name| name.starts_with("HELM_") && !REGISTRY.contains(&name.as_str()))
     {
         child.env_remove(name);
+    }
+    if let Some(logins) = crate::config::registry_logins() {
+        child.env("HELM_REGISTRY_CONFIG", logins);
     }
     child
         .args(arguments)

@@ -51,6 +51,12 @@ pub fn of(error: &Error) -> Option<String> {
             format!("install Helm {needed} or newer, or name another binary with --helm")
         }
         Error::HelmFailed { seen: Some(seen), .. } => of_seen(&seen.0),
+        Error::ChartNotFound { reason, place, .. } if place.starts_with("oci://") && is_login(reason) => {
+            format!(
+                "sign in with `helm registry login {}`",
+                place.trim_start_matches("oci://").split('/').next().unwrap_or_default()
+            )
+        }
         Error::ChartNotFound { .. } => {
             "without a way to the chart repository, put the chart into a folder and pass it with --charts".to_owned()
         }
@@ -73,6 +79,14 @@ pub fn of(error: &Error) -> Option<String> {
         Error::Io { .. } => return None,
     };
     Some(hint)
+}
+
+/// Whether a registry asked who the caller is.
+fn is_login(reason: &str) -> bool {
+    let reason = reason.to_ascii_lowercase();
+    ["401", "403", "unauthorized", "authentication required", "credential", "denied"]
+        .iter()
+        .any(|word| reason.contains(word))
 }
 
 fn no_credentials() -> String {

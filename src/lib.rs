@@ -13,6 +13,7 @@
 //!
 //! The library exists for the program and its tests; its types are no stable interface.
 
+pub mod bundle;
 pub mod check;
 pub mod checks;
 pub mod cli;
@@ -33,6 +34,7 @@ pub mod explain;
 pub mod graph;
 pub mod helm_process;
 pub mod hint;
+pub mod images;
 pub mod kube_client;
 pub mod kubeconfig;
 pub mod left_behind;

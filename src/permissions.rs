@@ -11,11 +11,12 @@ mod grants;
 use std::collections::BTreeMap;
 
 use crate::component::{self, Component, Permissions};
-use crate::config::Config;
+use crate::config::{Config, Identity};
 use crate::context::Facts;
 use crate::names;
 use crate::owner::{self, tags};
-use crate::policy::{Condition, Document, Effect, Statement};
+use crate::policy::{Condition, Document, Effect, PODS_SERVICE, Statement};
+use crate::steps::pod_identity_agent;
 use grants::{GRANTS, Grant, On, Only, When};
 
 /// What the policy is for.
@@ -56,9 +57,11 @@ pub fn policy(purpose: Purpose, config: &Config, facts: &Facts) -> Document {
         }
         if grant.on.of_component() {
             statements.extend(scope.of(grant, wanted, purpose));
+        } else if !scope.concerns(grant, wanted, purpose) {
+            // Nobody is of the kind that it is for.
         } else if !wanted.is_empty() || purpose == Purpose::Destroy || matches!(grant.on, On::Cluster | On::Everything)
         {
-            let resources = scope.global(grant.on, wanted);
+            let resources = scope.global(grant.on, wanted, purpose);
             if !resources.is_empty() {
                 statements.push(statement(grant, grant.sid.to_owned(), resources, scope.condition(grant.only, None)));
             }
@@ -118,10 +121,11 @@ impl Scope<'_> {
         for component in wanted.iter().filter(|component| self.applies(grant.when, component)) {
             let condition = self.condition(grant.only, Some(component));
             let resources = self.resources(grant, component, purpose);
+            let before: Vec<_> = groups.iter().flat_map(|group| group.2.clone()).collect();
             match groups.iter_mut().find(|group| group.0 == condition) {
                 Some((_, names, all)) => {
                     names.push_str(&capital(component.short));
-                    all.extend(resources);
+                    all.extend(resources.into_iter().filter(|arn| !before.contains(arn)));
                 }
                 None => groups.push((condition, capital(component.short), resources)),
             }
@@ -132,6 +136,21 @@ impl Scope<'_> {
             .into_iter()
             .map(|(condition, names, resources)| statement(grant, sid(&names), resources, condition))
             .collect()
+    }
+
+    /// Whether a statement about no component is needed: about providers only where one is used, and so on.
+    fn concerns(&self, grant: &Grant, wanted: &[Component], purpose: Purpose) -> bool {
+        match (grant.on, grant.when) {
+            (On::Provider, _) => self.provider(wanted, purpose).is_some(),
+            (_, When::PodIdentity) => wanted.iter().any(|component| self.applies(When::PodIdentity, component)),
+            _ => true,
+        }
+    }
+
+    /// The provider's ARN where it may be made or removed.
+    fn provider(&self, wanted: &[Component], purpose: Purpose) -> Option<String> {
+        let used = wanted.iter().any(|component| component.identity(self.config) == Identity::Irsa);
+        (used || purpose == Purpose::Destroy || wanted.is_empty()).then(|| self.facts.provider_arn())
     }
 
     fn applies(&self, when: When, component: &Component) -> bool {
@@ -148,6 +167,7 @@ impl Scope<'_> {
             When::VolumeTags => component.choice(self.config).is_some_and(|choice| choice.volume_tag.is_some()),
             When::Keys => component.key_policy.is_some(),
             When::Addon => component.addon.is_some(),
+            When::PodIdentity => component.identity(self.config) == Identity::PodIdentity,
         }
     }
 
@@ -167,17 +187,27 @@ impl Scope<'_> {
             On::Policies if grant.when == When::OwnPolicy => component.made_policy_arns(config, facts),
             On::Policies => component.policy_arns(config, facts),
             On::OtherPolicies => component.possible_policy_arns(config, facts),
-            On::Addon => {
-                let addon = component.addon.unwrap_or_default();
-                let Facts { partition, region, account, cluster, .. } = facts;
-                let addons = format!("arn:{partition}:eks:{region}:{account}:addon/{cluster}/{addon}/*");
-                vec![facts.arn.clone(), addons]
+            On::Addon => vec![facts.arn.clone(), self.in_cluster("addon", component.addon.unwrap_or_default())],
+            On::InCluster => vec![facts.arn.clone()],
+            On::Associations => vec![self.in_cluster("podidentityassociation", "")],
+            On::Agent => vec![facts.arn.clone(), self.in_cluster("addon", pod_identity_agent::NAME)],
+            On::EksTagged | On::EksObjects => {
+                let objects =
+                    [self.in_cluster("podidentityassociation", ""), self.in_cluster("addon", pod_identity_agent::NAME)];
+                let cluster = (grant.on == On::EksTagged).then(|| facts.arn.clone());
+                cluster.into_iter().chain(objects).collect()
             }
             _ => Vec::new(),
         }
     }
 
-    fn global(&self, on: On, wanted: &[Component]) -> Vec<String> {
+    /// Objects of EKS in the cluster; of one name, or of any.
+    fn in_cluster(&self, kind: &str, name: &str) -> String {
+        let name = if name.is_empty() { String::new() } else { format!("/{name}") };
+        format!("{}{name}/*", self.facts.arn.replacen(":cluster/", &format!(":{kind}/"), 1))
+    }
+
+    fn global(&self, on: On, wanted: &[Component], purpose: Purpose) -> Vec<String> {
         let Scope { config, facts } = self;
         match on {
             On::Cluster => vec![facts.arn.clone()],
@@ -189,7 +219,7 @@ impl Scope<'_> {
                     let role = own_role.then(|| component.role_arn(config, facts));
                     role.into_iter().chain(component.made_policy_arns(config, facts))
                 });
-                [facts.provider_arn()].into_iter().chain(made).collect()
+                self.provider(wanted, purpose).into_iter().chain(made).collect()
             }
             // Roles that an earlier run may have made and this configuration does not speak of.
             On::LeftRoles => component::ALL
@@ -246,6 +276,7 @@ impl Scope<'_> {
                 let keys = vec![format!("{}/*", owner::OUR_NAME)];
                 test("ForAllValues:StringLike", "aws:TagKeys".to_owned(), keys);
             }
+            Only::ToPods => test("StringEquals", "iam:PassedToService".to_owned(), vec![PODS_SERVICE.to_owned()]),
             Only::Ours => test("StringEquals", format!("aws:ResourceTag/{}", tags::MANAGED_BY), ours),
             Only::ThesePolicies | Only::ThesePoliciesAndBoundary => {
                 let policies = component.map(|component| self.policies(component, only)).unwrap_or_default();

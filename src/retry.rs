@@ -23,7 +23,7 @@ pub struct Transient {
 }
 
 /// All errors that are worth another try.
-pub const TRANSIENT: [Transient; 5] = [
+pub const TRANSIENT: [Transient; 7] = [
     Transient {
         call: "iam:AttachRolePolicy",
         code: "NoSuchEntity",
@@ -32,6 +32,17 @@ pub const TRANSIENT: [Transient; 5] = [
     Transient { call: "iam:Delete", code: "DeleteConflict", reason: "what hung on it was taken off a moment ago" },
     Transient { call: "iam:", code: "ConcurrentModification", reason: "IAM is still busy with the last change" },
     Transient { call: "iam:", code: "EntityTemporarilyUnmodifiable", reason: "IAM is still busy with the last change" },
+    // EKS has no code of its own for a role that it does not know (yet).
+    Transient {
+        call: "eks:CreatePodIdentityAssociation",
+        code: "InvalidParameterException",
+        reason: "the role was made a moment ago",
+    },
+    Transient {
+        call: "eks:UpdatePodIdentityAssociation",
+        code: "InvalidParameterException",
+        reason: "the role was made a moment ago",
+    },
     Transient { call: "", code: "ServiceUnavailable", reason: "the service is starting or overloaded" },
 ];
 

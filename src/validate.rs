@@ -205,14 +205,6 @@ pub(crate) fn duration(field: &str, text: &str) -> Result<Duration> {
     }
 }
 
-/// A folder that exists.
-pub(crate) fn folder(field: &str, path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    Err(Error::config(field, path.display().to_string(), "no such folder", "give a folder that exists"))
-}
-
 /// A file that exists.
 pub(crate) fn file(field: &str, path: &Path) -> Result<()> {
     if path.is_file() {
@@ -333,7 +325,7 @@ mod tests {
             bad(kms_key("kmsKeyId", key), "kmsKeyId");
         }
         bad(one_of("--skip", "iam.role.lcb", ["iam.role.lbc"].into_iter()), "--skip");
-        bad(folder("--charts", Path::new("/nowhere")), "--charts");
+        bad(file("--helm", Path::new("/nowhere")), "--helm");
         bad(replicas("x", Some(0)), "replicas");
     }
 }

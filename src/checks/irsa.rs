@@ -15,6 +15,7 @@ use futures::future::{BoxFuture, join_all};
 use crate::check::{Check, Finding, Scene, Severity};
 use crate::checks::AFTER;
 use crate::component::Component;
+use crate::config::Identity as Way;
 use crate::policy::{self, TrustRequest};
 use crate::read::kube::ObjectRef;
 
@@ -197,11 +198,15 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
 async fn of_component(scene: &Scene<'_>, component: &Component) -> Vec<Finding> {
     let identity = Identity::of(scene, component);
     let cx = scene.cx;
+    let by_pod_identity = component.identity(&cx.config) == Way::PodIdentity;
     let account = ObjectRef::new("v1", "ServiceAccount", component.namespace, component.service_account);
     let (role, account, proof, pods) = tokio::join!(
         cx.iam.role(identity.role_name()),
         cx.kube.get(&account),
-        proof::prove(cx, &identity),
+        async {
+            // Without the other way's trust the exchange would only be refused.
+            if by_pod_identity { proof::Proof::NoAccount } else { proof::prove(cx, &identity).await }
+        },
         pods::read(cx, component),
     );
     let verdict = role::verdict(&identity, &role);
@@ -216,7 +221,11 @@ async fn of_component(scene: &Scene<'_>, component: &Component) -> Vec<Finding> 
         pods::region(&identity, &pods),
         role::broad(&identity, &role, verdict.as_ref()),
     ]
-    .map(|finding| finding.about(component.short))
+    .map(|finding| {
+        let of_irsa = [ANNOTATED, TRUST, PROOF, CARRIES, BROAD].iter().any(|check| check.id == finding.check.id);
+        let skipped = by_pod_identity && of_irsa;
+        if skipped { finding.check.skipped("it uses EKS Pod Identity") } else { finding }.about(component.short)
+    })
     .to_vec()
 }
 

@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 
 use crate::check::{Check, Finding, Scene, Severity};
 use crate::checks::AFTER;
+use crate::config::Identity;
 use crate::error::Result;
 use crate::policy::AUDIENCE;
 use crate::read::iam::OidcProvider;
@@ -67,8 +68,12 @@ const MEND: &str = "eks-bootstrap apply --only iam.oidc-provider";
 /// Looks.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     async move {
-        if super::components_with_role(scene).is_empty() {
+        let components = super::components_with_role(scene);
+        if components.is_empty() {
             return Vec::new();
+        }
+        if components.iter().all(|component| component.identity(&scene.cx.config) == Identity::PodIdentity) {
+            return CHECKS.iter().map(|check| check.skipped("everything uses EKS Pod Identity")).collect();
         }
         let arn = scene.cx.facts.provider_arn();
         let provider = scene.cx.iam.oidc_provider(&arn).await;

@@ -7,7 +7,6 @@ use crate::check::{Check, Finding, Scene, Severity, Stage};
 use crate::error::{Error, Result};
 use crate::helm_process::OLDEST;
 use crate::hint;
-use crate::steps::catalogue;
 
 const BEFORE: &[Stage] = &[Stage::Before];
 
@@ -51,7 +50,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         };
         let mut findings = vec![helm(&found)];
         let charts = components.iter().map(|component| async {
-            let wanted = catalogue::chart(component, &scene.cx.config);
+            let wanted = scene.cx.config.chart(component);
             let finding = match scene.cx.charts.local(&wanted).await {
                 Ok(_) => CHART.passed(format!("{} {} is at hand", wanted.name, wanted.version)),
                 Err(error) => chart(&error),

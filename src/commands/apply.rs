@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cli::{ApplyArgs, Global, Output};
 use crate::commands::{assess, execute};
 use crate::config::Config;
-use crate::connect;
+use crate::connect::{self, Connection};
 use crate::error::{Error, Result};
 use crate::exit_code;
 use crate::plan::{Goal, Plan};
@@ -26,9 +26,24 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: Terminal) -> Resul
         }
         None => (Config::resolve(global, &args.wanted, &args.selection)?, None),
     };
+    config.guard_isolation()?;
     let connection = connect::connect(config, None).await?;
-    let mut assessed = assess::assess(&connection.read, Goal::Present).await?;
     let json = global.output == Output::Json;
+    carry_out(connection, saved, args.yes, json, terminal).await
+}
+
+/// Plans, shows the plan, asks unless `yes`, and runs it; called by `migrate` too.
+///
+/// # Errors
+/// The same.
+pub(super) async fn carry_out(
+    connection: Connection,
+    saved: Option<String>,
+    yes: bool,
+    json: bool,
+    terminal: Terminal,
+) -> Result<u8> {
+    let mut assessed = assess::assess(&connection.read, Goal::Present).await?;
     if let Err(refusal) = assess::applicable(&mut assessed) {
         terminal.note(&plan_text::of(&assessed.plan, terminal.err));
         return Err(refusal);
@@ -52,7 +67,7 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: Terminal) -> Resul
     let write = execute::writers(&connection).await?;
     // A helm that is missing or too old is to be known before anything is written.
     write.helm.check(assessed.plan.helm_ops()).await?;
-    if assessed.plan.has_changes() && !args.yes {
+    if assessed.plan.has_changes() && !yes {
         confirm(&assessed.plan, terminal)?;
     }
     let summary = execute::execute(connection.read, write, assessed, json, terminal).await?;

@@ -18,13 +18,15 @@ use crate::render::terminal::Terminal;
 const EXAMPLE: &str = include_str!("../../templates/config.yaml");
 
 /// Flags that set one field of the file: the flag's name, and the field.
-const FIELDS: [(&str, &str); 15] = [
+const FIELDS: [(&str, &str); 17] = [
     ("cluster", "spec.cluster.name"),
     ("region", "spec.cluster.region"),
     ("account", "spec.cluster.account"),
     ("name_prefix", "spec.iam.namePrefix"),
     ("iam_path", "spec.iam.path"),
     ("permissions_boundary", "spec.iam.permissionsBoundary"),
+    ("image_registry", "spec.imageRegistry"),
+    ("isolated", "spec.isolated"),
     ("lbc_version", "spec.components.awsLoadBalancerController.version"),
     ("lbc_role_arn", "spec.components.awsLoadBalancerController.roleArn"),
     ("lbc_policy", "spec.components.awsLoadBalancerController.policy"),
@@ -78,6 +80,16 @@ fn flags(matches: &ArgMatches, wanted: &Wanted) -> std::collections::BTreeMap<St
     let single = FIELDS.iter().filter_map(|(name, field)| Some(((*field).to_owned(), origin(name)?)));
     let tags = wanted.tags.iter().filter_map(|tag| tag.split_once('='));
     let tags = tags.map(|(key, _)| (format!("spec.iam.tags.{key}"), Origin::Flag("--tag".to_owned())));
+    let origins = [
+        ("--chart-repository", "repository", &wanted.sources.chart_repositories),
+        ("--chart-digest", "digest", &wanted.sources.chart_digests),
+    ];
+    let origins = origins.into_iter().flat_map(|(flag, name, given)| given.iter().map(move |text| (flag, name, text)));
+    let origins = origins.filter_map(|(flag, name, text)| {
+        let (component, _) = text.split_once('=')?;
+        let component = component::ALL.iter().find(|known| known.name == component)?;
+        Some((format!("spec.components.{}.chart.{name}", component.field()), Origin::Flag(flag.to_owned())))
+    });
     let switches = [("--enable", &wanted.enable), ("--disable", &wanted.disable)];
     let switches = switches.into_iter().flat_map(|(flag, names)| names.iter().map(move |name| (flag, name)));
     let switches = switches.filter_map(|(flag, name)| {
@@ -89,7 +101,16 @@ fn flags(matches: &ArgMatches, wanted: &Wanted) -> std::collections::BTreeMap<St
         .kms_keys
         .first()
         .map(|_| ("spec.components.awsEbsCsiDriver.kmsKeys".to_owned(), Origin::Flag("--kms-key".to_owned())));
-    single.chain(tags).chain(switches).chain(keys).collect()
+    let identity = origin("identity").map(|origin| {
+        wanted.identity.iter().filter_map(move |flag| {
+            let Some((name, _)) = flag.split_once('=') else {
+                return Some(("spec.identity".to_owned(), origin.clone()));
+            };
+            let component = component::with_role("--identity", name).ok()?;
+            Some((format!("spec.components.{}.identity", component.field()), origin.clone()))
+        })
+    });
+    single.chain(tags).chain(origins).chain(switches).chain(keys).chain(identity.into_iter().flatten()).collect()
 }
 
 #[cfg(test)]

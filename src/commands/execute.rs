@@ -8,6 +8,7 @@ use crate::context::{ReadContext, WriteContext};
 use crate::engine::{Engine, Stop};
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::op::eks::EksWrite;
 use crate::op::helm::HelmWrite;
 use crate::op::iam::IamWrite;
 use crate::op::kube::KubeWrite;
@@ -25,6 +26,7 @@ pub async fn writers(connection: &Connection) -> Result<WriteContext> {
     let read = &connection.read;
     Ok(WriteContext {
         iam: IamWrite::new(&connection.aws),
+        eks: EksWrite::new(&connection.aws),
         kube: KubeWrite::connect(&connection.kube).await?,
         helm: HelmWrite::new(
             &read.config,

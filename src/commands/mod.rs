@@ -2,12 +2,15 @@
 
 pub mod apply;
 pub mod assess;
+pub mod bundle;
 pub mod config;
 mod deep;
 pub mod destroy;
 pub mod diagnostics;
 pub mod execute;
 pub mod explain;
+pub mod images;
+pub mod migrate;
 pub mod permissions;
 pub mod plan;
 #[cfg(feature = "sandbox")]
@@ -34,9 +37,12 @@ pub async fn run(cli: Cli, matches: &clap::ArgMatches, terminal: Terminal) -> Re
         Command::Apply(args) => Box::pin(apply::run(&cli.global, &args, terminal)).await,
         Command::Destroy(args) => Box::pin(destroy::run(&cli.global, &args, terminal)).await,
         Command::Verify(args) => Box::pin(verify::run(&cli.global, &args, terminal)).await,
+        Command::Migrate(args) => Box::pin(migrate::run(&cli.global, &args, terminal)).await,
         Command::Explain(args) => explain::run(cli.global.output, &args, terminal),
         Command::Permissions(args) => permissions::run(&cli.global, &args, terminal).await,
         Command::Config(args) => config::run(&cli.global, &args.command, matches, terminal),
+        Command::Bundle(args) => bundle::run(&cli.global, &args, terminal).await,
+        Command::Images(args) => images::run(&cli.global, &args, terminal).await,
         Command::Smoke(args) => smoke::run(&cli.global, args, terminal),
         Command::Token(_) => token::run(&cli.global, terminal).await,
         #[cfg(feature = "sandbox")]

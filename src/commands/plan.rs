@@ -20,6 +20,7 @@ use crate::render::{plan_commands, plan_json, plan_text};
 /// Whatever kept the plan from being complete; what could be read is shown all the same.
 pub async fn run(global: &Global, args: &PlanArgs, terminal: Terminal) -> Result<u8> {
     let config = Config::resolve(global, &args.wanted, &args.selection)?;
+    config.guard_isolation()?;
     let Connection { read, .. } = connect::connect(config, None).await?;
     let mut assessed = assess::assess(&read, Goal::Present).await?;
     show(&assessed.plan, global.output, terminal);

@@ -1,14 +1,17 @@
 //! Laying flags and variables on the file and the file on the defaults, and the way back: what is in force in the form of the
 //! file. Called by `config.rs` and `commands/config.rs`; whether the values can be used is checked there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::cli::{Global, Wanted};
 use crate::component::{self, Component};
-use crate::config::{ChartComponent, Config, DEFAULT_TIMEOUT, IamConfig, Removal, StorageClassConfig, helm_bin};
+use crate::config::sources::origin;
+use crate::config::{
+    ChartComponent, Config, DEFAULT_TIMEOUT, IamConfig, Identity, Removal, StorageClassConfig, helm_bin,
+};
 use crate::config_file::{
     API_VERSION, ChartSpec, ClusterBootstrap, ClusterSpec, ComponentsSpec, IamSpec, Metadata, RolelessChartSpec, Spec,
     StorageClassSpec,
@@ -33,6 +36,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
         tags.insert(key.to_owned(), value.to_owned());
     }
     let parts = &spec.components;
+    let identities = identities(&wanted.identity)?;
     Ok(Config {
         cluster,
         region: or(&global.region, &spec.cluster.region),
@@ -43,7 +47,9 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
         kubeconfig: global.kubeconfig.clone(),
         context: global.context.clone(),
         helm: global.helm.clone().or_else(helm_bin),
-        charts: global.charts.as_deref().map(absolute).transpose()?,
+        charts: charts(global, wanted)?,
+        image_registry: or(&wanted.sources.image_registry, &spec.image_registry),
+        isolated: wanted.sources.isolated || spec.isolated.unwrap_or(false),
         timeout_seconds: match &global.timeout {
             Some(text) => validate::duration("--timeout", text)?.as_secs(),
             None => DEFAULT_TIMEOUT.as_secs(),
@@ -54,10 +60,13 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             permissions_boundary: or(&wanted.permissions_boundary, &spec.iam.permissions_boundary),
             tags,
         },
+        identity: identities.all.or(spec.identity).unwrap_or_default(),
+        migrating: BTreeSet::new(),
         load_balancer_controller: chart_component(
             &component::LOAD_BALANCER_CONTROLLER,
             &parts.aws_load_balancer_controller,
             wanted,
+            &identities,
             &Flags {
                 version: wanted.lbc_version.as_ref(),
                 role_arn: wanted.lbc_role_arn.as_ref(),
@@ -70,6 +79,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             &component::EBS_CSI_DRIVER,
             &parts.aws_ebs_csi_driver,
             wanted,
+            &identities,
             &Flags {
                 version: wanted.ebs_version.as_ref(),
                 role_arn: wanted.ebs_role_arn.as_ref(),
@@ -82,6 +92,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             &component::METRICS_SERVER,
             &parts.metrics_server.clone().into(),
             wanted,
+            &identities,
             &Flags { version: wanted.metrics_server_version.as_ref(), ..Flags::default() },
         )?,
         gp3_storage_class: StorageClassConfig {
@@ -90,6 +101,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             encrypted: parts.gp3_storage_class.encrypted.unwrap_or(true),
             kms_key_id: parts.gp3_storage_class.kms_key_id.clone(),
         },
+        removing: false,
         removal: Removal::default(),
         adopt: BTreeSet::new(),
         only: BTreeSet::new(),
@@ -111,6 +123,7 @@ fn chart_component(
     component: &Component,
     spec: &ChartSpec,
     wanted: &Wanted,
+    identities: &Identities,
     flags: &Flags<'_>,
 ) -> Result<ChartComponent> {
     // A flag that says one thing takes back what the file says of the other.
@@ -123,13 +136,50 @@ fn chart_component(
     Ok(ChartComponent {
         enabled: enabled(component.name, spec.enabled, wanted)?,
         version: flags.version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
+        chart: origin(component, &spec.chart, wanted)?,
         replicas: spec.replicas,
         role_arn: flags.role_arn.or(spec.role_arn.as_ref()).cloned(),
         policy,
         policy_arn,
         kms_keys: kms_keys.to_vec(),
+        // A flag for all is stronger than what the file says of one.
+        identity: identities.of(component).or(identities.all).or(spec.identity),
         values: spec.values.clone().unwrap_or_else(|| json!({})),
     })
+}
+
+/// What `--identity` says of all components and of single ones.
+#[derive(Debug, Default)]
+struct Identities {
+    all: Option<Identity>,
+    each: BTreeMap<String, Identity>,
+}
+
+impl Identities {
+    fn of(&self, component: &Component) -> Option<Identity> {
+        self.each.get(component.name).copied()
+    }
+}
+
+/// Reads `irsa`, `pod-identity` and `COMPONENT=pod-identity`, with a component's name or its short one.
+fn identities(flags: &[String]) -> Result<Identities> {
+    let mut identities = Identities::default();
+    for flag in flags {
+        let (component, word) = flag.split_once('=').map_or((None, flag.as_str()), |(name, word)| (Some(name), word));
+        validate::one_of("--identity", word, [Identity::Irsa, Identity::PodIdentity].map(Identity::word).into_iter())?;
+        let identity = if word == Identity::Irsa.word() { Identity::Irsa } else { Identity::PodIdentity };
+        let before = match component {
+            None => identities.all.replace(identity),
+            Some(name) => {
+                let component = component::with_role("--identity", name)?;
+                identities.each.insert(component.name.to_owned(), identity)
+            }
+        };
+        if before.is_some_and(|before| before != identity) {
+            return Err(Error::config("--identity", flag, "another one says the opposite", "leave one of them out"));
+        }
+    }
+    Ok(identities)
 }
 
 /// Whether a component is said to be on or off, by flag or else by file.
@@ -150,6 +200,21 @@ fn enabled(component: &str, in_file: Option<bool>, wanted: &Wanted) -> Result<Op
     }
 }
 
+/// `--charts`, which a repository on the same command line would contradict; over one in the file it wins, so that a bundle
+/// can be used with the file that it was made with.
+fn charts(global: &Global, wanted: &Wanted) -> Result<Option<PathBuf>> {
+    if let (Some(charts), Some(named)) = (&global.charts, wanted.sources.chart_repositories.first()) {
+        return Err(Error::Usage {
+            message: format!(
+                "--chart-repository {named} and --charts {} both say where a chart comes from",
+                charts.display()
+            ),
+            mend: "leave one of them out (the variable EKS_BOOTSTRAP_CHARTS counts as --charts)".to_owned(),
+        });
+    }
+    global.charts.as_deref().map(absolute).transpose()
+}
+
 /// Chart folders are handed to helm, which runs in another folder.
 fn absolute(folder: &Path) -> Result<PathBuf> {
     std::path::absolute(folder).map_err(|source| Error::io(format!("find `{}`", folder.display()), source))
@@ -161,11 +226,13 @@ impl Config {
         let chart = |component: &ChartComponent, uses_keys: bool| ChartSpec {
             enabled: component.enabled,
             version: Some(component.version.clone()),
+            chart: (&component.chart).into(),
             replicas: component.replicas,
             role_arn: component.role_arn.clone(),
             policy: component.policy.clone(),
             policy_arn: component.policy_arn.clone(),
             kms_keys: uses_keys.then(|| component.kms_keys.clone()),
+            identity: component.identity,
             values: Some(component.values.clone()),
         };
         ClusterBootstrap {
@@ -184,12 +251,16 @@ impl Config {
                     permissions_boundary: self.iam.permissions_boundary.clone(),
                     tags: self.iam.tags.clone(),
                 },
+                image_registry: self.image_registry.clone(),
+                isolated: Some(self.isolated),
+                identity: Some(self.identity),
                 components: ComponentsSpec {
                     aws_load_balancer_controller: chart(&self.load_balancer_controller, false),
                     aws_ebs_csi_driver: chart(&self.ebs_csi_driver, true),
                     metrics_server: RolelessChartSpec {
                         enabled: self.metrics_server.enabled,
                         version: Some(self.metrics_server.version.clone()),
+                        chart: (&self.metrics_server.chart).into(),
                         replicas: self.metrics_server.replicas,
                         values: Some(self.metrics_server.values.clone()),
                     },

@@ -20,6 +20,7 @@ impl Config {
     #[must_use]
     pub fn for_removal(mut self, removal: Removal) -> Config {
         self.removal = removal;
+        self.removing = true;
         let all = [
             &mut self.load_balancer_controller.enabled,
             &mut self.ebs_csi_driver.enabled,

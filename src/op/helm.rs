@@ -3,6 +3,8 @@
 //! Helm reaches the cluster with a kubeconfig of ours that calls our own `token` command, or with the user's. It is never
 //! killed: a signal stops the run after it, and its own `--timeout` ends it.
 
+mod chart_words;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use crate::kube_client::KubeTarget;
 use crate::kubeconfig;
 use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
-use crate::read::chart::{ChartRead, ChartRef, ChartSource};
+use crate::read::chart::{ChartRead, ChartRef};
 use crate::read::kube::KubeRead;
 use crate::read::release::{ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
 use crate::read::{release, rollout};
@@ -166,14 +168,9 @@ impl HelmOp {
     pub fn command(&self) -> String {
         match self {
             HelmOp::Upgrade { release } => {
-                let chart = match &release.chart.source {
-                    ChartSource::Folder(folder) => quote(&folder.join(&release.chart.name).display().to_string()),
-                    ChartSource::Repository(url) => {
-                        format!("{} --repo {} --version {}", release.chart.name, quote(url), release.chart.version)
-                    }
-                };
+                let (first, chart) = chart_words::of(&release.chart);
                 format!(
-                    "printf %s {} | helm upgrade --install {} {chart} --namespace {} --skip-crds --wait --timeout {}s \
+                    "{first}printf %s {} | helm upgrade --install {} {chart} --namespace {} --skip-crds --wait --timeout {}s \
                      --labels {} --values -",
                     quote(&release.values.to_string()),
                     release.name,
@@ -293,6 +290,7 @@ async fn forces(helm: &HelmWrite) -> Result<Vec<&'static str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::read::chart::ChartSource;
     use serde_json::json;
 
     #[test]
@@ -304,6 +302,7 @@ mod tests {
                 name: "x".to_owned(),
                 version: "1.0.0".to_owned(),
                 source: ChartSource::Repository("https://example.com/charts".to_owned()),
+                digest: None,
             },
             values: json!({"clusterName": "demo"}),
             timeout_seconds: 600,

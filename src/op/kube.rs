@@ -36,6 +36,11 @@ pub enum KubeOp {
         /// The annotations; nothing takes one off.
         annotations: BTreeMap<String, Option<String>>,
     },
+    /// Replaces the pods of a workload, a few at a time, as `kubectl rollout restart` does.
+    Restart {
+        /// The workload.
+        object: ObjectRef,
+    },
     /// Takes labels and annotations off an object and leaves everything else as it is.
     Unmark {
         /// The object.
@@ -79,7 +84,9 @@ impl KubeOp {
         match self {
             KubeOp::Apply { object, .. } => format!("k8s:patch {}", ObjectRef::of(object).kind),
             KubeOp::Delete { object } => format!("k8s:delete {}", object.kind),
-            KubeOp::Annotate { object, .. } | KubeOp::Unmark { object, .. } => format!("k8s:patch {}", object.kind),
+            KubeOp::Annotate { object, .. } | KubeOp::Unmark { object, .. } | KubeOp::Restart { object } => {
+                format!("k8s:patch {}", object.kind)
+            }
         }
     }
 
@@ -94,6 +101,7 @@ impl KubeOp {
                 )
             }
             KubeOp::Delete { object } => format!("kubectl delete {} --ignore-not-found", on_command_line(object)),
+            KubeOp::Restart { object } => format!("kubectl rollout restart {}", on_command_line(object)),
             KubeOp::Annotate { object, annotations } => patch_command(object, &with_annotations(annotations)),
             KubeOp::Unmark { object, labels, annotations } => {
                 patch_command(object, &without_marks(labels, annotations))
@@ -129,6 +137,7 @@ impl KubeOp {
                 let operation = format!("delete {object}");
                 kube.api.request(&operation, Method::DELETE, &path, "application/json", &body).await.map(drop)
             }
+            KubeOp::Restart { object } => kube.patch(object, &restarted_at(&jiff::Timestamp::now().to_string())).await,
             KubeOp::Annotate { object, annotations } => kube.patch(object, &with_annotations(annotations)).await,
             KubeOp::Unmark { object, labels, annotations } => {
                 kube.patch(object, &without_marks(labels, annotations)).await
@@ -140,6 +149,11 @@ impl KubeOp {
 fn patch_command(object: &ObjectRef, body: &Value) -> String {
     let patch = quote(&body.to_string());
     format!("kubectl patch {} --type merge --patch {patch}", on_command_line(object))
+}
+
+/// The merge patch that makes a workload's template new, under kubectl's own annotation.
+fn restarted_at(moment: &str) -> Value {
+    json!({"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": moment}}}}})
 }
 
 /// The merge patch that sets annotations and takes others off.

@@ -4,6 +4,7 @@
 //! the same value, so that what is shown cannot drift from what is done. Only the engine runs ops, with a
 //! [`WriteContext`] that no read path can get hold of.
 
+pub mod eks;
 pub mod helm;
 pub mod iam;
 pub mod kube;
@@ -20,6 +21,8 @@ use crate::error::Result;
 pub enum Op {
     /// A call to IAM.
     Iam(iam::IamOp),
+    /// A call to EKS.
+    Eks(eks::EksOp),
     /// A call to the Kubernetes API server.
     Kube(kube::KubeOp),
     /// A run of helm.
@@ -27,10 +30,11 @@ pub enum Op {
 }
 
 impl Op {
-    /// The call as IAM (`iam:CreateRole`), RBAC (`k8s:patch serviceaccounts`) or helm (`helm:upgrade`) name it.
+    /// The call as IAM (`iam:CreateRole`, `eks:CreateAddon`), RBAC (`k8s:patch serviceaccounts`) or helm (`helm:upgrade`) name it.
     pub fn call(&self) -> String {
         match self {
             Op::Iam(op) => op.call().to_owned(),
+            Op::Eks(op) => op.call().to_owned(),
             Op::Kube(op) => op.call(),
             Op::Helm(op) => op.call(),
         }
@@ -40,6 +44,7 @@ impl Op {
     pub fn command(&self) -> String {
         match self {
             Op::Iam(op) => op.command(),
+            Op::Eks(op) => op.command(),
             Op::Kube(op) => op.command(),
             Op::Helm(op) => op.command(),
         }
@@ -52,6 +57,7 @@ impl Op {
     pub async fn run(&self, cx: &WriteContext) -> Result<()> {
         match self {
             Op::Iam(op) => op.run(&cx.iam).await,
+            Op::Eks(op) => op.run(&cx.eks).await,
             Op::Kube(op) => op.run(&cx.kube).await,
             Op::Helm(op) => op.run(&cx.helm).await,
         }

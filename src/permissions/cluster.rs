@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 
 use super::Purpose::{self, Apply, Destroy, Plan, Verify};
 use crate::component::{Component, ServiceAccountMaker};
-use crate::config::Config;
+use crate::config::{Config, Identity};
 use crate::context::Facts;
+use crate::steps::pod_identity_agent;
 
 /// Where a right holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,7 +104,8 @@ const NEEDS: &[Need] = &[
     ("the webhooks' answer to a dry run", &[Verify], Namespace, "networking.k8s.io", &["ingresses"], &["create"]),
     ("other installations of the same", &[Verify], Cluster, "apps", &["deployments"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "", &["nodes"], &["list"]),
-    ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csinodes"], &["list"]),
+    ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csidrivers", "csinodes"], &["list"]),
+    ("nodes and the drivers on them", &[Verify], Cluster, "apps", &["daemonsets"], &["get", "list"]),
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "storage.k8s.io", &["storageclasses"], &["list"]),
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "autoscaling", &["horizontalpodautoscalers"], &["list"]),
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "apiregistration.k8s.io", &["apiservices"], &["get", "list"]),
@@ -166,6 +168,9 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str) -> 
     for component in crate::component::ALL.into_iter().filter(|component| component.wanted(config, facts)) {
         rights.add_chart(purpose, &component);
         rights.add_steps(purpose, &component);
+        if component.has_role() && component.identity(config) == Identity::PodIdentity {
+            rights.add_pod_identity(purpose, &component);
+        }
         for (reason, purposes, place, api_group, resources, verbs) in NEEDS {
             if purposes.contains(&purpose) {
                 for resource in *resources {
@@ -173,6 +178,16 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str) -> 
                 }
             }
         }
+    }
+    if config.gp3_storage_class.enabled == Some(true) {
+        let own = match purpose {
+            Plan | Verify => &["get", "list"][..],
+            Apply => &["create", "delete", "get", "list", "patch"][..],
+            Destroy => &["delete", "get", "list", "patch"][..],
+        };
+        // It moves the default from whichever class has it, so the names are not known.
+        let (driver, reason) = (&crate::component::EBS_CSI_DRIVER, "the StorageClass gp3, and which is the default");
+        rights.add(Cluster, driver, reason, ("storage.k8s.io", "storageclasses"), &[], own);
     }
     for rules in rights.namespaced.values_mut().chain([&mut rights.cluster]) {
         *rules = shortened(rules);
@@ -202,6 +217,20 @@ impl Rights {
             let reason = format!("roles of Kubernetes that the chart {} uses", component.name);
             self.add(*place, component, &reason, (RBAC, resource), names, &["bind"]);
         }
+    }
+
+    /// What Pod Identity needs besides: the agent, a pod as a dry run, pods that are replaced.
+    fn add_pod_identity(&mut self, purpose: Purpose, component: &Component) {
+        let reason = "the Pod Identity agent, and what new pods are given";
+        if purpose != Destroy {
+            self.add(Namespace, component, reason, ("apps", "daemonsets"), &[pod_identity_agent::NAME], &["get"]);
+        }
+        if purpose == Apply {
+            self.add(Namespace, component, reason, ("", "pods"), &[], &["create"]);
+        }
+        let account = &[component.service_account][..];
+        let own = if purpose == Apply { &["get", "patch"][..] } else { &["get"][..] };
+        self.add(Namespace, component, reason, ("", "serviceaccounts"), account, own);
     }
 
     /// The objects of steps of our own: service account, its tokens, CRDs.
@@ -294,47 +323,4 @@ fn shortened(rules: &[Rule]) -> Vec<Rule> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule(resource: &str, names: &[&str], verbs: &[&str]) -> Rule {
-        let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        Rule {
-            reason: "r".to_owned(),
-            group: String::new(),
-            resources: texts(&[resource]),
-            names: texts(names),
-            verbs: texts(verbs),
-        }
-    }
-
-    #[test]
-    fn what_another_rule_grants_is_not_said_again() {
-        let rules = [
-            rule("secrets", &["tls"], &["get", "delete"]),
-            rule("secrets", &[], &["get", "list"]),
-            rule("pods", &[], &["get", "list"]),
-            rule("pods", &[], &["list"]),
-        ];
-        let mut shared = rule("secrets", &[], &["get", "list"]);
-        shared.resources.push("pods".to_owned());
-        assert_eq!(shortened(&rules), [rule("secrets", &["tls"], &["delete"]), shared]);
-    }
-
-    #[test]
-    fn names_do_not_spread_to_other_kinds() {
-        let rules = [rule("services", &["a"], &["get"]), rule("secrets", &["b"], &["get"])];
-        assert_eq!(shortened(&rules), rules);
-    }
-
-    #[test]
-    fn the_tables_speak_of_components_that_exist() {
-        let known: Vec<_> = crate::component::ALL.iter().map(|component| component.name).collect();
-        let named = CHARTS.iter().map(|row| row.0).chain(CHART_CRDS.iter().map(|row| row.0));
-        assert!(named.into_iter().chain(BOUND.iter().map(|row| row.0)).all(|name| known.contains(&name)));
-        for component in crate::component::ALL {
-            assert!(CHARTS.iter().any(|row| row.0 == component.name), "{} has a chart", component.name);
-            assert_eq!(CHART_CRDS.iter().any(|row| row.0 == component.name), component.has_crds, "{}", component.name);
-        }
-    }
-}
+mod tests;

@@ -33,11 +33,33 @@ pub(super) enum On {
     OtherPolicies,
     /// The component's EKS add-on.
     Addon,
+    /// The cluster, when something is made in it for the component.
+    InCluster,
+    /// Pod Identity associations of the cluster.
+    Associations,
+    /// The Pod Identity agent's add-on.
+    Agent,
+    /// The cluster's associations and the agent's add-on.
+    EksObjects,
+    /// The same and the cluster, of which EKS is asked when something in it is made with tags.
+    EksTagged,
 }
 
 impl On {
     pub(super) const fn of_component(self) -> bool {
-        matches!(self, On::Role | On::Roles | On::Policies | On::OtherPolicies | On::Addon)
+        matches!(
+            self,
+            On::Role
+                | On::Roles
+                | On::Policies
+                | On::OtherPolicies
+                | On::Addon
+                | On::InCluster
+                | On::Associations
+                | On::Agent
+                | On::EksObjects
+                | On::EksTagged
+        )
     }
 }
 
@@ -64,6 +86,8 @@ pub(super) enum When {
     Keys,
     /// Those that exist as an EKS add-on too.
     Addon,
+    /// Those that get their role by EKS Pod Identity.
+    PodIdentity,
 }
 
 /// Under which condition.
@@ -81,6 +105,8 @@ pub(super) enum Only {
     OurTagKeys,
     /// The object carries our tag.
     Ours,
+    /// The role is handed to EKS for pods, and to nobody else.
+    ToPods,
     /// Only the component's policies.
     ThesePolicies,
     /// The same, and the role has the configuration's boundary.
@@ -124,6 +150,19 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ChangeProvider", &[Apply], &["iam:AddClientIDToOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
 
     grant("ReadAssociations", &[Verify], &["eks:ListPodIdentityAssociations"], On::Cluster, When::Always, Only::Always),
+    grant("ReadAssociations", &[Plan, Apply], &["eks:ListPodIdentityAssociations"], On::InCluster, When::PodIdentity, Only::Always),
+    grant("ReadAssociations", &[Destroy], &["eks:ListPodIdentityAssociations"], On::InCluster, When::Always, Only::Always),
+    grant("ReadAssociation", LOOK, &["eks:DescribePodIdentityAssociation"], On::Associations, When::PodIdentity, Only::Always),
+    grant("ReadAssociation", &[Destroy], &["eks:DescribePodIdentityAssociation"], On::Associations, When::Always, Only::Always),
+    grant("ReadAgent", LOOK, &["eks:DescribeAddon"], On::Agent, When::PodIdentity, Only::Always),
+    grant("ReadAgent", &[Destroy], &["eks:DescribeAddon"], On::Agent, When::Always, Only::Always),
+    grant("ReadAgentVersions", &[Plan, Apply], &["eks:DescribeAddonVersions"], On::Everything, When::PodIdentity, Only::Always),
+    grant("MakeAssociation", &[Apply], &["eks:CreatePodIdentityAssociation", "eks:CreateAddon"], On::InCluster, When::PodIdentity, Only::TheseTags),
+    grant("ChangeAssociation", &[Apply], &["eks:UpdatePodIdentityAssociation"], On::Associations, When::PodIdentity, Only::Always),
+    grant("HandToPods", &[Apply], &["iam:PassRole"], On::Role, When::PodIdentity, Only::ToPods),
+    grant("TagEks", &[Apply], &["eks:TagResource"], On::EksTagged, When::PodIdentity, Only::TheseTagKeys),
+    grant("RemoveEks", &[Destroy], &["eks:DeletePodIdentityAssociation", "eks:DeleteAddon"], On::EksObjects, When::Always, Only::Ours),
+    grant("UntagEks", &[Destroy], &["eks:UntagResource"], On::EksObjects, When::Always, Only::OurTagKeys),
     // How many providers there are is asked only where the cluster's is missing.
     grant("CountProviders", &[Verify], &["iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
 

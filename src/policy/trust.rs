@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use super::pod_identity::POD_IDENTITY_SID;
 use super::{Condition, Document, Effect, Principals, Statement};
 
 /// The audience of EKS service-account tokens, the same in every partition.
@@ -138,6 +139,10 @@ pub fn other_clusters(trust: &Document, provider_arn: &str) -> usize {
 /// Ours is a statement with our `Sid` for the provider of the wanted one. The same `Sid` with another provider is that of
 /// another cluster which shares the role.
 fn is_ours(statement: &Statement, wanted: &Statement) -> bool {
+    // A statement for Pod Identity names in its Sid whom it is for, since its principal is the same for all.
+    if wanted.sid.as_deref().is_some_and(|sid| sid.starts_with(POD_IDENTITY_SID)) {
+        return statement.sid == wanted.sid;
+    }
     let marked = statement.sid.as_deref().is_some_and(|sid| sid.starts_with(SID));
     marked && statement.principal.as_ref().map(Principals::each) == wanted.principal.as_ref().map(Principals::each)
 }

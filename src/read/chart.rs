@@ -1,18 +1,28 @@
-//! Charts: from a folder, read directly, or from a repository, fetched by helm into a folder of ours. No cluster is asked.
+//! Charts: from a folder or a bundle, read directly, or from a repository or registry, fetched by helm into a folder of ours.
+//! No cluster is asked.
+//!
+//! Archives are copied to (or fetched into) a folder that only we can read before anything of them is looked at: what is
+//! verified, what is read and what helm installs is one file that nobody else can exchange in between.
+
+mod archive;
+mod content;
+mod place;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
+use crate::bundle;
 use crate::error::{Error, Result};
 use crate::helm_process::{Helm, Home};
-use crate::read::release::parse_crds;
+
+pub use archive::{digest_of, is_digest};
+pub(crate) use place::is_loopback;
+pub use place::{OCI, oci_reference};
 
 /// Where charts come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,7 +30,9 @@ use crate::read::release::parse_crds;
 pub enum ChartSource {
     /// A folder with one folder or `.tgz` per chart.
     Folder(PathBuf),
-    /// A chart repository.
+    /// A file that `bundle` made.
+    Bundle(PathBuf),
+    /// A chart repository (`https://`), or a registry (`oci://`).
     Repository(String),
 }
 
@@ -33,6 +45,8 @@ pub struct ChartRef {
     pub version: String,
     /// Where it comes from.
     pub source: ChartSource,
+    /// What its archive must be, `sha256:` and 64 digits.
+    pub digest: Option<String>,
 }
 
 /// A chart at hand: what helm takes as its place.
@@ -40,6 +54,8 @@ pub struct ChartRef {
 pub struct LocalChart {
     /// A folder or a `.tgz`.
     pub path: PathBuf,
+    /// The archive's digest; a folder has none.
+    pub digest: Option<String>,
     /// Its CRDs.
     pub crds: Arc<Vec<Value>>,
 }
@@ -54,14 +70,22 @@ pub struct ChartRead {
 #[derive(Default)]
 struct Found {
     charts: BTreeMap<String, LocalChart>,
-    /// Charts of repositories, kept until the run ends.
+    /// Archives, kept until the run ends.
     home: Option<Home>,
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    name: String,
-    version: String,
+impl Found {
+    /// A folder of its own for one chart.
+    fn folder(&mut self) -> Result<(&Home, PathBuf)> {
+        let home = match &mut self.home {
+            Some(home) => home,
+            none => none.insert(Home::new()?),
+        };
+        let folder = tempfile::tempdir_in(home.path())
+            .map_err(|source| Error::io("make a temporary folder for a chart", source))?
+            .keep();
+        Ok((home, folder))
+    }
 }
 
 impl ChartRead {
@@ -73,7 +97,7 @@ impl ChartRead {
     /// The chart, in a folder or archive on this machine.
     ///
     /// # Errors
-    /// It is not there, or not in that version.
+    /// It is not there, not in that version, or not the file that its digest says.
     pub async fn local(&self, chart: &ChartRef) -> Result<LocalChart> {
         let mut found = self.found.lock().await;
         let key = format!("{chart:?}");
@@ -81,45 +105,98 @@ impl ChartRead {
             return Ok(local.clone());
         }
         let path = match &chart.source {
-            ChartSource::Folder(folder) => in_folder(folder, chart)?,
+            ChartSource::Folder(folder) => {
+                let path = place::in_folder(folder, chart)?;
+                if path.is_dir() { path } else { archive::copy(&path, &found.folder()?.1)? }
+            }
+            ChartSource::Bundle(file) => bundle::take(file, chart, &found.folder()?.1)?,
             ChartSource::Repository(url) => {
-                if found.home.is_none() {
-                    found.home = Some(Home::new()?);
-                }
-                let home = found.home.as_ref().ok_or_else(|| missing(chart, url, "no temporary folder"))?;
-                self.fetch(chart, url, home).await?
+                let (home, folder) = found.folder()?;
+                self.fetch(chart, url, home, &folder).await?
             }
         };
-        let (metadata, crds) = read(&path).map_err(|reason| missing(chart, &path.display().to_string(), &reason))?;
+        // Before anything of it is used.
+        let digest = verified(chart, &path)?;
+        let place = || match &chart.source {
+            ChartSource::Repository(url) => url.clone(),
+            ChartSource::Folder(path) | ChartSource::Bundle(path) => path.display().to_string(),
+        };
+        let (metadata, crds) = content::read(&path).map_err(|reason| missing(chart, &place(), &reason))?;
         if metadata.name != chart.name || metadata.version != chart.version {
             let reason = format!("it holds {} {}", metadata.name, metadata.version);
-            return Err(missing(chart, &path.display().to_string(), &reason));
+            return Err(missing(chart, &place(), &reason));
         }
-        let local = LocalChart { path, crds: Arc::new(crds) };
+        let local = LocalChart { path, digest, crds: Arc::new(crds) };
         found.charts.insert(key, local.clone());
         Ok(local)
     }
 
-    async fn fetch(&self, chart: &ChartRef, url: &str, home: &Home) -> Result<PathBuf> {
-        let arguments = [
-            "pull".into(),
-            chart.name.as_str().into(),
-            "--repo".into(),
-            url.into(),
-            "--version".into(),
-            chart.version.as_str().into(),
-            "--destination".into(),
-            home.path().into(),
-        ];
+    async fn fetch(&self, chart: &ChartRef, url: &str, home: &Home, folder: &Path) -> Result<PathBuf> {
+        let arguments = place::pull(chart, url, folder);
         match self.helm.run(&format!("pull {}", chart.name), &arguments, home).await {
-            Ok(_) => Ok(home.path().join(format!("{}-{}.tgz", chart.name, chart.version))),
+            Ok(_) => archive::only(folder).ok_or_else(|| missing(chart, url, "helm pulled it and left no archive")),
             Err(Error::HelmFailed { message, .. }) => Err(missing(chart, url, &message)),
             Err(other) => Err(other),
         }
     }
+
+    /// What helm makes of the chart with these values: every object, without a cluster and without the chart's tests.
+    ///
+    /// # Errors
+    /// As [`ChartRead::local`], or helm cannot render it.
+    pub async fn rendered(&self, chart: &ChartRef, namespace: &str, values: &Value) -> Result<Vec<Value>> {
+        let local = self.local(chart).await?;
+        let home = Home::new()?;
+        let values = home.write("values.json", &values.to_string())?;
+        let mut arguments = vec!["template".into(), chart.name.as_str().into(), local.path.into_os_string()];
+        // Helm alone would take the Kubernetes version that it was built for, which the oldest helm's chart may refuse.
+        arguments.extend(["--namespace", namespace, "--skip-tests", "--kube-version", KUBERNETES].map(Into::into));
+        // What a cluster may have and what charts then run more for: no image is to be missing.
+        arguments.extend(["--api-versions", SNAPSHOTS].map(Into::into));
+        arguments.extend(["--values".into(), values.into_os_string()]);
+        let command = format!("template {}", chart.name);
+        let text = self.helm.run(&command, &arguments, &home).await?;
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|error| Error::HelmFailed {
+            command,
+            message: format!("what it rendered cannot be read: {error}"),
+            seen: None,
+        })?;
+        Ok(objects.into_iter().filter(|object| !object.is_null()).collect())
+    }
 }
 
-fn missing(chart: &ChartRef, place: &str, reason: &str) -> Error {
+/// The Kubernetes version for which charts are rendered where there is no cluster.
+const KUBERNETES: &str = "1.35.0";
+
+/// The API of volume snapshots, beside which the EBS CSI driver's chart runs another sidecar.
+const SNAPSHOTS: &str = "snapshot.storage.k8s.io/v1";
+
+/// The digest of the archive at `path`, which is the one that `chart` asks for.
+fn verified(chart: &ChartRef, path: &Path) -> Result<Option<String>> {
+    if path.is_dir() {
+        let Some(digest) = &chart.digest else { return Ok(None) };
+        return Err(Error::Refused {
+            what: format!("`{}` is a folder, and chart {} is to have the digest {digest}", path.display(), chart.name),
+            mend: format!(
+                "pack it with `helm package {}` and put the .tgz in its place, or leave the digest out",
+                path.display()
+            ),
+        });
+    }
+    let actual = archive::digest(path)?;
+    match &chart.digest {
+        Some(expected) if *expected != actual => Err(Error::Refused {
+            what: format!(
+                "chart {} {} is not the expected file: its digest is {actual}, expected is {expected}",
+                chart.name, chart.version
+            ),
+            mend: "find out who changed it; if the new file is right, correct the digest".to_owned(),
+        }),
+        _ => Ok(Some(actual)),
+    }
+}
+
+pub(crate) fn missing(chart: &ChartRef, place: &str, reason: &str) -> Error {
     Error::ChartNotFound {
         chart: chart.name.clone(),
         version: chart.version.clone(),
@@ -128,104 +205,5 @@ fn missing(chart: &ChartRef, place: &str, reason: &str) -> Error {
     }
 }
 
-/// `FOLDER/NAME`, `FOLDER/NAME-VERSION.tgz` or `FOLDER/NAME.tgz`.
-fn in_folder(folder: &Path, chart: &ChartRef) -> Result<PathBuf> {
-    let candidates =
-        [chart.name.clone(), format!("{}-{}.tgz", chart.name, chart.version), format!("{}.tgz", chart.name)];
-    if let Some(path) = candidates.iter().map(|name| folder.join(name)).find(|path| path.exists()) {
-        return Ok(path);
-    }
-    let there: Vec<_> = fs::read_dir(folder)
-        .map(|entries| entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
-        .unwrap_or_default();
-    let there = if there.is_empty() { "it is empty".to_owned() } else { format!("it holds {}", there.join(", ")) };
-    Err(missing(chart, &folder.display().to_string(), &there))
-}
-
-/// Metadata and CRDs of a chart folder or archive.
-fn read(path: &Path) -> Result<(Metadata, Vec<Value>), String> {
-    let files =
-        if path.is_dir() { folder_files(path) } else { archive_files(path) }.map_err(|error| error.to_string())?;
-    let text = files.get("Chart.yaml").ok_or("it has no Chart.yaml")?;
-    let metadata: Metadata = serde_saphyr::from_str(text).map_err(|error| format!("Chart.yaml: {error}"))?;
-    let mut crds = Vec::new();
-    for (name, text) in files.iter().filter(|(name, _)| name.starts_with("crds/")) {
-        crds.extend(parse_crds(text).map_err(|error| format!("{name}: {error}"))?);
-    }
-    Ok((metadata, crds))
-}
-
-/// `Chart.yaml` and everything under `crds/`, by their names in the chart.
-fn folder_files(path: &Path) -> std::io::Result<BTreeMap<String, String>> {
-    let mut files = BTreeMap::from([("Chart.yaml".to_owned(), fs::read_to_string(path.join("Chart.yaml"))?)]);
-    let crds = path.join("crds");
-    if crds.is_dir() {
-        for entry in fs::read_dir(crds)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                let name = format!("crds/{}", entry.file_name().to_string_lossy());
-                files.insert(name, fs::read_to_string(entry.path())?);
-            }
-        }
-    }
-    Ok(files)
-}
-
-fn archive_files(path: &Path) -> std::io::Result<BTreeMap<String, String>> {
-    let mut files = BTreeMap::new();
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(fs::File::open(path)?));
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        // The first part of a path is the chart's own folder; sub-charts have CRDs of their own further down.
-        let name = entry.path()?.components().skip(1).collect::<PathBuf>().to_string_lossy().into_owned();
-        if name == "Chart.yaml" || name.starts_with("crds/") {
-            let mut text = String::new();
-            entry.read_to_string(&mut text)?;
-            files.insert(name, text);
-        }
-    }
-    Ok(files)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn chart(folder: &Path, version: &str) -> ChartRef {
-        ChartRef { name: "x".to_owned(), version: version.to_owned(), source: ChartSource::Folder(folder.to_owned()) }
-    }
-
-    fn reader() -> ChartRead {
-        ChartRead::new(Helm::new(None))
-    }
-
-    #[tokio::test]
-    async fn folders_and_archives_give_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("x/crds")).unwrap();
-        fs::write(folder.path().join("x/Chart.yaml"), "name: x\nversion: 1.0.0\n").unwrap();
-        let crds = "kind: CustomResourceDefinition\nmetadata: {name: a}\n---\nkind: ConfigMap\n";
-        fs::write(folder.path().join("x/crds/a.yaml"), crds).unwrap();
-        let from_folder = reader().local(&chart(folder.path(), "1.0.0")).await.unwrap();
-        assert_eq!(from_folder.crds.len(), 1);
-
-        let packed = tempfile::tempdir().unwrap();
-        let file = fs::File::create(packed.path().join("x-1.0.0.tgz")).unwrap();
-        let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::default()));
-        builder.append_dir_all("x", folder.path().join("x")).unwrap();
-        builder.into_inner().unwrap().finish().unwrap();
-        let from_archive = reader().local(&chart(packed.path(), "1.0.0")).await.unwrap();
-        assert_eq!(from_archive.crds, from_folder.crds);
-    }
-
-    #[tokio::test]
-    async fn another_version_or_no_chart_is_an_error_that_names_what_is_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let error = reader().local(&chart(folder.path(), "1.0.0")).await.unwrap_err();
-        assert!(matches!(&error, Error::ChartNotFound { reason, .. } if reason == "it is empty"), "{error:?}");
-        fs::create_dir_all(folder.path().join("x")).unwrap();
-        fs::write(folder.path().join("x/Chart.yaml"), "name: x\nversion: 2.0.0\n").unwrap();
-        let error = reader().local(&chart(folder.path(), "1.0.0")).await.unwrap_err();
-        assert!(matches!(&error, Error::ChartNotFound { reason, .. } if reason == "it holds x 2.0.0"), "{error:?}");
-    }
-}
+mod tests;

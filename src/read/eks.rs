@@ -1,9 +1,10 @@
 //! EKS, read only.
 
 use aws_sdk_eks::Client;
-use aws_sdk_eks::types::Cluster;
+use aws_sdk_eks::types::{AddonHealth, AddonInfo, AddonIssue, AddonIssueCode, Cluster};
 
 use crate::error::{AwsError, Result};
+use crate::op::iam::Tags;
 
 /// What an EKS add-on says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,36 @@ pub struct Addon {
     pub status: String,
     /// The role of its service account (IRSA).
     pub role_arn: Option<String>,
+    /// What EKS finds wrong with it: `CODE: message`.
+    pub issues: Vec<String>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+fn issue(issue: &AddonIssue) -> String {
+    let code = issue.code().map(AddonIssueCode::as_str).unwrap_or_default();
+    format!("{code}: {}", issue.message().unwrap_or_default())
+}
+
+fn sdk_tags(tags: Option<&std::collections::HashMap<String, String>>) -> Tags {
+    tags.into_iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Everything of a Pod Identity association that matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AssociationDetail {
+    /// Its id.
+    pub id: String,
+    /// Its ARN.
+    pub arn: String,
+    /// The role that the pods get.
+    pub role_arn: String,
+    /// Its tags.
+    pub tags: Tags,
+    /// The add-on that it belongs to and that alone can change it.
+    pub addon_arn: Option<String>,
+    /// Whether the session carries no tags, so that conditions on them refuse it.
+    pub untagged_session: bool,
 }
 
 /// A Pod Identity association: a role for a service account.
@@ -72,6 +103,8 @@ impl EksRead {
                 version: addon.addon_version().unwrap_or_default().to_owned(),
                 status: addon.status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
                 role_arn: addon.service_account_role_arn().map(ToOwned::to_owned),
+                issues: addon.health().map(AddonHealth::issues).unwrap_or_default().iter().map(issue).collect(),
+                tags: sdk_tags(addon.tags()),
             })),
             Err(error) => match AwsError::new("eks:DescribeAddon", &error) {
                 error if error.not_found() => Ok(None),
@@ -80,12 +113,67 @@ impl EksRead {
         }
     }
 
+    /// The versions of an add-on that fit a Kubernetes version, newest first.
+    pub async fn addon_versions(&self, name: &str, kubernetes_version: &str) -> Result<Vec<String>> {
+        let (mut versions, mut token) = (Vec::new(), None);
+        loop {
+            let call = self.client.describe_addon_versions().addon_name(name).kubernetes_version(kubernetes_version);
+            let answer = call.set_next_token(token).send().await;
+            let page = answer.map_err(|error| AwsError::new("eks:DescribeAddonVersions", &error))?;
+            let offered = page.addons().iter().flat_map(AddonInfo::addon_versions);
+            versions.extend(offered.filter_map(|offer| offer.addon_version().map(ToOwned::to_owned)));
+            token = page.next_token;
+            if token.is_none() {
+                break;
+            }
+        }
+        versions.sort_by_key(|version| std::cmp::Reverse(numbers(version)));
+        Ok(versions)
+    }
+
+    /// The Pod Identity associations of a cluster, in all namespaces.
+    pub async fn all_associations(&self, cluster: &str) -> Result<Vec<Association>> {
+        self.associations_in(cluster, None).await
+    }
+
+    /// The association of one service account.
+    pub async fn association(
+        &self,
+        cluster: &str,
+        namespace: &str,
+        service_account: &str,
+    ) -> Result<Option<AssociationDetail>> {
+        let found = self.associations(cluster, namespace).await?;
+        let Some(found) = found.into_iter().find(|found| found.service_account == service_account) else {
+            return Ok(None);
+        };
+        let call = self.client.describe_pod_identity_association().cluster_name(cluster).association_id(&found.id);
+        match call.send().await {
+            Ok(answer) => Ok(answer.association.map(|association| AssociationDetail {
+                id: found.id,
+                arn: association.association_arn().unwrap_or_default().to_owned(),
+                role_arn: association.role_arn().unwrap_or_default().to_owned(),
+                tags: sdk_tags(association.tags()),
+                addon_arn: association.owner_arn().map(ToOwned::to_owned),
+                untagged_session: association.disable_session_tags().unwrap_or(false),
+            })),
+            Err(error) => match AwsError::new("eks:DescribePodIdentityAssociation", &error) {
+                error if error.not_found() => Ok(None),
+                error => Err(error.into()),
+            },
+        }
+    }
+
     /// The Pod Identity associations of a namespace.
     pub async fn associations(&self, cluster: &str, namespace: &str) -> Result<Vec<Association>> {
+        self.associations_in(cluster, Some(namespace)).await
+    }
+
+    async fn associations_in(&self, cluster: &str, namespace: Option<&str>) -> Result<Vec<Association>> {
         let (mut associations, mut token) = (Vec::new(), None);
         loop {
-            let call = self.client.list_pod_identity_associations().cluster_name(cluster).namespace(namespace);
-            let answer = call.set_next_token(token).send().await;
+            let call = self.client.list_pod_identity_associations().cluster_name(cluster);
+            let answer = call.set_namespace(namespace.map(ToOwned::to_owned)).set_next_token(token).send().await;
             let page = answer.map_err(|error| AwsError::new("eks:ListPodIdentityAssociations", &error))?;
             associations.extend(page.associations().iter().map(|association| Association {
                 id: association.association_id().unwrap_or_default().to_owned(),
@@ -97,5 +185,22 @@ impl EksRead {
                 return Ok(associations);
             }
         }
+    }
+}
+
+/// The numbers in a version such as `v1.3.10-eksbuild.2`.
+fn numbers(version: &str) -> Vec<u64> {
+    version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::numbers;
+
+    #[test]
+    fn versions_are_ordered_by_their_numbers() {
+        let mut versions = ["v1.3.9-eksbuild.3", "v1.3.10-eksbuild.2", "v1.3.10-eksbuild.10"];
+        versions.sort_by_key(|version| std::cmp::Reverse(numbers(version)));
+        assert_eq!(versions, ["v1.3.10-eksbuild.10", "v1.3.10-eksbuild.2", "v1.3.9-eksbuild.3"]);
     }
 }

@@ -6,6 +6,7 @@ mod clock;
 pub mod eks;
 pub mod iam;
 pub mod kube;
+pub mod pods;
 pub mod release;
 pub mod rollout;
 pub mod simulation;

@@ -291,6 +291,7 @@ async fn start_plane(
 ) -> Result<ControlPlane> {
     let judge = simulator.clone();
     let (name, groups) = (cluster.name.clone(), cluster.groups.clone());
+    let (eks, of) = (simulator.clone(), cluster.name.clone());
     ControlPlane::start(control_plane::Options {
         cluster: cluster.name.clone(),
         issuer: issuer.to_owned(),
@@ -305,6 +306,7 @@ async fn start_plane(
             let principal = judge.authenticate_eks_token(token, &name)?;
             Ok(TokenUser { username: principal.arn, uid: principal.user_id, groups: groups.clone() })
         }),
+        associated: Arc::new(move |namespace, account| eks.pod_is_associated(&of, namespace, account)),
         progress,
     })
     .await

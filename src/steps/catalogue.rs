@@ -1,29 +1,28 @@
 //! All steps of a run, made from the component catalogue. Read from top to bottom this is the order of an apply.
 
-use std::path::Path;
+mod identity;
+
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
 use crate::component::{self, Component, Permissions, ServiceAccountMaker};
-use crate::config::Config;
+use crate::config::{Config, Identity};
 use crate::context::Facts;
 use crate::names;
 use crate::op::helm::ReleaseSpec;
 use crate::op::iam::Tags;
 use crate::owner::{self, tags};
 use crate::plan::StepId;
-use crate::policy;
-use crate::read::chart::{ChartRef, ChartSource};
 use crate::read::kube::ObjectRef;
 use crate::steps::Step;
 use crate::steps::api_service::ApiServiceStep;
 use crate::steps::attachment::{AttachmentStep, Source};
 use crate::steps::chart_crds::ChartCrdsStep;
 use crate::steps::drain::{self, DrainStep};
-use crate::steps::identity::IdentityStep;
 use crate::steps::kube_object::KubeObjectStep;
 use crate::steps::oidc_provider::{self, OidcProviderStep};
+use crate::steps::pod_identity_agent;
 use crate::steps::policy::PolicyStep;
 use crate::steps::release::ReleaseStep;
 use crate::steps::role::RoleStep;
@@ -39,16 +38,20 @@ const KEY_POLICY: &str = "iam.policy";
 
 /// The ids of all steps that can exist, for checking flags before anything is asked.
 pub fn ids() -> Vec<String> {
-    let mut ids = vec![oidc_provider::ID.to_string()];
+    let mut ids = vec![oidc_provider::ID.to_string(), pod_identity_agent::ID.to_string()];
     for component in component::ALL {
         let kinds = [
             (matches!(component.permissions, Permissions::Document(_)), "iam.policy"),
             (component.has_role(), "iam.role"),
             (component.has_role(), "iam.attachment"),
+            (component.has_role(), "eks.pod-identity"),
             (component.service_account_maker == ServiceAccountMaker::Us, "k8s.service-account"),
             (component.has_role(), "proof.identity"),
+            (component.has_role(), "proof.admission"),
             (component.has_crds, "k8s.crds"),
             (true, "helm"),
+            (component.has_role(), "proof.pods"),
+            (component.has_role(), "iam.trust"),
             (component.webhook_service.is_some(), "proof.webhook"),
             (component.api_service.is_some(), "proof"),
         ];
@@ -68,7 +71,7 @@ pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
     let mut steps: Vec<Arc<dyn Step>> = Vec::new();
     let with_roles = wanted.iter().filter(|component| component.has_role());
     let builders: Vec<_> = with_roles.map(|component| Builder { component, config, facts }).collect();
-    if !builders.is_empty() {
+    if builders.iter().any(Builder::looks_at_provider) {
         let roles = builders.iter().map(Builder::role).filter(|role| config.chooses(&role.id)).collect();
         steps.push(Arc::new(OidcProviderStep {
             roles,
@@ -77,6 +80,9 @@ pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
             tags: our_tags(config, facts, None),
             cluster_arn: facts.arn.clone(),
         }));
+    }
+    if let Some(agent) = Builder::agent(&builders) {
+        steps.push(Arc::new(agent));
     }
     for builder in &builders {
         builder.iam(&mut steps);
@@ -122,18 +128,6 @@ fn our_tags(config: &Config, facts: &Facts, component: Option<&Component>) -> Ta
         all.insert(tags::COMPONENT.to_owned(), component.name.to_owned());
     }
     all
-}
-
-/// Where a component's chart comes from, and in which version.
-pub fn chart(component: &Component, config: &Config) -> ChartRef {
-    ChartRef {
-        name: component.name.to_owned(),
-        version: component.configured(config).version.clone(),
-        source: match &config.charts {
-            Some(folder) => ChartSource::Folder(Path::to_path_buf(folder)),
-            None => ChartSource::Repository(component.repository.to_owned()),
-        },
-    }
 }
 
 struct Builder<'a> {
@@ -205,6 +199,9 @@ impl Builder<'_> {
                 Permissions::Document(_) | Permissions::None => Source::Ours,
             },
         }));
+        if self.identity() == Identity::PodIdentity || config.removing {
+            steps.push(Arc::new(self.association()));
+        }
     }
 
     fn role(&self) -> RoleStep {
@@ -224,12 +221,10 @@ impl Builder<'_> {
             permissions_boundary: config.iam.permissions_boundary.clone(),
             tags,
             required_tag: tag,
-            statement: policy::irsa_statement(
-                &facts.provider_arn(),
-                &issuer,
-                component.namespace,
-                component.service_account,
-            ),
+            statement: self.statement(),
+            identity: self.identity(),
+            pods: self.pod_identity_request(),
+            migrating: self.migrates(),
             provider_arn: facts.provider_arn(),
             issuer,
             subject: component.subject(),
@@ -243,27 +238,20 @@ impl Builder<'_> {
     /// Service account, proof, CRDs, release, proof.
     fn workload(&self, after: &[StepId], steps: &mut Vec<Arc<dyn Step>>) {
         let Builder { component, config, facts } = self;
-        let attachment: Vec<_> = component.has_role().then(|| self.id("iam.attachment")).into_iter().collect();
         let release = self.id("helm");
-        let chart = chart(self.component, self.config);
-        let mut release_needs = attachment.clone();
-        let identity = |needs: Vec<StepId>| IdentityStep {
-            id: self.id("proof.identity"),
-            needs,
-            namespace: component.namespace.to_owned(),
-            service_account: component.service_account.to_owned(),
-            role_arn: component.role_arn(config, facts),
-        };
+        let chart = config.chart(component);
+        let mut release_needs = self.role_ready();
         if component.service_account_maker == ServiceAccountMaker::Us {
             let id = self.id("k8s.service-account");
             steps.push(Arc::new(KubeObjectStep {
                 adopt: self.adopts(&id),
-                id: id.clone(),
-                needs: attachment.clone(),
+                id,
+                needs: self.role_ready(),
                 object: self.service_account(),
+                without: if self.identity() == Identity::PodIdentity { vec![ROLE_ANNOTATION] } else { Vec::new() },
             }));
-            steps.push(Arc::new(identity([attachment.clone(), vec![id]].concat())));
-            release_needs.push(self.id("proof.identity"));
+            steps.push(self.proof());
+            release_needs.push(self.proof_id());
         }
         if component.has_crds {
             let id = self.id("k8s.crds");
@@ -280,6 +268,7 @@ impl Builder<'_> {
             }));
             release_needs.push(self.id("k8s.crds"));
         }
+        let annotated = component.has_role() && self.identity() == Identity::Irsa;
         steps.push(Arc::new(ReleaseStep {
             adopt: self.adopts(&release),
             id: release.clone(),
@@ -294,7 +283,7 @@ impl Builder<'_> {
                 cluster_arn: facts.arn.clone(),
                 take_ownership: false,
             },
-            role_arn: component.has_role().then(|| component.role_arn(config, facts)),
+            role_arn: annotated.then(|| component.role_arn(config, facts)),
             component: component.name.to_owned(),
             guarded_objects: component
                 .objects
@@ -304,8 +293,9 @@ impl Builder<'_> {
             addon: component.addon.map(ToOwned::to_owned),
         }));
         if component.service_account_maker == ServiceAccountMaker::Chart && component.has_role() {
-            steps.push(Arc::new(identity([attachment, vec![release.clone()]].concat())));
+            steps.push(self.proof());
         }
+        self.moved(steps);
         if let Some(api) = component.api_service {
             let (id, needs, name) = (self.id("proof"), vec![release.clone()], api.to_owned());
             steps.push(Arc::new(ApiServiceStep { id, needs, name }));
@@ -322,7 +312,7 @@ impl Builder<'_> {
 
     fn service_account(&self) -> Value {
         let Builder { component, config, facts } = self;
-        json!({
+        let mut account = json!({
             "apiVersion": "v1",
             "kind": "ServiceAccount",
             "metadata": {
@@ -332,8 +322,11 @@ impl Builder<'_> {
                     owner::MANAGED_BY_LABEL: owner::OUR_NAME,
                     "app.kubernetes.io/name": component.name,
                 },
-                "annotations": { ROLE_ANNOTATION: component.role_arn(config, facts) },
             },
-        })
+        });
+        if self.identity() == Identity::Irsa {
+            account["metadata"]["annotations"] = json!({ ROLE_ANNOTATION: component.role_arn(config, facts) });
+        }
+        account
     }
 }

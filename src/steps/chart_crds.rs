@@ -212,6 +212,7 @@ pub(super) mod tests {
                 name: "x".to_owned(),
                 version: "1.0.0".to_owned(),
                 source: ChartSource::Folder("charts".into()),
+                digest: None,
             },
             namespace: "n".to_owned(),
             release: "x".to_owned(),

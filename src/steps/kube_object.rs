@@ -26,6 +26,8 @@ pub struct KubeObjectStep {
     pub needs: Vec<StepId>,
     /// What is to be there, with our label.
     pub object: Value,
+    /// Annotations that must not be there, whoever set them.
+    pub without: Vec<&'static str>,
     /// Whether an object of someone else may be taken over.
     pub adopt: bool,
 }
@@ -52,25 +54,34 @@ impl KubeObjectStep {
             set_annotation(&mut wanted, ADOPTED_FROM_ANNOTATION, mark.unwrap_or_default());
         }
         let fields = subset_diff(&wanted, observed);
+        let stale = self.stale(observed);
         if owner.is_ours() {
-            if fields.is_empty() {
+            if fields.is_empty() && stale.is_none() {
                 return Assessment::keep(format!("exists, {}", self.purpose())).owned_by(owner);
             }
-            let reason = reason(&fields);
-            return Assessment::update(reason, vec![self.apply(fields, wanted, true)]).owned_by(owner);
+            let all: Vec<_> = fields.iter().chain(stale.iter().flat_map(|change| &change.fields)).cloned().collect();
+            let apply = (!fields.is_empty()).then(|| self.apply(fields, wanted, true));
+            return Assessment::update(reason(&all), apply.into_iter().chain(stale).collect()).owned_by(owner);
         }
-        let fits = fields.iter().all(|field| !matters(&field.path));
+        let fits = fields.iter().all(|field| !matters(&field.path)) && stale.is_none();
         if self.adopt {
             set_annotation(&mut wanted, ADOPTED_FROM_ANNOTATION, Value::String(owner.to_string()));
             let fields = subset_diff(&wanted, observed);
             let reason = format!("adopted from {owner}, {}", self.purpose());
-            return Assessment::update(reason, vec![self.apply(fields, wanted, true)]).owned_by(owner);
+            let changes = [self.apply(fields, wanted, true)].into_iter().chain(stale).collect();
+            return Assessment::update(reason, changes).owned_by(owner);
         }
         if fits {
             return Assessment::keep(format!("exists, {}, used as it is", self.purpose())).owned_by(owner);
         }
-        let reason = format!("exists, owned by {owner}, and differs: {}", reason(&fields));
+        let all: Vec<_> = fields.into_iter().chain(stale.into_iter().flat_map(|change| change.fields)).collect();
+        let reason = format!("exists, owned by {owner}, and differs: {}", reason(&all));
         Assessment::blocked(&self.id, owner, reason)
+    }
+
+    /// Takes off what must not be there. Server-side apply takes off only what we set ourselves.
+    fn stale(&self, observed: &Value) -> Option<Change> {
+        without_annotations(&self.reference(), observed, &self.without)
     }
 
     /// What makes the object worth having, for the plan's list.
@@ -85,6 +96,22 @@ impl KubeObjectStep {
     fn apply(&self, fields: Vec<FieldDiff>, object: Value, force: bool) -> Change {
         Change { resource: self.resource(), fields, op: Op::Kube(KubeOp::Apply { object, force }) }
     }
+}
+
+/// The change that takes annotations off an object; none where it has none of them.
+pub(super) fn without_annotations(object: &ObjectRef, observed: &Value, names: &[&str]) -> Option<Change> {
+    let found = names.iter().filter_map(|name| {
+        let before = observed["metadata"]["annotations"].get(*name)?;
+        Some(((*name).to_owned(), text(before)))
+    });
+    let found: Vec<_> = found.collect();
+    let fields = found
+        .iter()
+        .map(|(name, before)| FieldDiff::new(format!("metadata.annotations.{name}"), before.clone(), None))
+        .collect();
+    let annotations = found.iter().map(|(name, _)| (name.clone(), None)).collect();
+    let op = Op::Kube(KubeOp::Annotate { object: object.clone(), annotations });
+    (!found.is_empty()).then(|| Change { resource: ResourceId(object.to_string()), fields, op })
 }
 
 /// Whether a difference at `path` makes an object of someone else unfit: its labels do not.
@@ -180,6 +207,7 @@ pub(super) mod tests {
             id: StepId::new("k8s.service-account.lbc"),
             needs: Vec::new(),
             object: account("eks-bootstrap", "arn:right"),
+            without: Vec::new(),
             adopt,
         }
     }

@@ -2,14 +2,19 @@
 //!
 //! A step never writes: it observes, compares and returns changes, and the engine runs their ops.
 
+pub mod admission;
 pub mod api_service;
+pub mod association;
 pub mod attachment;
 pub mod catalogue;
 pub mod chart_crds;
 pub mod drain;
+pub mod former_trust;
 pub mod identity;
 pub mod kube_object;
 pub mod oidc_provider;
+pub mod pod_identity_agent;
+pub mod pods;
 pub mod policy;
 pub mod release;
 pub mod role;
@@ -25,7 +30,7 @@ use crate::context::ReadContext;
 use crate::error::Result;
 use crate::op::iam::Tags;
 use crate::owner::tags;
-use crate::plan::{Assessment, FieldDiff, Goal, ResourceId, StepId};
+use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::read::kube::ObjectRef;
 use crate::retry::BackOff;
 
@@ -61,6 +66,12 @@ pub trait Step: Send + Sync {
     /// The reason why it does not work (yet).
     async fn prove(&self, _cx: &ReadContext) -> Result<()> {
         Ok(())
+    }
+
+    /// The one write that is tried, once, where the proof fails; the plan's reason speaks of it. For what can only be known
+    /// when it has happened, such as pods that were admitted before AWS' webhook knew of their role.
+    fn remedy(&self) -> Option<Change> {
+        None
     }
 
     /// What is to be seen in the cluster while an op of this step runs, such as `deployment 1/2 ready`.

@@ -296,10 +296,13 @@ impl Step for ReleaseStep {
         if goal == Goal::Absent {
             return Ok(self.absent_diff(&self.observe(cx).await?));
         }
-        let assessment = self.diff(&self.observe(cx).await?);
-        if assessment.changes.iter().any(|change| matches!(change.op, Op::Helm(HelmOp::Upgrade { .. }))) {
-            // A chart that is not there is to be known before anything is written.
-            cx.charts.local(&self.release.chart).await?;
+        let mut assessment = self.diff(&self.observe(cx).await?);
+        for change in &mut assessment.changes {
+            if let Op::Helm(HelmOp::Upgrade { release }) = &mut change.op {
+                // A chart that is not there, or not the right one, is to be known before anything is written.
+                let digest = cx.charts.local(&release.chart).await?.digest;
+                change.fields.extend(digest.map(|digest| FieldDiff::new("chart digest", None, digest)));
+            }
         }
         Ok(assessment)
     }

@@ -1,4 +1,4 @@
-//! The role of a component's service account (IRSA): its trust policy, description, tags, boundary.
+//! The role of a component's service account: its trust policy (for IRSA or EKS Pod Identity), description, tags, boundary.
 //!
 //! The trust policy gets one statement of ours; statements of others stay as they are. A role that the user names
 //! (`--lbc-role-arn`) gets that statement too and nothing else: it stays the user's.
@@ -10,13 +10,14 @@ use std::fmt::Write as _;
 
 use async_trait::async_trait;
 
+use crate::config::Identity;
 use crate::context::ReadContext;
 use crate::error::Result;
 use crate::op::Op;
 use crate::op::iam::{IamOp, Tags};
 use crate::owner::{self, Owner, tags};
 use crate::plan::{Action, Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
-use crate::policy::{self, Document, Statement, TrustRequest, TrustVerdict};
+use crate::policy::{self, Document, PodIdentityRequest, Statement, TrustRequest, TrustVerdict};
 use crate::read::iam::Role;
 use crate::steps::policy::adopted_from;
 use crate::steps::role::absent::Hangers;
@@ -47,6 +48,12 @@ pub struct RoleStep {
     pub issuer: String,
     /// The subject of the service account's tokens.
     pub subject: String,
+    /// How the pods get the role.
+    pub identity: Identity,
+    /// The service account, as EKS Pod Identity asks for it.
+    pub pods: PodIdentityRequest,
+    /// Whether our statement for the other way may be there: it stays until `iam.trust` takes it out.
+    pub migrating: bool,
     /// The cluster's ARN.
     pub cluster_arn: String,
     /// The user named this role: it must exist, and only its trust is extended.
@@ -64,7 +71,28 @@ impl RoleStep {
         Change { resource: self.resource(), fields, op: Op::Iam(op) }
     }
 
-    /// Whether a trust policy lets the service account in.
+    /// Our statement for one of the two ways.
+    pub(in crate::steps) fn statement_of(&self, identity: Identity) -> Statement {
+        match identity {
+            Identity::Irsa => policy::irsa_statement(
+                &self.provider_arn,
+                &self.issuer,
+                &self.pods.namespace,
+                &self.pods.service_account,
+            ),
+            Identity::PodIdentity => self.pods.statement(),
+        }
+    }
+
+    /// Why a trust policy does not let the service account in; nothing where it does.
+    fn refusals(&self, trust: &Document) -> Vec<String> {
+        if self.identity == Identity::PodIdentity {
+            return self.pods.refusals(trust);
+        }
+        self.judge(trust).clauses().iter().map(ToString::to_string).collect()
+    }
+
+    /// How a trust policy takes a token of the service account.
     fn judge(&self, trust: &Document) -> TrustVerdict {
         let request = TrustRequest {
             provider_arn: self.provider_arn.clone(),
@@ -96,7 +124,11 @@ impl RoleStep {
             };
         }
         let trust = Document::trust(self.statement.clone());
-        let mut fields = vec![FieldDiff::new("trust", None, format!("{short} through the OIDC provider"))];
+        let through = match self.identity {
+            Identity::Irsa => "the OIDC provider",
+            Identity::PodIdentity => "EKS Pod Identity",
+        };
+        let mut fields = vec![FieldDiff::new("trust", None, format!("{short} through {through}"))];
         if let Some(boundary) = &self.permissions_boundary {
             fields.push(FieldDiff::new("permissionsBoundary", None, boundary.clone()));
         }
@@ -151,14 +183,22 @@ impl RoleStep {
         let owner = owner::of_tags(&role.tags, &self.cluster_arn);
         let short = self.subject.trim_start_matches("system:serviceaccount:");
         let merged = policy::merge_trust(&role.trust, &self.statement);
-        let verdict = self.judge(&role.trust);
-        let refusal = verdict.clauses().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+        let refusals = self.refusals(&role.trust);
+        let refusal = refusals.join("; ");
         let ours = owner.is_ours() || self.adopt;
         let shared = self.shared(role);
         if let Some(hindrance) = self.hindrance(role, &merged, limit).filter(|_| ours || self.named_by_user) {
             return hindrance;
         }
-        if !ours && verdict.allowed() {
+        if self.identity == Identity::Irsa && !self.migrating && policy::holds_pod_identity(&role.trust, &self.pods) {
+            let component = self.id.as_str().rsplit('.').next().unwrap_or_default();
+            let reason = format!("{short} uses EKS Pod Identity; a service account is moved by `migrate`");
+            return Assessment {
+                mend: Some(format!("--identity {component}=pod-identity (or move it: migrate --to irsa)")),
+                ..Assessment::blocked(&self.id, owner, reason)
+            };
+        }
+        if !ours && refusals.is_empty() {
             return Assessment::keep(format!("exists and trusts {short}, used as it is{shared}")).owned_by(owner);
         }
         let trust_differs = !policy::same_meaning(&role.trust, &merged);
@@ -179,7 +219,7 @@ impl RoleStep {
             let fields = trust_fields(&role.trust, &merged);
             let op = IamOp::UpdateAssumeRolePolicy { role: self.name.clone(), trust: merged.to_json() };
             changes.push(self.change(fields, op));
-            reasons.push(if verdict.allowed() { "trust differs".to_owned() } else { format!("trust: {refusal}") });
+            reasons.push(if refusals.is_empty() { "trust differs".to_owned() } else { format!("trust: {refusal}") });
         }
         if !self.named_by_user {
             self.diff_rest(role, &owner, &mut changes, &mut reasons);
@@ -237,7 +277,7 @@ impl Step for RoleStep {
     }
 
     fn needs(&self) -> Vec<StepId> {
-        vec![oidc_provider::ID]
+        if self.identity == Identity::Irsa { vec![oidc_provider::ID] } else { Vec::new() }
     }
 
     fn resource(&self) -> ResourceId {
@@ -260,7 +300,7 @@ impl Step for RoleStep {
         if assessment.action == Action::Create {
             // People who followed the documentation have such a role; it is offered, never changed unasked.
             let (name, flag) = &self.documented;
-            let documented = cx.iam.role(name).await?.filter(|role| self.judge(&role.trust).allowed());
+            let documented = cx.iam.role(name).await?.filter(|role| self.refusals(&role.trust).is_empty());
             if let Some(role) = documented {
                 let _ = write!(assessment.reason, "; {name} does so already: {flag} {} uses that", role.arn);
             }

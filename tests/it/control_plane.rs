@@ -39,6 +39,7 @@ fn options() -> Options {
             }),
             _ => Err("not a token of this cluster".into()),
         }),
+        associated: Arc::new(|_, _| false),
         progress: Arc::new(|progress| eprintln!("{progress}")),
     }
 }

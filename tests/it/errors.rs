@@ -113,13 +113,13 @@ async fn components_that_a_file_describes_wrongly() {
     let aws = Aws::start(|_| {}).await;
     let key = "1234abcd-12ab-34cd-56ef-1234567890ab";
     let cases = [
-        ("metricsServer: {roleArn: x}".to_owned(), "unknown field `roleArn`"),
+        ("metricsServer: {roleArn: x}".to_owned(), "unknown field `spec.components.metricsServer.roleArn`"),
         ("metricsServer: {replicas: 0}".to_owned(), "replicas of metrics-server"),
         ("metricsServer: {version: v3.13.1}".to_owned(), "--metrics-server-version"),
         ("metricsServer: {values: [1]}".to_owned(), "values of metrics-server"),
         ("gp3StorageClass: {kmsKeyId: alias/mine}".to_owned(), "not a KMS key"),
         (format!("gp3StorageClass: {{encrypted: false, kmsKeyId: {key}}}"), "its volumes are not encrypted"),
-        ("gp3StorageClass: {isDefault: true}".to_owned(), "unknown field `isDefault`"),
+        ("gp3StorageClass: {isDefault: true}".to_owned(), "unknown field `spec.components.gp3StorageClass.isDefault`"),
         ("gp3StorageClass: {default: maybe}".to_owned(), "expected a boolean"),
     ];
     let file = aws.file("wrong.yaml");

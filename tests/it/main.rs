@@ -30,6 +30,8 @@ mod permissions;
 mod permissions_enforced;
 #[cfg(feature = "sandbox")]
 mod permissions_kubernetes;
+#[cfg(feature = "sandbox")]
+mod pod_identity;
 mod policies;
 #[cfg(feature = "sandbox")]
 mod policies_of_choice;
@@ -42,6 +44,8 @@ mod scenarios;
 mod simulation;
 #[cfg(feature = "sandbox")]
 mod smoke;
+#[cfg(feature = "sandbox")]
+mod sources;
 #[cfg(feature = "sandbox")]
 mod stand_in;
 #[cfg(feature = "sandbox")]

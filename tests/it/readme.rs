@@ -36,7 +36,8 @@ fn every_step_is_in_the_readme() {
 
 #[test]
 fn the_example_file_is_understood() {
-    let example = README.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let blocks = README.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let example = blocks.into_iter().find(|block| block.contains("kind: ClusterBootstrap")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("demo.yaml");
     std::fs::write(&file, example).unwrap();
@@ -44,5 +45,5 @@ fn the_example_file_is_understood() {
     assert_eq!(read.spec.cluster.name.as_deref(), Some("demo"));
     std::fs::write(&file, example.replace("replicas", "replica")).unwrap();
     let error = eks_bootstrap::report::of(&config_file::read(&[file], None).unwrap_err());
-    assert!(error.contains("unknown field `replica`"), "{error}");
+    assert!(error.contains("unknown field `spec.components.awsLoadBalancerController.replica`"), "{error}");
 }

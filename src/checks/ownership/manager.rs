@@ -91,6 +91,8 @@ mod tests {
                 version: "v1".to_owned(),
                 status: "ACTIVE".to_owned(),
                 role_arn: role.map(ToOwned::to_owned),
+                issues: Vec::new(),
+                tags: std::collections::BTreeMap::new(),
             }))
         };
         let mut alone = installation(&EBS_CSI_DRIVER);

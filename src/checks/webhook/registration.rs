@@ -138,7 +138,7 @@ impl Registration {
     pub(super) fn endpoints(&self, component: &Component) -> Finding {
         let service = component.webhook_service.unwrap_or_default();
         if self.ready > 0 {
-            return ENDPOINTS.passed(format!("{} ready endpoints behind {service}", self.ready));
+            return ENDPOINTS.passed(format!("ready endpoints behind {service}: {}", self.ready));
         }
         ENDPOINTS.failed(
             format!("no ready endpoint behind {service}"),

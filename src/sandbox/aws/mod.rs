@@ -22,6 +22,7 @@ mod need;
 mod paging;
 mod partition;
 mod permission;
+mod pod_identity;
 mod pod_role;
 mod record;
 mod seed;

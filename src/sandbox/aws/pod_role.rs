@@ -13,6 +13,7 @@ use super::error::{ApiError, Result};
 use super::iam::role::Role;
 use super::need::Need;
 use super::permission::refusal;
+use super::pod_identity::role_for_pod;
 use super::seed::Tags;
 use super::sts::{audience_of, provider_of, role_of_token};
 use super::world::{World, digest};
@@ -23,6 +24,8 @@ use crate::policy::Context;
 pub struct PodCall<'a> {
     /// The role that the pod was given; none means that its container has no AWS_ROLE_ARN.
     pub role_arn: Option<&'a str>,
+    /// The cluster whose agent the pod was told of; none means that its container has no AWS_CONTAINER_CREDENTIALS_FULL_URI.
+    pub agent_of: Option<&'a str>,
     /// Issuer of the pod's token.
     pub issuer: &'a str,
     /// Subject of the pod's token.
@@ -57,21 +60,31 @@ impl Simulator {
     /// # Errors
     /// The refusal in the words of the AWS SDK for Go, in which the controllers are written.
     pub fn pod_may(&self, call: &PodCall<'_>) -> std::result::Result<(), AwsRefusal> {
-        let Some(role_arn) = call.role_arn else {
+        if call.role_arn.is_none() && call.agent_of.is_none() {
             let text = "get identity: get credentials: failed to refresh cached credentials, no EC2 IMDS role found, \
                         operation error ec2imds: GetMetadata, request canceled, context deadline exceeded";
             return Err(AwsRefusal(format!("operation error {}: {}, {text}", call.service, call.operation)));
-        };
+        }
         let now = self.0.clock.now();
         let state = self.state();
         let world = &state.world;
         let assumed = || {
+            // The SDKs take the web identity first.
+            let Some(role_arn) = call.role_arn else {
+                let mut parts = call.subject.split(':').skip(2);
+                let (namespace, account) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+                return role_for_pod(world, now, call.agent_of.unwrap_or_default(), namespace, account);
+            };
             let provider = provider_of(world, now, call.issuer)?;
             let audience = audience_of(provider, &["sts.amazonaws.com".to_owned()])?;
             role_of_token(world, now, role_arn, provider, vec![audience], call.subject)
         };
         let role = assumed().map_err(|error| {
-            let cause = failure("STS", "AssumeRoleWithWebIdentity", &error);
+            let (service, operation) = match call.role_arn {
+                Some(_) => ("STS", "AssumeRoleWithWebIdentity"),
+                None => ("EKS Auth", "AssumeRoleForPodIdentity"),
+            };
+            let cause = failure(service, operation, &error);
             let wrapped =
                 "get identity: get credentials: failed to refresh cached credentials, failed to retrieve credentials";
             AwsRefusal(format!("operation error {}: {}, {wrapped}, {cause}", call.service, call.operation))

@@ -1,8 +1,8 @@
 //! The pod identity webhook that EKS runs on every cluster: it gives pods the web identity token of their role.
 //!
 //! A pod whose service account is annotated with `eks.amazonaws.com/role-arn` gets a projected token volume and the
-//! environment variables by which the AWS SDKs find it. Pure: the webhook server looks the service account up and sends
-//! what [`patch`] returns. Behaviour as documented by aws/amazon-eks-pod-identity-webhook; Windows paths are left out.
+//! environment variables by which the AWS SDKs find it; one whose service account has a Pod Identity association gets
+//! those of the agent. Pure: the webhook server looks both up and sends what [`patch`] returns. Behaviour as documented by aws/amazon-eks-pod-identity-webhook; Windows paths are left out.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,8 @@ impl Identity {
         })
     }
 
-    fn variables(&self, region: &str) -> Vec<(&'static str, String)> {
+    /// What a pod gets: the token that is exchanged for the role, and where it is.
+    pub(super) fn injection(&self, region: &str) -> Injection {
         let mut variables = Vec::new();
         if self.regional_sts {
             variables.push(("AWS_STS_REGIONAL_ENDPOINTS", "regional".to_owned()));
@@ -48,12 +49,44 @@ impl Identity {
         variables.push(("AWS_REGION", region.to_owned()));
         variables.push(("AWS_ROLE_ARN", self.role_arn.clone()));
         variables.push(("AWS_WEB_IDENTITY_TOKEN_FILE", format!("{MOUNT}/token")));
-        variables
+        let (audience, expiration) = (self.audience.clone(), self.expiration);
+        Injection { variables, volume: VOLUME, mount: MOUNT, path: "token", audience, expiration }
+    }
+}
+
+/// What a pod gets for one way to its role.
+#[derive(Debug, Clone)]
+pub(super) struct Injection {
+    variables: Vec<(&'static str, String)>,
+    volume: &'static str,
+    mount: &'static str,
+    path: &'static str,
+    audience: String,
+    expiration: u64,
+}
+
+/// What a pod gets by a Pod Identity association: where the agent of its node answers, and the token that it is shown.
+pub(super) fn association(region: &str) -> Injection {
+    let path = "eks-pod-identity-token";
+    let mount = "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount";
+    Injection {
+        variables: vec![
+            ("AWS_STS_REGIONAL_ENDPOINTS", "regional".to_owned()),
+            ("AWS_DEFAULT_REGION", region.to_owned()),
+            ("AWS_REGION", region.to_owned()),
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials".to_owned()),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", format!("{mount}/{path}")),
+        ],
+        volume: path,
+        mount,
+        path,
+        audience: "pods.eks.amazonaws.com".to_owned(),
+        expiration: DEFAULT_EXPIRATION,
     }
 }
 
 /// The JSON patch that gives `pod` its identity; empty if it has everything already.
-pub(super) fn patch(pod: &Value, identity: &Identity, region: &str) -> Vec<Value> {
+pub(super) fn patch(pod: &Value, injections: &[Injection]) -> Vec<Value> {
     let skipped: Vec<&str> = pod["metadata"]["annotations"][format!("{ANNOTATION}skip-containers")]
         .as_str()
         .map(|names| names.split(',').map(str::trim).collect())
@@ -65,26 +98,27 @@ pub(super) fn patch(pod: &Value, identity: &Identity, region: &str) -> Vec<Value
                 continue;
             }
             let parent = format!("/spec/{kind}/{index}");
-            let variables: Vec<_> = identity
-                .variables(region)
-                .into_iter()
-                .filter(|(name, _)| !has(&container["env"], "name", name))
-                .map(|(name, value)| json!({"name": name, "value": value}))
-                .collect();
-            append(&mut patch, &parent, "env", &container["env"], variables);
-            if !has(&container["volumeMounts"], "mountPath", MOUNT) {
-                let mount = json!({"name": VOLUME, "mountPath": MOUNT, "readOnly": true});
-                append(&mut patch, &parent, "volumeMounts", &container["volumeMounts"], vec![mount]);
+            let all = injections.iter().flat_map(|injection| &injection.variables);
+            let mut variables: Vec<Value> = Vec::new();
+            for (name, value) in all.filter(|(name, _)| !has(&container["env"], "name", name)) {
+                if variables.iter().all(|variable| variable["name"] != *name) {
+                    variables.push(json!({"name": name, "value": value}));
+                }
             }
+            append(&mut patch, &parent, "env", &container["env"], variables);
+            let mounts = injections.iter().filter(|one| !has(&container["volumeMounts"], "mountPath", one.mount));
+            let mounts =
+                mounts.map(|one| json!({"name": one.volume, "mountPath": one.mount, "readOnly": true})).collect();
+            append(&mut patch, &parent, "volumeMounts", &container["volumeMounts"], mounts);
         }
     }
-    if !has(&pod["spec"]["volumes"], "name", VOLUME) {
+    let volumes = injections.iter().filter(|one| !has(&pod["spec"]["volumes"], "name", one.volume)).map(|one| {
         let token = json!({"serviceAccountToken": {
-            "audience": identity.audience, "expirationSeconds": identity.expiration, "path": "token",
+            "audience": one.audience, "expirationSeconds": one.expiration, "path": one.path,
         }});
-        let volume = json!({"name": VOLUME, "projected": {"sources": [token]}});
-        append(&mut patch, "/spec", "volumes", &pod["spec"]["volumes"], vec![volume]);
-    }
+        json!({"name": one.volume, "projected": {"sources": [token]}})
+    });
+    append(&mut patch, "/spec", "volumes", &pod["spec"]["volumes"], volumes.collect());
     patch
 }
 
@@ -145,7 +179,7 @@ mod tests {
     #[test]
     fn a_bare_pod_gets_variables_mount_and_volume() {
         let pod = json!({"spec": {"containers": [{"name": "a"}], "initContainers": [{"name": "b"}]}});
-        let patch = patch(&pod, &identity(&[("role-arn", ROLE)]).unwrap(), "eu-west-1");
+        let patch = patch(&pod, &[identity(&[("role-arn", ROLE)]).unwrap().injection("eu-west-1")]);
         let paths: Vec<_> = patch.iter().map(|change| change["path"].as_str().unwrap()).collect();
         assert_eq!(
             paths,
@@ -175,7 +209,7 @@ mod tests {
             }],
             "volumes": [{"name": "data"}],
         }});
-        let patch = patch(&pod, &identity(&[("role-arn", ROLE)]).unwrap(), "eu-west-1");
+        let patch = patch(&pod, &[identity(&[("role-arn", ROLE)]).unwrap().injection("eu-west-1")]);
         assert!(patch.iter().all(|change| change["value"]["name"] != "AWS_REGION"));
         assert!(patch.iter().all(|change| change["path"].as_str().unwrap().ends_with("/-")), "{patch:?}");
         assert_eq!(patch.len(), 6, "four variables, a mount and a volume");
@@ -184,16 +218,14 @@ mod tests {
     #[test]
     fn a_second_pass_changes_nothing() {
         let identity = identity(&[("role-arn", ROLE)]).unwrap();
-        let env: Vec<_> = identity
-            .variables("eu-west-1")
-            .into_iter()
-            .map(|(name, value)| json!({"name": name, "value": value}))
-            .collect();
+        let injection = identity.injection("eu-west-1");
+        let env: Vec<_> =
+            injection.variables.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
         let pod = json!({"spec": {
             "containers": [{"name": "a", "env": env, "volumeMounts": [{"name": VOLUME, "mountPath": MOUNT}]}],
             "volumes": [{"name": VOLUME}],
         }});
-        assert!(patch(&pod, &identity, "eu-west-1").is_empty());
+        assert!(patch(&pod, &[injection]).is_empty());
     }
 
     #[test]
@@ -202,8 +234,24 @@ mod tests {
             "metadata": {"annotations": {"eks.amazonaws.com/skip-containers": "proxy, other"}},
             "spec": {"containers": [{"name": "proxy"}, {"name": "main"}]},
         });
-        let patch = patch(&pod, &identity(&[("role-arn", ROLE)]).unwrap(), "eu-west-1");
+        let patch = patch(&pod, &[identity(&[("role-arn", ROLE)]).unwrap().injection("eu-west-1")]);
         assert!(patch.iter().all(|change| !change["path"].as_str().unwrap().starts_with("/spec/containers/0/")));
         assert!(patch.iter().any(|change| change["path"] == "/spec/containers/1/env"));
+    }
+
+    #[test]
+    fn a_pod_with_both_ways_gets_both_and_shared_variables_once() {
+        let pod = json!({"spec": {"containers": [{"name": "a"}]}});
+        let both = [identity(&[("role-arn", ROLE)]).unwrap().injection("eu-west-1"), association("eu-west-1")];
+        let patch = patch(&pod, &both);
+        let names: Vec<_> =
+            patch[0]["value"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+        assert_eq!(names.iter().filter(|name| **name == "AWS_REGION").count(), 1);
+        assert!(names.contains(&"AWS_ROLE_ARN") && names.contains(&"AWS_CONTAINER_CREDENTIALS_FULL_URI"));
+        assert_eq!(patch[1]["value"].as_array().unwrap().len(), 2, "mounts");
+        assert_eq!(
+            patch[2]["value"][1]["projected"]["sources"][0]["serviceAccountToken"]["audience"],
+            "pods.eks.amazonaws.com"
+        );
     }
 }

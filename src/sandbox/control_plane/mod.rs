@@ -51,6 +51,9 @@ pub use token_review::{Authenticate, TokenUser};
 
 use children::Children;
 
+/// Says whether a service account, by namespace and name, has a Pod Identity association.
+pub type Associated = Arc<dyn Fn(&str, &str) -> bool + Send + Sync>;
+
 /// What a control plane is started with.
 #[derive(Clone)]
 pub struct Options {
@@ -75,6 +78,8 @@ pub struct Options {
     pub reaper: Option<PathBuf>,
     /// Says whom a bearer token belongs to.
     pub authenticate: Authenticate,
+    /// Says whether a service account, by namespace and name, has a Pod Identity association that EKS' webhook knows of.
+    pub associated: Associated,
     /// Told what a long start is doing.
     pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
 }

@@ -130,6 +130,7 @@ mod tests {
             cache: None,
             reaper: None,
             authenticate: Arc::new(|_| Err(String::new())),
+            associated: Arc::new(|_, _| false),
             progress: Arc::new(|_| {}),
         }
     }

@@ -78,6 +78,7 @@ pub(super) async fn start(options: Options) -> Result<ControlPlane, ControlPlane
         authenticate: Arc::clone(&options.authenticate),
         client: client.clone(),
         region: options.region.clone(),
+        associated: Arc::clone(&options.associated),
     };
     let acceptor = serve::acceptor("webhooks", &certificates.webhooks)?;
     servers.spawn(serve::listen(listener, acceptor, Arc::new(webhooks)));

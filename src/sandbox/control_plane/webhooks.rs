@@ -11,6 +11,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::{
+    Associated,
     configuration::base64,
     identity::{self, Identity},
     serve::{self, Answer, Handler},
@@ -25,6 +26,7 @@ pub(super) struct Webhooks {
     pub(super) authenticate: Authenticate,
     pub(super) client: Client,
     pub(super) region: String,
+    pub(super) associated: Associated,
 }
 
 #[async_trait]
@@ -52,17 +54,19 @@ impl Webhooks {
         let namespace = request["namespace"].as_str().unwrap_or("default");
         let name = pod["spec"]["serviceAccountName"].as_str().filter(|name| !name.is_empty()).unwrap_or("default");
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
-        let patch = match accounts.get_opt(name).await {
-            Ok(account) => account
-                .and_then(|account| Identity::from_annotations(&account.metadata.annotations.unwrap_or_default()))
-                .map(|identity| identity::patch(pod, &identity, &self.region))
-                .unwrap_or_default(),
+        let mut injections = Vec::new();
+        match accounts.get_opt(name).await {
+            Ok(account) => {
+                let annotations = account.and_then(|account| account.metadata.annotations).unwrap_or_default();
+                injections.extend(Identity::from_annotations(&annotations).map(|role| role.injection(&self.region)));
+            }
             Err(error) => {
                 tracing::warn!(%error, namespace, name, "the pod identity webhook cannot read a service account");
-                Vec::new()
             }
-        };
-        Some(allow(review, &patch))
+        }
+        // AWS' documentation speaks of pods that have both, of which the SDKs take the annotated role.
+        injections.extend((self.associated)(namespace, name).then(|| identity::association(&self.region)));
+        Some(allow(review, &identity::patch(pod, &injections)))
     }
 }
 

@@ -41,6 +41,7 @@ impl Place {
 pub(super) struct Controller {
     pod: String,
     role_arn: Option<String>,
+    has_agent: bool,
     subject: String,
     arguments: Vec<String>,
 }
@@ -111,6 +112,7 @@ impl Cluster {
     pub(super) fn may(&self, controller: &Controller, call: &Call<'_>) -> Result<(), AwsRefusal> {
         self.simulator.pod_may(&PodCall {
             role_arn: controller.role_arn.as_deref(),
+            agent_of: controller.has_agent.then_some(self.place.cluster.as_str()),
             issuer: &self.place.issuer,
             subject: &controller.subject,
             service: call.service,
@@ -220,14 +222,18 @@ fn is_ready(pod: &Value) -> bool {
 
 fn controller_of(pod: &Value) -> Controller {
     let container = &pod["spec"]["containers"][0];
-    let variables = container["env"].as_array();
-    let role = variables.into_iter().flatten().find(|variable| variable["name"] == "AWS_ROLE_ARN");
+    let variable = |name: &str| {
+        let variables = container["env"].as_array();
+        variables.into_iter().flatten().find(|variable| variable["name"] == name)
+    };
+    let role = variable("AWS_ROLE_ARN");
     let strings = |value: &Value| -> Vec<String> {
         value.as_array().into_iter().flatten().filter_map(Value::as_str).map(ToOwned::to_owned).collect()
     };
     Controller {
         pod: text(pod, "/metadata/name").to_owned(),
         role_arn: role.and_then(|role| role["value"].as_str()).map(ToOwned::to_owned),
+        has_agent: variable("AWS_CONTAINER_CREDENTIALS_FULL_URI").is_some(),
         subject: format!("system:serviceaccount:{NAMESPACE}:{}", text(pod, "/spec/serviceAccountName")),
         arguments: strings(&container["args"]),
     }

@@ -11,6 +11,7 @@
 //!
 //! Started by the sandbox with its control plane and ended with it; never for an existing cluster.
 
+mod agent;
 mod cluster;
 mod front;
 mod load_balancer;
@@ -105,8 +106,9 @@ async fn work(cluster: Arc<Cluster>, wake: Arc<Notify>) {
         if tokio::time::timeout(RESYNC, wake.notified()).await.is_ok() {
             tokio::time::sleep(GROUPING).await;
         }
-        let (balanced, provisioned) = tokio::join!(balancers.reconcile(), volume::reconcile(&cluster));
-        for error in [balanced.err(), provisioned.err()].into_iter().flatten() {
+        let (balanced, provisioned, agent) =
+            tokio::join!(balancers.reconcile(), volume::reconcile(&cluster), agent::reconcile(&cluster));
+        for error in [balanced.err(), provisioned.err(), agent.err()].into_iter().flatten() {
             // Conflicts, and a control plane that is being stopped; the next look tries again.
             tracing::debug!(%error, "a stand-in of the sandbox could not finish");
         }

@@ -19,6 +19,7 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
                 name: "x".to_owned(),
                 version: "2.0.0".to_owned(),
                 source: ChartSource::Folder("charts".into()),
+                digest: None,
             },
             values: json!({"a": {"b": 1}}),
             timeout_seconds: 600,
@@ -156,7 +157,13 @@ fn objects_of_others_are_not_installed_over() {
 fn an_addon_is_used_where_its_role_is_right() {
     let with = |role_arn: Option<&str>| {
         let role_arn = role_arn.map(ToOwned::to_owned);
-        let addon = Addon { version: "v1".to_owned(), status: "ACTIVE".to_owned(), role_arn };
+        let addon = Addon {
+            version: "v1".to_owned(),
+            status: "ACTIVE".to_owned(),
+            role_arn,
+            issues: Vec::new(),
+            tags: std::collections::BTreeMap::new(),
+        };
         step(false).diff(&Observed { addon: Some(addon), ..observed(vec![]) })
     };
     assert_eq!(with(Some("arn:r")).action, Action::Keep);

@@ -3,6 +3,7 @@
 //! A role of ours is deleted once nothing of others hangs on it. An adopted one loses our trust statement and our tags, one
 //! that the user named loses the statement. Pure.
 
+use crate::config::Identity;
 use crate::op::iam::IamOp;
 use crate::owner::{self, Owner, tags};
 use crate::plan::{Assessment, Change, FieldDiff};
@@ -44,7 +45,8 @@ impl RoleStep {
 
     /// Without our statement, unless that is the only one: IAM takes no trust policy without statements.
     fn released(&self, trust: &Document) -> Document {
-        let released = policy::release_trust(trust, &self.statement);
+        let released = policy::release_trust(trust, &self.statement_of(Identity::Irsa));
+        let released = policy::release_trust(&released, &self.statement_of(Identity::PodIdentity));
         if released.statements.is_empty() { trust.clone() } else { released }
     }
 

@@ -24,6 +24,13 @@ pub(in crate::steps) fn step() -> RoleStep {
         provider_arn: PROVIDER.to_owned(),
         issuer: ISSUER.to_owned(),
         subject: "system:serviceaccount:kube-system:aws-load-balancer-controller".to_owned(),
+        identity: Identity::Irsa,
+        pods: PodIdentityRequest {
+            cluster_arn: CLUSTER.to_owned(),
+            namespace: "kube-system".to_owned(),
+            service_account: "aws-load-balancer-controller".to_owned(),
+        },
+        migrating: false,
         cluster_arn: CLUSTER.to_owned(),
         named_by_user: false,
         adopt: false,

@@ -67,7 +67,7 @@ impl Addon {
         }
     }
 
-    fn status(&self, now: Timestamp) -> &str {
+    pub(super) fn status(&self, now: Timestamp) -> &str {
         if now < self.settled { self.passing } else { self.lasting.as_deref().unwrap_or("DELETING") }
     }
 

@@ -1,10 +1,13 @@
 //! Pod Identity associations: one for a namespace and service account, referring to a role that EKS must know already.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::cluster::Cluster;
 use super::{active, check_role, find, paged, required, seconds, tags, text};
+use crate::sandbox::aws::clock::visible;
 use crate::sandbox::aws::error::{ApiError, Result};
 use crate::sandbox::aws::seed::Tags;
 use crate::sandbox::aws::seed_cluster::SeedAssociation;
@@ -61,6 +64,15 @@ impl Association {
         let id = world.unique_hex(17);
         let made = Self::new(cluster, &id, &seed.namespace, &seed.service_account, &seed.role_arn, born);
         Self { tags: seed.tags.clone(), ..made }
+    }
+
+    pub(super) fn is_of(&self, namespace: &str, service_account: &str) -> bool {
+        self.namespace == namespace && self.service_account == service_account
+    }
+
+    /// Whether the webhook of the cluster knows of it.
+    pub(super) fn has_spread(&self, lag: Duration, now: Timestamp) -> bool {
+        visible(self.created, lag, now)
     }
 
     pub(super) fn snapshot(&self) -> Value {
@@ -247,6 +259,7 @@ pub(super) fn delete(world: &mut World, cx: &CallContext, input: &Map<String, Va
     let association = known(cluster, input)?.clone();
     refuse_owned(&association)?;
     cluster.associations.remove(&association.id);
+    cluster.departed.push((association.clone(), cx.now));
     world.tag_index.record(&association.arn, cx.now, None);
     Ok(association.describe(&name))
 }

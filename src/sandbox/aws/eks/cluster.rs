@@ -1,6 +1,7 @@
 //! Clusters with their node groups and access entries, which come from the seed and are only read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::addon::{Addon, Update};
 use super::association::Association;
 use super::{find, paged, seconds, text};
+use crate::sandbox::aws::clock::visible;
 use crate::sandbox::aws::error::{ApiError, Result};
 use crate::sandbox::aws::seed::Tags;
 use crate::sandbox::aws::seed_cluster::{SeedAccessEntry, SeedCluster, SeedNodegroup};
@@ -31,6 +33,8 @@ pub(in super::super) struct Cluster {
     pub(super) addons: BTreeMap<String, Addon>,
     pub(super) updates: BTreeMap<String, Update>,
     pub(super) associations: BTreeMap<String, Association>,
+    /// Associations that are gone, with when: the webhook learns of it later.
+    pub(super) departed: Vec<(Association, Timestamp)>,
     /// Ids of associations by the token of the request that made them: a repeated request gets the same one.
     pub(super) request_tokens: BTreeMap<String, String>,
     role_arn: String,
@@ -85,6 +89,7 @@ impl Cluster {
             addons: BTreeMap::new(),
             updates: BTreeMap::new(),
             associations: BTreeMap::new(),
+            departed: Vec::new(),
             request_tokens: BTreeMap::new(),
             role_arn: role_arn(&seed.role, world),
             created: born,
@@ -103,6 +108,35 @@ impl Cluster {
             cluster.associations.insert(association.id.clone(), association);
         }
         cluster
+    }
+
+    /// The role that the pods of a service account get by an association that has spread.
+    pub(in super::super) fn associated_role(
+        &self,
+        namespace: &str,
+        account: &str,
+        lag: Duration,
+        now: Timestamp,
+    ) -> Option<&str> {
+        let mut all = self.associations.values().filter(|it| it.is_of(namespace, account));
+        all.find(|it| it.has_spread(lag, now)).map(|it| it.role_arn.as_str())
+    }
+
+    /// Whether a service account had an association a moment ago.
+    pub(in super::super) fn recently_associated(
+        &self,
+        namespace: &str,
+        account: &str,
+        lag: Duration,
+        now: Timestamp,
+    ) -> bool {
+        let recent = self.departed.iter().filter(|(_, gone)| !visible(*gone, lag, now));
+        recent.into_iter().any(|(it, _)| it.is_of(namespace, account))
+    }
+
+    /// What an add-on says of itself.
+    pub(in super::super) fn addon_status(&self, name: &str, now: Timestamp) -> Option<&str> {
+        self.addons.get(name).map(|addon| addon.status(now))
     }
 
     /// Builds the ARN of something in the cluster.

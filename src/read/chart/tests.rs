@@ -1,0 +1,127 @@
+use std::fs;
+
+use super::*;
+
+fn chart(folder: &Path, version: &str) -> ChartRef {
+    let source = ChartSource::Folder(folder.to_owned());
+    ChartRef { name: "x".to_owned(), version: version.to_owned(), source, digest: None }
+}
+
+fn reader() -> ChartRead {
+    ChartRead::new(Helm::new(None))
+}
+
+#[tokio::test]
+async fn folders_and_archives_give_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("x/crds")).unwrap();
+    fs::write(folder.path().join("x/Chart.yaml"), "name: x\nversion: 1.0.0\n").unwrap();
+    let crds = "kind: CustomResourceDefinition\nmetadata: {name: a}\n---\nkind: ConfigMap\n";
+    fs::write(folder.path().join("x/crds/a.yaml"), crds).unwrap();
+    let from_folder = reader().local(&chart(folder.path(), "1.0.0")).await.unwrap();
+    assert_eq!(from_folder.crds.len(), 1);
+
+    let packed = tempfile::tempdir().unwrap();
+    let file = fs::File::create(packed.path().join("x-1.0.0.tgz")).unwrap();
+    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::default()));
+    builder.append_dir_all("x", folder.path().join("x")).unwrap();
+    builder.into_inner().unwrap().finish().unwrap();
+    let from_archive = reader().local(&chart(packed.path(), "1.0.0")).await.unwrap();
+    assert_eq!(from_archive.crds, from_folder.crds);
+}
+
+#[tokio::test]
+async fn another_version_or_no_chart_is_an_error_that_names_what_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = reader().local(&chart(folder.path(), "1.0.0")).await.unwrap_err();
+    assert!(matches!(&error, Error::ChartNotFound { reason, .. } if reason == "it is empty"), "{error:?}");
+    fs::create_dir_all(folder.path().join("x")).unwrap();
+    fs::write(folder.path().join("x/Chart.yaml"), "name: x\nversion: 2.0.0\n").unwrap();
+    let error = reader().local(&chart(folder.path(), "1.0.0")).await.unwrap_err();
+    assert!(matches!(&error, Error::ChartNotFound { reason, .. } if reason == "it holds x 2.0.0"), "{error:?}");
+}
+
+/// A folder with the archive of chart x 1.0.0.
+fn packed() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let file = fs::File::create(folder.path().join("x-1.0.0.tgz")).unwrap();
+    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::default()));
+    let text = b"name: x\nversion: 1.0.0\n";
+    let mut header = tar::Header::new_gnu();
+    header.set_size(text.len() as u64);
+    header.set_mode(0o644);
+    builder.append_data(&mut header, "x/Chart.yaml", &text[..]).unwrap();
+    builder.into_inner().unwrap().finish().unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn an_archive_is_verified_and_what_was_verified_is_what_is_used() {
+    let folder = packed();
+    let file = folder.path().join("x-1.0.0.tgz");
+    let right = digest_of(&fs::read(&file).unwrap());
+    let wanted = |digest: &str| ChartRef { digest: Some(digest.to_owned()), ..chart(folder.path(), "1.0.0") };
+    let charts = reader();
+    let local = charts.local(&wanted(&right)).await.unwrap();
+    assert_eq!(local.digest.as_deref(), Some(right.as_str()));
+    // Whoever exchanges the original now changes nothing of what is going to be installed.
+    fs::write(&file, "another").unwrap();
+    let again = charts.local(&wanted(&right)).await.unwrap();
+    assert_eq!(digest_of(&fs::read(&again.path).unwrap()), right);
+    assert_ne!(again.path, file);
+
+    let error = reader().local(&wanted(&right)).await.unwrap_err();
+    let text = crate::report::of(&error);
+    let actual = digest_of(b"another");
+    assert!(text.contains(&format!("its digest is {actual}, expected is {right}")), "{text}");
+    assert_eq!(error.exit_code(), crate::exit_code::REFUSED);
+}
+
+#[tokio::test]
+async fn a_folder_has_no_digest() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("x")).unwrap();
+    fs::write(folder.path().join("x/Chart.yaml"), "name: x\nversion: 1.0.0\n").unwrap();
+    let digest = Some(digest_of(b""));
+    let error = reader().local(&ChartRef { digest, ..chart(folder.path(), "1.0.0") }).await.unwrap_err();
+    let text = crate::report::of(&error);
+    assert!(text.contains("is a folder") && text.contains("helm package"), "{text}");
+    assert_eq!(error.exit_code(), crate::exit_code::REFUSED);
+}
+
+#[test]
+fn digests_have_one_form() {
+    assert!(is_digest(&digest_of(b"x")));
+    let short = digest_of(b"x").replace("sha256:", "");
+    for text in ["", "sha256:", "sha256:abc", &short, &digest_of(b"x").to_uppercase(), &format!("sha512:{short}")] {
+        assert!(!is_digest(text), "{text}");
+    }
+}
+
+#[test]
+fn addresses_of_registries_may_end_with_the_name() {
+    assert_eq!(oci_reference("oci://ghcr.io/charts", "x"), "oci://ghcr.io/charts/x");
+    assert_eq!(oci_reference("oci://ghcr.io/charts/", "x"), "oci://ghcr.io/charts/x");
+    assert_eq!(oci_reference("oci://ghcr.io/charts/x", "x"), "oci://ghcr.io/charts/x");
+    let pull = |url: &str| {
+        let arguments = place::pull(&chart(Path::new("/"), "1.0.0"), url, Path::new("/to"));
+        arguments.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(pull("oci://ghcr.io/charts"), "pull oci://ghcr.io/charts/x --version 1.0.0 --destination /to");
+    assert_eq!(
+        pull("oci://127.0.0.1:5000/charts"),
+        "pull oci://127.0.0.1:5000/charts/x --plain-http --version 1.0.0 --destination /to"
+    );
+    assert_eq!(pull("https://a.example/c"), "pull x --repo https://a.example/c --version 1.0.0 --destination /to");
+}
+
+#[test]
+fn only_this_machine_is_loopback() {
+    for url in ["oci://127.0.0.1:5000/a", "oci://localhost/a", "http://[::1]:80/a", "http://127.9.9.9"] {
+        assert!(is_loopback(url), "{url}");
+    }
+    for url in ["oci://127.0.0.1.example.com/a", "oci://localhost.example.com", "http://10.0.0.1", "https://a.example"]
+    {
+        assert!(!is_loopback(url), "{url}");
+    }
+}
