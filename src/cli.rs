@@ -1,6 +1,7 @@
 //! The command line: clap types only. What they mean together with files and defaults is `config.rs`' business.
 
 mod config;
+mod policies;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod smoke;
@@ -15,6 +16,7 @@ use crate::config::Identity;
 use crate::permissions::Purpose;
 
 pub use config::{ConfigArgs, ConfigCommand, ConfigViewArgs};
+pub use policies::PolicyFlags;
 #[cfg(feature = "sandbox")]
 pub use sandbox::SandboxArgs;
 pub use smoke::{SmokeArgs, SmokeCommand, SmokeFlags, SmokePrintArgs};
@@ -166,6 +168,9 @@ pub struct Wanted {
         help_heading = "IAM"
     )]
     pub identity: Vec<String>,
+    /// What roles may do.
+    #[command(flatten)]
+    pub policies: PolicyFlags,
     /// IAM path of roles and policies [default: /]
     #[arg(long, env = "EKS_BOOTSTRAP_IAM_PATH", value_name = "PATH", help_heading = "IAM")]
     pub iam_path: Option<String>,

@@ -111,6 +111,13 @@ pub struct ChartSpec {
     pub replicas: Option<u32>,
     /// A role that exists and is to be used.
     pub role_arn: Option<String>,
+    /// Which policy its role gets.
+    pub policy: Option<String>,
+    /// A policy that exists and is to be attached instead of one of ours; it is never changed.
+    pub policy_arn: Option<String>,
+    /// ARNs of the KMS keys that its role may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_keys: Option<Vec<String>>,
     /// How its pods get their role.
     pub identity: Option<Identity>,
     /// Chart values; they win over ours.
@@ -146,7 +153,7 @@ pub struct RolelessChartSpec {
 impl From<RolelessChartSpec> for ChartSpec {
     fn from(spec: RolelessChartSpec) -> ChartSpec {
         let RolelessChartSpec { enabled, version, chart, replicas, values } = spec;
-        ChartSpec { enabled, version, chart, replicas, role_arn: None, identity: None, values }
+        ChartSpec { enabled, version, chart, replicas, values, ..ChartSpec::default() }
     }
 }
 

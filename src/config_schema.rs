@@ -4,6 +4,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
+use crate::component;
 use crate::config_file::{API_VERSION, ClusterBootstrap};
 use crate::validate;
 
@@ -16,8 +17,30 @@ pub fn schema() -> Value {
             field["const"] = json!(value);
         }
     }
+    describe_components(&mut schema);
     schema.insert("title".to_owned(), json!("ClusterBootstrap"));
     schema.to_value()
+}
+
+/// Gives each component with a role a form of its own: the names of its policies, and keys only where it uses some.
+fn describe_components(schema: &mut schemars::Schema) {
+    let Some(form) = schema.pointer("/$defs/ChartSpec").cloned() else { return };
+    for component in component::ALL.iter().filter(|component| component.has_role()) {
+        let mut form = form.clone();
+        form["properties"]["policy"]["enum"] =
+            component.choices.iter().map(|choice| json!(choice.name)).chain([Value::Null]).collect();
+        if let Some(fields) = form["properties"].as_object_mut().filter(|_| component.key_policy.is_none()) {
+            fields.remove("kmsKeys");
+        }
+        let name = format!("ChartSpecOf{}", component.field());
+        if let Some(field) = schema.pointer_mut(&format!("/$defs/ComponentsSpec/properties/{}", component.field())) {
+            field["$ref"] = json!(format!("#/$defs/{name}"));
+        }
+        if let Some(forms) = schema.pointer_mut("/$defs").and_then(Value::as_object_mut) {
+            forms.insert(name, form);
+            forms.remove("ChartSpec");
+        }
+    }
 }
 
 /// A field that does not exist.

@@ -62,6 +62,16 @@ impl Facts {
         format!("arn:{}:iam::{}:oidc-provider/{host}", self.partition, self.account)
     }
 
+    /// What policies that are limited to this cluster name.
+    pub fn scope(&self) -> crate::policy::Scope<'_> {
+        crate::policy::Scope {
+            partition: &self.partition,
+            region: &self.region,
+            cluster: &self.cluster,
+            vpc: &self.vpc,
+        }
+    }
+
     /// The head line of everything that is shown.
     pub fn target(&self) -> Target {
         Target {

@@ -145,7 +145,7 @@ impl Cause {
             Cause::NoMetadata => format!("eks-bootstrap apply --only helm.{short}"),
             Cause::NotAssumable => format!("eks-bootstrap apply --only iam.oidc-provider --only iam.role.{short}"),
             Cause::NotAllowed => {
-                let policy = match component.permissions {
+                let policy = match component.grants(&cx.config) {
                     Permissions::Document(_) => format!("--only iam.policy.{short} "),
                     _ => String::new(),
                 };

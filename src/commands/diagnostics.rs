@@ -1,6 +1,8 @@
 //! What a plan has to say that belongs to no step: components that the cluster brings itself, and what is missing although
 //! nobody asked for it. Reads, decides nothing; called while the steps are observed.
 
+mod volumes;
+
 use crate::component::{self, EBS_CSI_DRIVER, GP3_STORAGE_CLASS, METRICS_SERVER};
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
@@ -14,12 +16,15 @@ pub async fn of(cx: &ReadContext, goal: Goal) -> Vec<Diagnostic> {
     }
     let mut all = brought_by_auto_mode(cx);
     all.extend(unreachable_images(cx));
-    let (autoscalers, classes) = futures::join!(autoscalers(cx), default_class(cx));
-    for (what, found) in [("autoscalers", autoscalers), ("storage classes", classes)] {
+    let (autoscalers, classes, volumes) =
+        futures::join!(autoscalers(cx), default_class(cx), Box::pin(volumes::untagged(cx)));
+    for (what, found) in [("autoscalers", autoscalers), ("storage classes", classes), ("volumes", volumes)] {
         match found {
             Ok(diagnostic) => all.extend(diagnostic),
             // A denied read is not an absence; a cluster that does not answer is what the steps tell of.
-            Err(error @ Error::Kube(_)) => all.push(note(format!("{what} could not be looked at: {error}"))),
+            Err(error @ (Error::Kube(_) | Error::Aws(_))) => {
+                all.push(note(format!("{what} could not be looked at: {error}")));
+            }
             Err(error) => tracing::debug!(%error, what, "not looked at"),
         }
     }

@@ -67,24 +67,33 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             &parts.aws_load_balancer_controller,
             wanted,
             &identities,
-            wanted.lbc_version.as_ref(),
-            wanted.lbc_role_arn.as_ref(),
+            &Flags {
+                version: wanted.lbc_version.as_ref(),
+                role_arn: wanted.lbc_role_arn.as_ref(),
+                policy: wanted.policies.lbc_policy.as_ref(),
+                policy_arn: wanted.policies.lbc_policy_arn.as_ref(),
+                ..Flags::default()
+            },
         )?,
         ebs_csi_driver: chart_component(
             &component::EBS_CSI_DRIVER,
             &parts.aws_ebs_csi_driver,
             wanted,
             &identities,
-            wanted.ebs_version.as_ref(),
-            wanted.ebs_role_arn.as_ref(),
+            &Flags {
+                version: wanted.ebs_version.as_ref(),
+                role_arn: wanted.ebs_role_arn.as_ref(),
+                policy: wanted.policies.ebs_policy.as_ref(),
+                policy_arn: wanted.policies.ebs_policy_arn.as_ref(),
+                kms_keys: &wanted.policies.kms_keys,
+            },
         )?,
         metrics_server: chart_component(
             &component::METRICS_SERVER,
             &parts.metrics_server.clone().into(),
             wanted,
             &identities,
-            wanted.metrics_server_version.as_ref(),
-            None,
+            &Flags { version: wanted.metrics_server_version.as_ref(), ..Flags::default() },
         )?,
         gp3_storage_class: StorageClassConfig {
             enabled: enabled(component::GP3_STORAGE_CLASS, parts.gp3_storage_class.enabled, wanted)?,
@@ -100,20 +109,39 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
     })
 }
 
+/// What flags say about one component.
+#[derive(Default)]
+struct Flags<'a> {
+    version: Option<&'a String>,
+    role_arn: Option<&'a String>,
+    policy: Option<&'a String>,
+    policy_arn: Option<&'a String>,
+    kms_keys: &'a [String],
+}
+
 fn chart_component(
     component: &Component,
     spec: &ChartSpec,
     wanted: &Wanted,
     identities: &Identities,
-    version: Option<&String>,
-    role_arn: Option<&String>,
+    flags: &Flags<'_>,
 ) -> Result<ChartComponent> {
+    // A flag that says one thing takes back what the file says of the other.
+    let (policy, policy_arn) = match (flags.policy, flags.policy_arn) {
+        (None, None) => (spec.policy.clone(), spec.policy_arn.clone()),
+        (policy, arn) => (policy.map(|name| component::camel_case(name)), arn.cloned()),
+    };
+    let kms_keys =
+        if flags.kms_keys.is_empty() { spec.kms_keys.as_deref().unwrap_or_default() } else { flags.kms_keys };
     Ok(ChartComponent {
         enabled: enabled(component.name, spec.enabled, wanted)?,
-        version: version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
+        version: flags.version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
         chart: origin(component, &spec.chart, wanted)?,
         replicas: spec.replicas,
-        role_arn: role_arn.or(spec.role_arn.as_ref()).cloned(),
+        role_arn: flags.role_arn.or(spec.role_arn.as_ref()).cloned(),
+        policy,
+        policy_arn,
+        kms_keys: kms_keys.to_vec(),
         // A flag for all is stronger than what the file says of one.
         identity: identities.of(component).or(identities.all).or(spec.identity),
         values: spec.values.clone().unwrap_or_else(|| json!({})),
@@ -195,12 +223,15 @@ fn absolute(folder: &Path) -> Result<PathBuf> {
 impl Config {
     /// The same in the form of the file, with every value that is in force.
     pub fn as_file(&self) -> ClusterBootstrap {
-        let chart = |component: &ChartComponent| ChartSpec {
+        let chart = |component: &ChartComponent, uses_keys: bool| ChartSpec {
             enabled: component.enabled,
             version: Some(component.version.clone()),
             chart: (&component.chart).into(),
             replicas: component.replicas,
             role_arn: component.role_arn.clone(),
+            policy: component.policy.clone(),
+            policy_arn: component.policy_arn.clone(),
+            kms_keys: uses_keys.then(|| component.kms_keys.clone()),
             identity: component.identity,
             values: Some(component.values.clone()),
         };
@@ -224,8 +255,8 @@ impl Config {
                 isolated: Some(self.isolated),
                 identity: Some(self.identity),
                 components: ComponentsSpec {
-                    aws_load_balancer_controller: chart(&self.load_balancer_controller),
-                    aws_ebs_csi_driver: chart(&self.ebs_csi_driver),
+                    aws_load_balancer_controller: chart(&self.load_balancer_controller, false),
+                    aws_ebs_csi_driver: chart(&self.ebs_csi_driver, true),
                     metrics_server: RolelessChartSpec {
                         enabled: self.metrics_server.enabled,
                         version: Some(self.metrics_server.version.clone()),

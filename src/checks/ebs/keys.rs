@@ -50,10 +50,11 @@ async fn documents(scene: &Scene<'_>, component: &Component, role: &str) -> Resu
 }
 
 fn is_of_aws(arn: &str, component: &Component) -> bool {
-    match component.permissions {
+    let all = [component.permissions].into_iter().chain(component.choices.iter().map(|choice| choice.permissions));
+    all.into_iter().any(|permissions| match permissions {
         Permissions::AwsManaged(paths) => paths.iter().any(|path| arn.ends_with(&format!(":iam::aws:policy/{path}"))),
         _ => false,
-    }
+    })
 }
 
 fn judge(class: &str, key: &str, role: &str, documents: &[Document]) -> Finding {

@@ -25,6 +25,15 @@ pub(super) fn attached(wanted: &Wanted, attached: &Attached) -> Finding {
         Ok(None) => return ATTACHED.skipped(format!("needs {ROLE}")),
         Err(error) => return ATTACHED.unread(error),
     };
+    if let Some(keys) = wanted.keys.as_ref().filter(|arn| !attached.contains(*arn)) {
+        let short = wanted.component.short;
+        return ATTACHED.failed(
+            "the role does not have the policy for its KMS keys",
+            if attached.is_empty() { "no policy".to_owned() } else { names(attached) },
+            last_part(keys),
+            format!("eks-bootstrap apply --only iam.policy.{short}-kms --only iam.attachment.{short}{}", wanted.flags),
+        );
+    }
     match wanted.policies.iter().find(|arn| attached.contains(*arn)) {
         Some(arn) => ATTACHED.passed(format!("{} is attached", last_part(arn))),
         None => ATTACHED.failed(
@@ -38,7 +47,7 @@ pub(super) fn attached(wanted: &Wanted, attached: &Attached) -> Finding {
 
 /// Only where AWS has several policies for the component.
 pub(super) fn only_one(wanted: &Wanted, attached: &Attached) -> Option<Finding> {
-    if !matches!(wanted.component.permissions, Permissions::AwsManaged(_)) {
+    if !matches!(wanted.permissions, Permissions::AwsManaged(_)) {
         return None;
     }
     let attached = match attached {
@@ -46,7 +55,8 @@ pub(super) fn only_one(wanted: &Wanted, attached: &Attached) -> Option<Finding> 
         Ok(None) => return Some(ONE.skipped(format!("needs {ROLE}"))),
         Err(error) => return Some(ONE.unread(error)),
     };
-    let held: Vec<_> = wanted.policies.iter().filter(|arn| attached.contains(*arn)).collect();
+    let known = wanted.policies.iter().chain(wanted.others.iter().filter(|arn| arn.contains(":iam::aws:policy/")));
+    let held: Vec<_> = known.filter(|arn| attached.contains(*arn)).collect();
     Some(match held.as_slice() {
         [newest, older, ..] => ONE.failed(
             format!("{} and {} are both attached", last_part(newest), last_part(older)),

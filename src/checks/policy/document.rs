@@ -7,7 +7,7 @@ use semver::Version;
 
 use super::{COVERS, MEANING, Wanted};
 use crate::check::Finding;
-use crate::component::{Component, Permissions};
+use crate::component::Component;
 use crate::context::ReadContext;
 use crate::error::Result;
 use crate::names;
@@ -37,8 +37,7 @@ struct InForce {
 /// Reads; none for a component whose policy AWS looks after, or where no document is known for the partition.
 pub(super) async fn read(cx: &ReadContext, wanted: &Wanted) -> Option<Observed> {
     let component = &wanted.component;
-    let Permissions::Document(document) = component.permissions else { return None };
-    let document = document(&wanted.partition)?;
+    let document = wanted.document.clone()?;
     let (policy, history) = tokio::join!(
         in_force(cx, &wanted.policies[0], &document),
         release::history(&cx.kube, component.namespace, component.name)
@@ -86,7 +85,7 @@ fn meaning(wanted: &Wanted, observed: &Observed) -> Finding {
 }
 
 fn mend(wanted: &Wanted, policy: &ManagedPolicy) -> String {
-    let command = super::super::apply_only(&wanted.component, &["iam.policy"]);
+    let command = format!("{}{}", super::super::apply_only(&wanted.component, &["iam.policy"]), wanted.flags);
     if owner::of_tags(&policy.tags, &wanted.cluster_arn).is_ours() {
         command
     } else {

@@ -15,7 +15,20 @@ use crate::read::simulation::{Simulated, SimulatedDecision};
 
 /// Asks; none where it is not known for the partition what the component calls.
 pub(super) async fn ask(cx: &ReadContext, wanted: &Wanted) -> Option<Result<Vec<Simulated>>> {
-    let needs = (wanted.component.needs)(&wanted.partition)?;
+    let mut needs = wanted.needs.clone()?;
+    if let Some((key, _)) = &wanted.role_tag {
+        // IAM compares with the tag as it is on the role; a simulation has to be told.
+        let role = match cx.iam.role(wanted.role_name()).await {
+            Ok(role) => role,
+            Err(error) => return Some(Err(error)),
+        };
+        if let Some(value) = role.and_then(|role| role.tags.get(key).cloned()) {
+            for statement in &mut needs.statements {
+                let equal = statement.condition.entry("StringEquals".to_owned()).or_default();
+                equal.insert(format!("aws:PrincipalTag/{key}"), vec![value.clone()]);
+            }
+        }
+    }
     Some(refused(cx, &wanted.role_arn, &needs).await)
 }
 
