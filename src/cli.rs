@@ -2,6 +2,7 @@
 
 mod config;
 mod output;
+mod policies;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod smoke;
@@ -18,6 +19,7 @@ use crate::permissions::Purpose;
 
 pub use config::{ConfigArgs, ConfigCommand, ConfigViewArgs};
 pub use output::Output;
+pub use policies::PolicyFlags;
 #[cfg(feature = "sandbox")]
 pub use sandbox::SandboxArgs;
 pub use smoke::{SmokeArgs, SmokeCommand, SmokeFlags, SmokePrintArgs};

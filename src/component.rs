@@ -1,14 +1,16 @@
 //! The catalogue of components, as data. Steps are made from these entries; none has a code path of its own.
 
+mod choice;
 mod naming;
 mod values;
 
 use crate::config::{ChartComponent, Config, Identity};
 use crate::context::Facts;
 use crate::error::Result;
-use crate::policy::Document;
+use crate::policy::{self, Document};
 use crate::validate;
 
+pub use choice::{Choice, Permissions, V2_TAG, VolumeTag};
 pub use values::merge;
 
 /// Who makes a component's service account.
@@ -18,17 +20,6 @@ pub enum ServiceAccountMaker {
     Us,
     /// The chart does, with the role annotation in its values.
     Chart,
-}
-
-/// Where a component's permissions come from.
-#[derive(Debug, Clone, Copy)]
-pub enum Permissions {
-    /// A document of ours becomes a customer managed policy.
-    Document(fn(partition: &str) -> Option<Document>),
-    /// An AWS managed policy: the first of these paths that exists in the partition.
-    AwsManaged(&'static [&'static str]),
-    /// Nothing in AWS: it has no role.
-    None,
 }
 
 /// One component that is installed from a chart.
@@ -56,8 +47,12 @@ pub struct Component {
     pub service_account: &'static str,
     /// Who makes that.
     pub service_account_maker: ServiceAccountMaker,
-    /// What its role may do.
+    /// What its role may do, unless the configuration chooses otherwise.
     pub permissions: Permissions,
+    /// What the configuration may choose instead.
+    pub choices: &'static [Choice],
+    /// The policy for the KMS keys that it uses; none where it uses none.
+    pub key_policy: Option<fn(keys: &[String]) -> Document>,
     /// What it calls, as a document that would just allow it; none for partitions of which that is not known.
     pub needs: fn(partition: &str) -> Option<Document>,
     /// Actions that a version of the software calls and older ones do not, by major and minor version.
@@ -114,8 +109,10 @@ pub const LOAD_BALANCER_CONTROLLER: Component = Component {
     namespace: "kube-system",
     service_account: "aws-load-balancer-controller",
     service_account_maker: ServiceAccountMaker::Us,
-    permissions: Permissions::Document(crate::policy::load_balancer_controller_policy),
-    needs: crate::policy::load_balancer_controller_policy,
+    permissions: choice::FULL,
+    choices: choice::OF_LOAD_BALANCER_CONTROLLER,
+    key_policy: None,
+    needs: policy::load_balancer_controller_policy,
     // From the policy documents of its releases, compared one by one; nothing was added from 2.13 to 3.5.
     actions_since: &[
         ((2, 7), &["elasticloadbalancing:DescribeTrustStores"]),
@@ -165,12 +162,13 @@ pub const EBS_CSI_DRIVER: Component = Component {
     namespace: "kube-system",
     service_account: "ebs-csi-controller-sa",
     service_account_maker: ServiceAccountMaker::Chart,
-    needs: crate::policy::ebs_csi_driver_needs,
+    needs: policy::ebs_csi_driver_needs,
     actions_since: &[],
     oldest_kubernetes: (1, 17),
     predecessors: &[],
-    // V2 has no `service-role/` in its ARN (AWS managed policy reference), whatever the driver's own page says.
-    permissions: Permissions::AwsManaged(&["AmazonEBSCSIDriverPolicyV2", "service-role/AmazonEBSCSIDriverPolicy"]),
+    permissions: Permissions::AwsManaged(&[choice::EBS_V2, choice::EBS_V1]),
+    choices: choice::OF_EBS_CSI_DRIVER,
+    key_policy: Some(policy::key_policy),
     images: &[
         Image { value: "image.repository", repository: "public.ecr.aws/ebs-csi-driver/aws-ebs-csi-driver" },
         Image {
@@ -228,6 +226,8 @@ pub const METRICS_SERVER: Component = Component {
     service_account: "metrics-server",
     service_account_maker: ServiceAccountMaker::Chart,
     permissions: Permissions::None,
+    choices: &[],
+    key_policy: None,
     needs: |_| None,
     actions_since: &[],
     oldest_kubernetes: (1, 19),
@@ -289,12 +289,7 @@ impl Component {
 
     /// Its field in the configuration file: the name in camel case.
     pub fn field(&self) -> String {
-        let mut parts = self.name.split('-');
-        let first = parts.next().unwrap_or_default().to_owned();
-        parts.fold(first, |name, part| {
-            let (head, rest) = part.split_at(part.len().min(1));
-            name + &head.to_uppercase() + rest
-        })
+        camel_case(self.name)
     }
 
     /// Whether it is wanted: what the user says, else not on Auto Mode, which brings load balancing and block storage.
@@ -316,6 +311,16 @@ impl Component {
     pub fn identity(&self, config: &Config) -> Identity {
         self.configured(config).identity.unwrap_or(config.identity)
     }
+}
+
+/// A name of words with hyphens as the configuration file writes it: `target-group` becomes `targetGroup`.
+pub fn camel_case(name: &str) -> String {
+    let mut parts = name.split('-');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| {
+        let (head, rest) = part.split_at(part.len().min(1));
+        name + &head.to_uppercase() + rest
+    })
 }
 
 #[cfg(test)]

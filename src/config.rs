@@ -153,6 +153,15 @@ pub struct ChartComponent {
     pub replicas: Option<u32>,
     /// A role that exists and is to be used instead of one of ours.
     pub role_arn: Option<String>,
+    /// Which of the component's policies its role gets, by name; none leaves it to us.
+    #[serde(default)]
+    pub policy: Option<String>,
+    /// A policy that exists and is to be used instead of one of ours.
+    #[serde(default)]
+    pub policy_arn: Option<String>,
+    /// ARNs of the KMS keys that its role may use.
+    #[serde(default)]
+    pub kms_keys: Vec<String>,
     /// How its pods get their role; none is as for all.
     #[serde(default)]
     pub identity: Option<Identity>,
@@ -233,6 +242,17 @@ impl Config {
             let flag = component.flag;
             validate::version(&format!("--{flag}-version"), &configured.version)?;
             check(configured.role_arn.as_deref(), |arn| validate::iam_arn(&format!("--{flag}-role-arn"), arn, "role"))?;
+            check(configured.policy_arn.as_deref(), |arn| {
+                validate::iam_arn(&format!("--{flag}-policy-arn"), arn, "policy")
+            })?;
+            check(configured.policy.as_deref(), |name| {
+                validate::one_of(&format!("--{flag}-policy"), name, component.choices.iter().map(|choice| choice.name))
+            })?;
+            if let Some(name) = configured.policy.as_ref().filter(|_| configured.policy_arn.is_some()) {
+                let field = format!("--{flag}-policy and --{flag}-policy-arn");
+                return Err(Error::config(field, name, "both say what its role may do", "leave one of them out"));
+            }
+            validate::kms_keys(&configured.kms_keys)?;
             validate::replicas(component.name, configured.replicas)?;
             configured.check_installation(flag)?;
             if !configured.values.is_object() {

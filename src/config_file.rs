@@ -111,6 +111,10 @@ pub struct ChartSpec {
     pub replicas: Option<u32>,
     /// A role that exists and is to be used.
     pub role_arn: Option<String>,
+    /// Which policy its role gets.
+    pub policy: Option<String>,
+    /// A policy that exists and is to be attached instead of one of ours; it is never changed.
+    pub policy_arn: Option<String>,
     /// How its pods get their role.
     pub identity: Option<Identity>,
     /// Chart values; they win over ours.
@@ -145,6 +149,12 @@ pub struct DriverSpec {
     pub replicas: Option<u32>,
     /// A role that exists and is to be used.
     pub role_arn: Option<String>,
+    /// Which policy its role gets.
+    pub policy: Option<String>,
+    /// A policy that exists and is to be attached instead of AWS' own; it is never changed.
+    pub policy_arn: Option<String>,
+    /// ARNs of the KMS keys that its role may use.
+    pub kms_keys: Vec<String>,
     /// How its pods get their role, where that differs from the others.
     pub identity: Option<Identity>,
     /// Whether the nodes' roles get its policy too.
@@ -164,6 +174,8 @@ impl DriverSpec {
             chart: self.chart.clone(),
             replicas: self.replicas,
             role_arn: self.role_arn.clone(),
+            policy: self.policy.clone(),
+            policy_arn: self.policy_arn.clone(),
             identity: self.identity,
             values: self.values.clone(),
         }
@@ -199,7 +211,7 @@ pub struct RolelessChartSpec {
 impl From<RolelessChartSpec> for ChartSpec {
     fn from(spec: RolelessChartSpec) -> ChartSpec {
         let RolelessChartSpec { enabled, version, chart, replicas, values } = spec;
-        ChartSpec { enabled, version, chart, replicas, role_arn: None, identity: None, values }
+        ChartSpec { enabled, version, chart, replicas, values, ..ChartSpec::default() }
     }
 }
 

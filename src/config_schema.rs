@@ -4,6 +4,7 @@
 use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
+use crate::component;
 use crate::config_file::{API_VERSION, ClusterBootstrap};
 use crate::validate;
 
@@ -16,8 +17,20 @@ pub fn schema() -> Value {
             field["const"] = json!(value);
         }
     }
+    describe_components(&mut schema);
     schema.insert("title".to_owned(), json!("ClusterBootstrap"));
     schema.to_value()
+}
+
+/// Names the policies that there are to choose from, in the form of each component that has some.
+fn describe_components(schema: &mut schemars::Schema) {
+    for component in component::ALL.iter().filter(|component| component.has_role()) {
+        let field = format!("/$defs/ComponentsSpec/properties/{}/$ref", component.field());
+        let Some(form) = schema.pointer(&field).and_then(Value::as_str).map(str::to_owned) else { continue };
+        if let Some(policy) = schema.pointer_mut(&format!("{}/properties/policy", form.trim_start_matches('#'))) {
+            policy["enum"] = component.choices.iter().map(|choice| json!(choice.name)).chain([Value::Null]).collect();
+        }
+    }
 }
 
 /// A field that does not exist.

@@ -184,6 +184,8 @@ async fn facts(
         endpoint: cluster.endpoint().ok_or_else(|| missing("endpoint"))?.to_owned(),
         ca_pem: String::from_utf8(ca).map_err(|_| missing("readable certificate authority"))?,
         vpc: vpc.and_then(|vpc| vpc.vpc_id()).unwrap_or_default().to_owned(),
+        subnets: vpc.map(|vpc| vpc.subnet_ids().to_vec()).unwrap_or_default(),
+        security_group: vpc.and_then(|vpc| vpc.cluster_security_group_id()).unwrap_or_default().to_owned(),
         endpoint_public: vpc.is_some_and(VpcConfigResponse::endpoint_public_access),
         auto_mode: cluster.compute_config().and_then(ComputeConfigResponse::enabled).unwrap_or(false),
         caller_arn: caller.arn,

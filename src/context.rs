@@ -41,6 +41,10 @@ pub struct Facts {
     pub ca_pem: String,
     /// The VPC.
     pub vpc: String,
+    /// Ids of the subnets that the cluster was given.
+    pub subnets: Vec<String>,
+    /// The security group that EKS made for control plane and managed nodes; empty where there is none.
+    pub security_group: String,
     /// The API server can be reached from outside the VPC.
     pub endpoint_public: bool,
     /// EKS Auto Mode brings load balancing and block storage of its own.
@@ -56,6 +60,16 @@ impl Facts {
     pub fn provider_arn(&self) -> String {
         let host = crate::names::issuer_host(&self.issuer);
         format!("arn:{}:iam::{}:oidc-provider/{host}", self.partition, self.account)
+    }
+
+    /// What policies that are limited to this cluster name.
+    pub fn scope(&self) -> crate::policy::Scope<'_> {
+        crate::policy::Scope {
+            partition: &self.partition,
+            region: &self.region,
+            cluster: &self.cluster,
+            vpc: &self.vpc,
+        }
     }
 
     /// The head line of everything that is shown.
@@ -122,6 +136,8 @@ pub(crate) mod tests {
             endpoint: String::new(),
             ca_pem: String::new(),
             vpc: String::new(),
+            subnets: Vec::new(),
+            security_group: String::new(),
             endpoint_public: true,
             auto_mode: false,
             caller_arn: String::new(),

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::error::Result;
+use crate::object::text;
 use crate::read::kube::{KubeRead, ObjectRef};
 
 /// The driver's name in volumes.
@@ -84,10 +85,6 @@ pub struct Volume {
 pub async fn volumes(kube: &KubeRead) -> Result<Vec<Volume>> {
     let volumes = kube.list("v1", "PersistentVolume", "", "").await?;
     Ok(volumes.iter().filter_map(volume).collect())
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Items of lists do not say their kind.

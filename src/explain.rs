@@ -35,7 +35,7 @@ pub const ALL: [Explanation; 19] = [
     },
     Explanation {
         step: "iam.policy",
-        what: "the customer managed policy with what the controller may do, compared by meaning",
+        what: "the customer managed policy with what the controller may do (--lbc-policy) or with the driver's KMS keys (--kms-key), compared by meaning",
         why: "a newer controller calls what an older policy does not allow",
         breaks: "403 in the controller's log after an upgrade, and Ingresses without an address",
         mend: "apply makes a new version and puts it in force; at five versions the oldest one not in force goes",
@@ -57,10 +57,10 @@ pub const ALL: [Explanation; 19] = [
     },
     Explanation {
         step: "iam.attachment",
-        what: "the component's policy attached to its role; other attachments are left alone",
+        what: "the component's policies attached to its role, of AWS', ours, or named by you; those of others are left alone",
         why: "a role without its policy can be assumed and may do nothing",
         breaks: "UnauthorizedOperation: no load balancers, PersistentVolumeClaims that stay Pending",
-        mend: "apply attaches it; for the EBS CSI driver the newer AWS managed policy where the partition has it",
+        mend: "apply attaches it; for the EBS CSI driver the newer AWS managed policy where the partition has it, or the one of --ebs-policy in place of another",
         references: &[
             "https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html",
             "kubernetes-sigs/aws-ebs-csi-driver#2918 (the newer policy's ARN)",

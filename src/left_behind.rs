@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::component::{self, Component, Permissions};
+use crate::component::{self, Component};
 use crate::context::ReadContext;
 use crate::dependants::in_aws;
 use crate::error::Result;
@@ -48,8 +48,7 @@ async fn iam(cx: &ReadContext) -> Result<Vec<String>> {
     for component in component::ALL.into_iter().filter(Component::has_role) {
         let role = cx.iam.role(&component.iam_name(config, facts)).await?;
         left.extend(role.filter(|role| made(&role.tags)).map(|role| role.arn));
-        if matches!(component.permissions, Permissions::Document(_)) {
-            let arn = component.policy_arn(config, facts);
+        for arn in component.possible_policy_arns(config, facts) {
             let policy = cx.iam.policy(&arn).await?;
             left.extend(policy.filter(|policy| made(&policy.tags)).map(|_| arn));
         }

@@ -39,6 +39,7 @@ pub mod kube_client;
 pub mod kubeconfig;
 pub mod left_behind;
 pub mod names;
+mod object;
 pub mod op;
 pub mod owner;
 pub mod permissions;

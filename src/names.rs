@@ -63,6 +63,11 @@ pub fn issuer_host(issuer: &str) -> &str {
     issuer.strip_prefix("https://").unwrap_or(issuer).trim_end_matches('/')
 }
 
+/// The last part of an ARN or a path: a role's name without its path, a subnet's id.
+pub(crate) fn last_part(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
 /// Whether texts at this path are better not shown: plans end up in logs and pull requests.
 pub(crate) fn is_secret(path: &str) -> bool {
     let name = path.rsplit('.').next().unwrap_or(path).to_lowercase();

@@ -117,7 +117,7 @@ impl Scope<'_> {
         let mut groups: Vec<(Condition, String, Vec<String>)> = Vec::new();
         for component in wanted.iter().filter(|component| self.applies(grant.when, component)) {
             let condition = self.condition(grant.only, Some(component));
-            let resources = self.resources(grant.on, component, purpose);
+            let resources = self.resources(grant, component, purpose);
             let before: Vec<_> = groups.iter().flat_map(|group| group.2.clone()).collect();
             match groups.iter_mut().find(|group| group.0 == condition) {
                 Some((_, names, all)) => {
@@ -152,13 +152,16 @@ impl Scope<'_> {
 
     fn applies(&self, when: When, component: &Component) -> bool {
         let named = component.configured(self.config).role_arn.is_some();
-        let own_policy = matches!(component.permissions, Permissions::Document(_));
+        let grants = component.grants(self.config);
         match when {
             When::Always => true,
             When::OwnRole => !named,
             When::BoundRole => !named && self.config.iam.permissions_boundary.is_some(),
-            When::OwnPolicy => own_policy,
-            When::AwsPolicy => matches!(component.permissions, Permissions::AwsManaged(_)),
+            When::OwnPolicy => !component.made_policy_arns(self.config, self.facts).is_empty(),
+            When::AwsPolicy => matches!(grants, Permissions::AwsManaged(_)),
+            When::NamedPolicy => matches!(grants, Permissions::Named),
+            When::Swaps => component.chooses_policy(self.config),
+            When::Keys => component.key_policy.is_some(),
             When::Addon => component.addon.is_some(),
             When::ByEks => component.offers_addon && component.configured(self.config).is_addon(),
             When::OnNodeRoles => component.offers_node_role && component.configured(self.config).nodes.attach,
@@ -166,10 +169,10 @@ impl Scope<'_> {
         }
     }
 
-    fn resources(&self, on: On, component: &Component, purpose: Purpose) -> Vec<String> {
+    fn resources(&self, grant: &Grant, component: &Component, purpose: Purpose) -> Vec<String> {
         let Scope { config, facts } = self;
         let role = component.role_arn(config, facts);
-        match on {
+        match grant.on {
             On::Role => vec![role],
             On::Roles => {
                 let documented =
@@ -179,14 +182,14 @@ impl Scope<'_> {
                 let looked_for = !named && purpose != Purpose::Destroy;
                 [role].into_iter().chain(looked_for.then_some(documented)).collect()
             }
-            On::Policies => self.policies(component),
+            On::Policies if grant.when == When::OwnPolicy => component.made_policy_arns(config, facts),
+            On::Policies => component.policy_arns(config, facts),
+            On::OtherPolicies => component.possible_policy_arns(config, facts),
             On::Addon => vec![facts.arn.clone(), self.in_cluster("addon", component.addon.unwrap_or_default())],
             On::InCluster => vec![facts.arn.clone()],
             On::Associations => vec![self.in_cluster("podidentityassociation", "")],
-            On::EksTagged => [vec![facts.arn.clone()], self.resources(On::EksObjects, component, purpose)].concat(),
-            On::EksObjects => {
-                vec![self.in_cluster("podidentityassociation", ""), self.in_cluster("addon", pod_identity_agent::NAME)]
-            }
+            On::EksTagged => [vec![facts.arn.clone()], self.eks_objects()].concat(),
+            On::EksObjects => self.eks_objects(),
             On::Offers => vec!["*".to_owned()],
             On::NodeRoles => vec![format!("arn:{}:iam::{}:role/*", facts.partition, facts.account)],
             On::NodeGroups => {
@@ -195,6 +198,11 @@ impl Scope<'_> {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// What EKS Pod Identity makes in the cluster.
+    fn eks_objects(&self) -> Vec<String> {
+        vec![self.in_cluster("podidentityassociation", ""), self.in_cluster("addon", pod_identity_agent::NAME)]
     }
 
     /// Objects of EKS in the cluster; of one name, or of any.
@@ -213,8 +221,7 @@ impl Scope<'_> {
                 let made = wanted.iter().flat_map(|component| {
                     let own_role = on == On::Made && self.applies(When::OwnRole, component);
                     let role = own_role.then(|| component.role_arn(config, facts));
-                    let own_policy = self.applies(When::OwnPolicy, component);
-                    role.into_iter().chain(own_policy.then(|| component.policy_arn(config, facts)))
+                    role.into_iter().chain(component.made_policy_arns(config, facts))
                 });
                 self.provider(wanted, purpose).into_iter().chain(made).collect()
             }
@@ -230,22 +237,22 @@ impl Scope<'_> {
                 .collect(),
             On::LeftPolicies => component::ALL
                 .into_iter()
-                .filter(|component| matches!(component.permissions, Permissions::Document(_)))
-                .filter(|component| wanted.iter().all(|other| other.name != component.name))
-                .map(|component| component.policy_arn(config, facts))
+                .filter(Component::has_role)
+                .flat_map(|component| component.possible_policy_arns(config, facts))
+                .filter(|arn| wanted.iter().all(|other| !other.made_policy_arns(config, facts).contains(arn)))
                 .collect(),
             _ => Vec::new(),
         }
     }
 
-    fn policies(&self, component: &Component) -> Vec<String> {
-        match component.permissions {
-            Permissions::Document(_) => vec![component.policy_arn(self.config, self.facts)],
-            Permissions::AwsManaged(paths) => {
-                paths.iter().map(|path| format!("arn:{}:iam::aws:policy/{path}", self.facts.partition)).collect()
-            }
-            Permissions::None => Vec::new(),
-        }
+    /// The policies that may be attached to a component's role, and those that may have been.
+    fn policies(&self, component: &Component, only: Only) -> Vec<String> {
+        let Scope { config, facts } = self;
+        let wanted =
+            component.policy_arns(config, facts).into_iter().chain(component.wanted_key_policy_arn(config, facts));
+        let detaches = only == Only::ThesePolicies && component.chooses_policy(config);
+        let others = if detaches { component.other_policy_arns(config, facts) } else { Vec::new() };
+        wanted.chain(others).collect()
     }
 
     fn condition(&self, only: Only, component: Option<&Component>) -> Condition {
@@ -264,7 +271,9 @@ impl Scope<'_> {
             }
             Only::TheseTagKeys => {
                 let own = format!("{}/*", owner::OUR_NAME);
-                let keys = [own].into_iter().chain(self.config.iam.tags.keys().cloned()).collect();
+                let asked = component::ALL.iter().filter_map(|component| component.role_tag(self.config, self.facts));
+                let keys = [own].into_iter().chain(self.config.iam.tags.keys().cloned()).chain(asked.map(|tag| tag.0));
+                let keys = keys.collect();
                 test("ForAllValues:StringLike", "aws:TagKeys".to_owned(), keys);
             }
             Only::OurTagKeys => {
@@ -274,7 +283,7 @@ impl Scope<'_> {
             Only::ToPods => test("StringEquals", "iam:PassedToService".to_owned(), vec![PODS_SERVICE.to_owned()]),
             Only::Ours => test("StringEquals", format!("aws:ResourceTag/{}", tags::MANAGED_BY), ours),
             Only::ThesePolicies | Only::ThesePoliciesAndBoundary => {
-                let policies = component.map(|component| self.policies(component)).unwrap_or_default();
+                let policies = component.map(|component| self.policies(component, only)).unwrap_or_default();
                 test("ArnEquals", "iam:PolicyARN".to_owned(), policies);
             }
         }

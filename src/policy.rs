@@ -13,6 +13,7 @@ mod difference;
 mod document;
 mod evaluation;
 mod identity;
+mod lack;
 mod operator;
 mod pod_identity;
 mod reading;
@@ -22,15 +23,19 @@ mod trust;
 mod verdict;
 mod writing;
 
-pub use catalogue::{PARTITIONS, ebs_csi_driver_needs, load_balancer_controller_policy};
+pub use catalogue::{
+    PARTITIONS, Scope, ebs_csi_driver_needs, ebs_csi_driver_scoped_needs, key_policy, load_balancer_controller_policy,
+    load_balancer_controller_scoped, target_group_bindings,
+};
 pub use difference::{ActionCounts, PolicyDifference, action_counts, diff, same_meaning};
 pub use document::{Condition, Document, Effect, Grant, Kind, Principals, Statement, counted_len};
 pub use evaluation::evaluate_trust;
 pub use identity::{Access, AccessDecision, AccessRequest, Context, Matched, NotEvaluated, evaluate};
+pub use lack::lacking;
 pub use pod_identity::{POD_IDENTITY_ACTIONS, POD_IDENTITY_SID, PODS_SERVICE, PodIdentityRequest, holds_pod_identity};
 pub use trust::{
     AUDIENCE, SID, TrustPresence, WEB_IDENTITY_ACTION, find_trust, irsa_document, irsa_statement, merge_trust,
-    release_trust, subject, trusts_provider,
+    other_clusters, release_trust, subject, trusts_provider,
 };
 pub use verdict::{BroadTrust, Clause, ClauseKind, Decision, TrustRequest, TrustVerdict};
 

@@ -207,6 +207,23 @@ pub(crate) fn kms_key(field: &str, key: &str) -> Result<()> {
     Err(Error::config(field, key, "not a KMS key", mend))
 }
 
+/// Keys for a policy: only full ARNs of keys mean something there, and one policy holds about thirty.
+/// <https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html>
+pub(crate) fn kms_keys(keys: &[String]) -> Result<()> {
+    if keys.len() > 30 {
+        let mend = "give at most 30, which is what one IAM policy holds, or use --ebs-role-arn with a role of your own";
+        return Err(Error::config("--kms-key", keys.len().to_string(), "too many keys", mend));
+    }
+    for key in keys {
+        kms_key("--kms-key", key)?;
+        if !key.contains(":key/") {
+            let mend = "give the ARN of the key itself: IAM policies know neither aliases nor bare ids";
+            return Err(Error::config("--kms-key", key, "not the ARN of a KMS key", mend));
+        }
+    }
+    Ok(())
+}
+
 /// A duration such as `90s`, `10m` or `1h30m`, from one second to one day.
 pub(crate) fn duration(field: &str, text: &str) -> Result<Duration> {
     let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());

@@ -9,6 +9,7 @@ use crate::checks::ALWAYS;
 use crate::component::{Component, NEWEST_KUBERNETES_TRIED};
 use crate::error::Error;
 use crate::hint;
+use crate::object::is;
 
 /// The checks.
 pub(super) const CHECKS: &[Check] = &[
@@ -172,10 +173,7 @@ fn nodes_are_ready(nodes: &[Value]) -> Finding {
 }
 
 fn takes_pods(node: &Value) -> bool {
-    let conditions = node.pointer("/status/conditions").and_then(Value::as_array);
-    let ready =
-        conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
-    ready && node.pointer("/spec/unschedulable").and_then(Value::as_bool) != Some(true)
+    is(node, "Ready") && node.pointer("/spec/unschedulable").and_then(Value::as_bool) != Some(true)
 }
 
 fn supported(components: &[Component], kubernetes: &str) -> Finding {

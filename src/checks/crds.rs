@@ -9,10 +9,10 @@ use semver::Version;
 use serde_json::Value;
 
 use crate::check::{Check, Finding, Scene, Severity, Stage};
-use crate::checks::object::{annotation, name, some_of, text};
 use crate::checks::{components, workload};
 use crate::component::{Component, LOAD_BALANCER_CONTROLLER};
 use crate::error::Result;
+use crate::object::{annotation, name, some_of, text};
 use crate::read::kube::ObjectRef;
 use crate::steps::chart_crds::{crd_diff, established};
 

@@ -16,6 +16,7 @@ use crate::check::{Check, Finding, Scene, Severity};
 use crate::checks::AFTER;
 use crate::component::Component;
 use crate::config::Identity as Way;
+use crate::names;
 use crate::policy::{self, TrustRequest};
 use crate::read::kube::ObjectRef;
 
@@ -163,7 +164,7 @@ impl Identity {
     }
 
     fn role_name(&self) -> &str {
-        self.role_arn.rsplit('/').next().unwrap_or_default()
+        names::last_part(&self.role_arn)
     }
 
     fn account(&self) -> String {

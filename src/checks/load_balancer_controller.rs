@@ -7,11 +7,11 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::check::{Check, Finding, Scene, Severity, Stage};
-use crate::checks::object::{full_name, items, name, namespace, some_of, text};
 use crate::checks::{components, workload};
 use crate::component::{Component, LOAD_BALANCER_CONTROLLER};
 use crate::dependants::ALB_CONTROLLER;
 use crate::error::Result;
+use crate::object::{full_name, items, name, namespace, some_of, text};
 use crate::owner::{self, Owner};
 use crate::read::kube::ObjectRef;
 use crate::read::release::Release;

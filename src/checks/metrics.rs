@@ -5,8 +5,8 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::check::{Check, Finding, Scene, Severity, Stage};
-use crate::checks::object::{full_name, is, items, some_of, text};
 use crate::error::Result;
+use crate::object::{full_name, is, items, some_of, text};
 use crate::read::kube::ObjectRef;
 
 const INSTALLED: &[Stage] = &[Stage::Installed];

@@ -12,7 +12,6 @@ mod irsa;
 mod load_balancer_controller;
 mod metrics;
 pub(crate) mod network;
-mod object;
 mod oidc;
 mod ownership;
 mod permissions;
@@ -133,6 +132,11 @@ fn components(scene: &Scene<'_>) -> Vec<Component> {
     component::ALL.into_iter().filter(|component| component.wanted(&scene.cx.config, &scene.cx.facts)).collect()
 }
 
+/// Those of them that have a role in AWS.
+fn components_with_role(scene: &Scene<'_>) -> Vec<Component> {
+    components(scene).into_iter().filter(Component::has_role).collect()
+}
+
 /// The apply of steps of one component, such as `iam.role` and `iam.attachment`.
 fn apply_only(component: &Component, steps: &[&str]) -> String {
     let only = steps.iter().map(|step| format!(" --only {step}.{}", component.short));
@@ -141,10 +145,6 @@ fn apply_only(component: &Component, steps: &[&str]) -> String {
 
 /// The stage of checks that only make sense after an installation.
 const AFTER: &[Stage] = &[Stage::Installed];
-/// Those of them that have a role in AWS.
-fn components_with_role(scene: &Scene<'_>) -> Vec<Component> {
-    components(scene).into_iter().filter(Component::has_role).collect()
-}
 
 /// The stages of checks that make sense before an installation as well as after it.
 const ALWAYS: &[Stage] = &[Stage::Before, Stage::Installed];

@@ -12,10 +12,10 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::check::{Check, Finding, Scene, Severity, Stage};
-use crate::checks::object::{items, name, some_of, text};
 use crate::checks::{ALWAYS, components};
 use crate::context::ReadContext;
 use crate::error::Result;
+use crate::object::{items, name, some_of, text};
 use crate::read::kube::ObjectRef;
 use crate::read::rollout;
 

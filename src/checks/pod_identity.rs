@@ -12,6 +12,8 @@ use crate::checks::AFTER;
 use crate::component::Component;
 use crate::config::Identity;
 use crate::error::Result;
+use crate::names;
+use crate::object::{is, text};
 use crate::policy::PodIdentityRequest;
 use crate::read::eks::AssociationDetail;
 use crate::read::iam::Role;
@@ -162,7 +164,7 @@ async fn of_component(scene: &Scene<'_>, component: &Component) -> Vec<Finding> 
         role_arn: role_arn.clone(),
     };
     let account = ObjectRef::new("v1", "ServiceAccount", component.namespace, component.service_account);
-    let role_name = role_arn.rsplit('/').next().unwrap_or_default();
+    let role_name = names::last_part(&role_arn);
     let deployment = component.deployment().unwrap_or_default();
     let (association, role, account, running, agent) = tokio::join!(
         cx.eks.association(&facts.cluster, component.namespace, component.service_account),
@@ -189,16 +191,7 @@ async fn agents(scene: &Scene<'_>) -> Result<Option<Vec<String>>> {
         return Ok(None);
     }
     let pods = kube.list("v1", "Pod", "kube-system", &format!("app.kubernetes.io/name={NAME}")).await?;
-    Ok(Some(pods.iter().filter(|pod| is_ready(pod)).map(|pod| text(pod, "/spec/nodeName").to_owned()).collect()))
-}
-
-fn is_ready(pod: &Value) -> bool {
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    Ok(Some(pods.iter().filter(|pod| is(pod, "Ready")).map(|pod| text(pod, "/spec/nodeName").to_owned()).collect()))
 }
 
 /// What a component's pods have to be.

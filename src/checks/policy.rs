@@ -11,6 +11,8 @@ use futures::future::{BoxFuture, join_all};
 use crate::check::{Check, Finding, Scene, Severity};
 use crate::checks::AFTER;
 use crate::component::{Component, Permissions};
+use crate::names;
+use crate::policy::Document;
 
 const VERSIONING: &str = "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_managed-versioning.html";
 
@@ -104,6 +106,20 @@ const ONE: &Check = &CHECKS[5];
 /// The role of a component and its policies.
 struct Wanted {
     component: Component,
+    /// What the configuration lets it do.
+    permissions: Permissions,
+    /// The document of its policy, where that is ours.
+    document: Option<Document>,
+    /// What it calls.
+    needs: Option<Document>,
+    /// The tag of the role that its policy compares with.
+    role_tag: Option<(String, String)>,
+    /// The flags that choose all this, for commands that mend.
+    flags: String,
+    /// The policy for its KMS keys.
+    keys: Option<String>,
+    /// AWS' other policies for it, which have no place beside the one that was chosen.
+    others: Vec<String>,
     role_arn: String,
     /// ARNs of the policies, one of which is to be attached.
     policies: Vec<String>,
@@ -118,6 +134,17 @@ impl Wanted {
         let (config, facts) = (&scene.cx.config, &scene.cx.facts);
         Wanted {
             component: *component,
+            permissions: component.grants(config),
+            document: component.document(config, facts),
+            needs: component.needed(config, facts),
+            role_tag: component.role_tag(config, facts),
+            flags: component.policy_flags(config),
+            keys: component.wanted_key_policy_arn(config, facts),
+            others: if component.chooses_policy(config) {
+                component.other_policy_arns(config, facts)
+            } else {
+                Vec::new()
+            },
             role_arn: component.role_arn(config, facts),
             policies: component.policy_arns(config, facts),
             boundary: config.iam.permissions_boundary.clone(),
@@ -127,16 +154,15 @@ impl Wanted {
     }
 
     fn role_name(&self) -> &str {
-        self.role_arn.rsplit('/').next().unwrap_or_default()
+        names::last_part(&self.role_arn)
     }
 
     /// The steps that make the policy, where it is ours, and attach it.
     fn make_and_attach(&self) -> String {
-        let steps: &[&str] = match self.component.permissions {
-            Permissions::Document(_) => &["iam.policy", "iam.attachment"],
-            Permissions::AwsManaged(_) | Permissions::None => &["iam.attachment"],
-        };
-        super::apply_only(&self.component, steps)
+        let role = self.role_tag.is_some().then_some("iam.role");
+        let policy = matches!(self.permissions, Permissions::Document(_)).then_some("iam.policy");
+        let steps: Vec<_> = [policy, role, Some("iam.attachment")].into_iter().flatten().collect();
+        format!("{}{}", super::apply_only(&self.component, &steps), self.flags)
     }
 }
 
@@ -172,6 +198,13 @@ pub(super) mod tests {
     pub(super) fn wanted(component: &Component) -> Wanted {
         Wanted {
             component: *component,
+            permissions: component.permissions,
+            document: (component.needs)("aws"),
+            needs: (component.needs)("aws"),
+            role_tag: None,
+            flags: String::new(),
+            keys: None,
+            others: Vec::new(),
             role_arn: "arn:aws:iam::111122223333:role/r".to_owned(),
             policies: vec!["arn:aws:iam::aws:policy/V2".to_owned(), "arn:aws:iam::aws:policy/V1".to_owned()],
             boundary: None,

@@ -5,9 +5,9 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 
 use crate::check::{Check, Finding, Scene, Severity, Stage};
-use crate::checks::object::{annotation, name, some_of, text};
 use crate::dependants::EBS_DRIVER;
 use crate::error::Result;
+use crate::object::{annotation, name, some_of, text};
 
 const INSTALLED: &[Stage] = &[Stage::Installed];
 

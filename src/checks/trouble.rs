@@ -7,9 +7,9 @@
 
 use serde_json::Value;
 
-use crate::checks::object::{items, name, text};
 use crate::component::{Component, Permissions};
 use crate::context::ReadContext;
+use crate::object::{items, name, text};
 use crate::steps::catalogue::ROLE_ANNOTATION;
 
 /// What keeps pods.
@@ -131,9 +131,9 @@ impl Cause {
         match self {
             Cause::NoRole => {
                 let arn = component.role_arn(&cx.config, &cx.facts);
-                let annotated = seen.account.is_some_and(|account| {
-                    crate::checks::object::annotation(account, ROLE_ANNOTATION) == Some(arn.as_str())
-                });
+                let annotated = seen
+                    .account
+                    .is_some_and(|account| crate::object::annotation(account, ROLE_ANNOTATION) == Some(arn.as_str()));
                 if annotated {
                     return restart;
                 }
@@ -145,7 +145,7 @@ impl Cause {
             Cause::NoMetadata => format!("eks-bootstrap apply --only helm.{short}"),
             Cause::NotAssumable => format!("eks-bootstrap apply --only iam.oidc-provider --only iam.role.{short}"),
             Cause::NotAllowed => {
-                let policy = match component.permissions {
+                let policy = match component.grants(&cx.config) {
                     Permissions::Document(_) => format!("--only iam.policy.{short} "),
                     _ => String::new(),
                 };

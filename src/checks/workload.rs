@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use crate::check::{Check, Finding, Scene, Verdict};
 use crate::checks::network::cluster_subnets;
-use crate::checks::object::{selector, text};
 use crate::checks::trouble::{self, Seen};
 use crate::component::Component;
 use crate::error::Result;
+use crate::object::{selector, text};
 use crate::owner;
 use crate::read::kube::ObjectRef;
 use crate::read::release::{self, Release};

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
+use crate::check::Severity;
 use crate::cli::{SmokeFlags, Wanted};
 
 /// `verify`.
@@ -44,4 +45,14 @@ pub enum FailOn {
     Warning,
     /// Errors only
     Error,
+}
+
+impl FailOn {
+    /// The least severity that fails.
+    pub fn least(self) -> Severity {
+        match self {
+            FailOn::Warning => Severity::Warning,
+            FailOn::Error => Severity::Error,
+        }
+    }
 }

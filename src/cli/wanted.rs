@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Sources;
+use super::{PolicyFlags, Sources};
 use crate::config_file::ManagedBy;
 
 /// What the wanted state is; shared by the commands that plan.
@@ -53,6 +53,9 @@ pub struct Wanted {
         help_heading = "IAM"
     )]
     pub identity: Vec<String>,
+    /// What roles may do.
+    #[command(flatten)]
+    pub policies: PolicyFlags,
     /// IAM path of roles and policies [default: /]
     #[arg(long, env = "EKS_BOOTSTRAP_IAM_PATH", value_name = "PATH", help_heading = "IAM")]
     pub iam_path: Option<String>,

@@ -18,7 +18,7 @@ use crate::render::terminal::Terminal;
 const EXAMPLE: &str = include_str!("../../templates/config.yaml");
 
 /// Flags that set one field of the file: the flag's name, and the field.
-const FIELDS: [(&str, &str); 17] = [
+const FIELDS: [(&str, &str); 21] = [
     ("cluster", "spec.cluster.name"),
     ("region", "spec.cluster.region"),
     ("account", "spec.cluster.account"),
@@ -29,12 +29,16 @@ const FIELDS: [(&str, &str); 17] = [
     ("isolated", "spec.isolated"),
     ("lbc_version", "spec.components.awsLoadBalancerController.version"),
     ("lbc_role_arn", "spec.components.awsLoadBalancerController.roleArn"),
+    ("lbc_policy", "spec.components.awsLoadBalancerController.policy"),
+    ("lbc_policy_arn", "spec.components.awsLoadBalancerController.policyArn"),
     ("ebs_version", "spec.components.awsEbsCsiDriver.version"),
     ("ebs_role_arn", "spec.components.awsEbsCsiDriver.roleArn"),
     ("ebs_managed_by", "spec.components.awsEbsCsiDriver.managedBy"),
     ("ebs_addon_version", "spec.components.awsEbsCsiDriver.addonVersion"),
     ("attach_node_role", "spec.components.awsEbsCsiDriver.attachNodeRole"),
     ("node_role", "spec.components.awsEbsCsiDriver.nodeRoles"),
+    ("ebs_policy", "spec.components.awsEbsCsiDriver.policy"),
+    ("ebs_policy_arn", "spec.components.awsEbsCsiDriver.policyArn"),
     ("metrics_server_version", "spec.components.metricsServer.version"),
 ];
 
@@ -96,6 +100,11 @@ fn flags(matches: &ArgMatches, wanted: &Wanted) -> std::collections::BTreeMap<St
         let component = component::ALL.iter().find(|component| component.name == *name)?;
         Some((format!("spec.components.{}.enabled", component.field()), Origin::Flag(flag.to_owned())))
     });
+    let keys = wanted
+        .policies
+        .kms_keys
+        .first()
+        .map(|_| ("spec.components.awsEbsCsiDriver.kmsKeys".to_owned(), Origin::Flag("--kms-key".to_owned())));
     let identity = origin("identity").map(|origin| {
         wanted.identity.iter().filter_map(move |flag| {
             let Some((name, _)) = flag.split_once('=') else {
@@ -105,7 +114,7 @@ fn flags(matches: &ArgMatches, wanted: &Wanted) -> std::collections::BTreeMap<St
             Some((format!("spec.components.{}.identity", component.field()), origin.clone()))
         })
     });
-    single.chain(tags).chain(origins).chain(switches).chain(identity.into_iter().flatten()).collect()
+    single.chain(tags).chain(origins).chain(switches).chain(keys).chain(identity.into_iter().flatten()).collect()
 }
 
 #[cfg(test)]

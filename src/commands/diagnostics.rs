@@ -4,6 +4,7 @@
 mod images;
 mod network;
 mod versions;
+mod volumes;
 
 use crate::component::{self, EBS_CSI_DRIVER, GP3_STORAGE_CLASS, METRICS_SERVER};
 use crate::context::ReadContext;
@@ -20,12 +21,13 @@ pub async fn of(cx: &ReadContext, goal: Goal) -> Vec<Diagnostic> {
     all.extend(opened_to_nodes(cx));
     all.extend(versions::tried(cx));
     all.extend(images::unreachable(cx));
-    let (autoscalers, classes, policies, subnets, plugin) = futures::join!(
+    let (autoscalers, classes, policies, subnets, plugin, volumes) = futures::join!(
         autoscalers(cx),
         default_class(cx),
         versions::policies(cx),
         network::subnets(cx),
-        network::plugin(cx)
+        network::plugin(cx),
+        Box::pin(volumes::untagged(cx))
     );
     let found = [
         ("autoscalers", autoscalers.map(Vec::from_iter)),
@@ -33,13 +35,15 @@ pub async fn of(cx: &ReadContext, goal: Goal) -> Vec<Diagnostic> {
         ("policies", policies),
         ("subnets", subnets),
         ("the pod network", plugin),
+        ("volumes", volumes.map(Vec::from_iter)),
     ];
     for (what, found) in found {
         match found {
             Ok(diagnostics) => all.extend(diagnostics),
             // A denied read is not an absence; a cluster that does not answer is what the steps tell of.
-            Err(error @ Error::Kube(_)) => all.push(note(format!("{what} could not be looked at: {error}"))),
-            Err(error) if error.denied() => all.push(note(format!("{what} could not be looked at: {error}"))),
+            Err(error @ (Error::Kube(_) | Error::Aws(_))) => {
+                all.push(note(format!("{what} could not be looked at: {error}")));
+            }
             Err(error) => tracing::debug!(%error, what, "not looked at"),
         }
     }

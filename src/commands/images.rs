@@ -86,6 +86,8 @@ fn facts(config: &Config) -> Facts {
         endpoint: String::new(),
         ca_pem: String::new(),
         vpc: "vpc-any".to_owned(),
+        subnets: Vec::new(),
+        security_group: String::new(),
         endpoint_public: false,
         auto_mode: false,
         caller_arn: String::new(),

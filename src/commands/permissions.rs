@@ -105,6 +105,8 @@ fn facts(config: &Config, region: &str, account: &str) -> Facts {
         endpoint: String::new(),
         ca_pem: String::new(),
         vpc: String::new(),
+        subnets: Vec::new(),
+        security_group: String::new(),
         endpoint_public: false,
         auto_mode: false,
         caller_arn: String::new(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::check::{Finding, Scene, Severity, Stage};
+use crate::check::{Finding, Scene, Stage};
 use crate::checks;
 use crate::cli::{FailOn, Global, Output, Selection, VerifyArgs};
 use crate::commands::deep;
@@ -117,11 +117,7 @@ struct Shown {
 
 impl Shown {
     fn counts(&self, finding: &Finding) -> bool {
-        match finding.severity() {
-            Some(Severity::Error) => true,
-            Some(Severity::Warning) => self.fail_on == FailOn::Warning,
-            None => false,
-        }
+        finding.severity() >= Some(self.fail_on.least())
     }
 
     fn show(&self, target: Option<&Target>, findings: &[Finding]) -> Result<()> {

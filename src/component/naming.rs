@@ -1,6 +1,6 @@
 //! The names of what is made for a component: role, policy, and the step that installs it. Pure.
 
-use super::{Component, Permissions};
+use super::Component;
 use crate::config::Config;
 use crate::context::Facts;
 use crate::names;
@@ -17,17 +17,6 @@ impl Component {
             let name = self.iam_name(config, facts);
             names::iam_arn(&facts.partition, &facts.account, "role", &config.iam.path, &name)
         })
-    }
-
-    /// ARNs of the policies, one of which is to be attached to its role: the first that exists, unless another one is already.
-    pub fn policy_arns(&self, config: &Config, facts: &Facts) -> Vec<String> {
-        match self.permissions {
-            Permissions::Document(_) => vec![self.policy_arn(config, facts)],
-            Permissions::AwsManaged(paths) => {
-                paths.iter().map(|path| format!("arn:{}:iam::aws:policy/{path}", facts.partition)).collect()
-            }
-            Permissions::None => Vec::new(),
-        }
     }
 
     /// The Deployment of its controller.

@@ -67,8 +67,12 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             &parts.aws_load_balancer_controller,
             wanted,
             &identities,
-            wanted.lbc_version.as_ref(),
-            wanted.lbc_role_arn.as_ref(),
+            &Flags {
+                version: wanted.lbc_version.as_ref(),
+                role_arn: wanted.lbc_role_arn.as_ref(),
+                policy: wanted.policies.lbc_policy.as_ref(),
+                policy_arn: wanted.policies.lbc_policy_arn.as_ref(),
+            },
         )?,
         ebs_csi_driver: driver(&parts.aws_ebs_csi_driver, wanted, &identities)?,
         metrics_server: chart_component(
@@ -76,8 +80,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             &parts.metrics_server.clone().into(),
             wanted,
             &identities,
-            wanted.metrics_server_version.as_ref(),
-            None,
+            &Flags { version: wanted.metrics_server_version.as_ref(), ..Flags::default() },
         )?,
         gp3_storage_class: StorageClassConfig {
             enabled: enabled(component::GP3_STORAGE_CLASS, parts.gp3_storage_class.enabled, wanted)?,
@@ -93,20 +96,36 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
     })
 }
 
+/// What flags say about one component.
+#[derive(Default)]
+struct Flags<'a> {
+    version: Option<&'a String>,
+    role_arn: Option<&'a String>,
+    policy: Option<&'a String>,
+    policy_arn: Option<&'a String>,
+}
+
 fn chart_component(
     component: &Component,
     spec: &ChartSpec,
     wanted: &Wanted,
     identities: &Identities,
-    version: Option<&String>,
-    role_arn: Option<&String>,
+    flags: &Flags<'_>,
 ) -> Result<ChartComponent> {
+    // A flag that says one thing takes back what the file says of the other.
+    let (policy, policy_arn) = match (flags.policy, flags.policy_arn) {
+        (None, None) => (spec.policy.clone(), spec.policy_arn.clone()),
+        (policy, arn) => (policy.map(|name| component::camel_case(name)), arn.cloned()),
+    };
     Ok(ChartComponent {
         enabled: enabled(component.name, spec.enabled, wanted)?,
-        version: version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
+        version: flags.version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
         chart: origin(component, &spec.chart, wanted)?,
         replicas: spec.replicas,
-        role_arn: role_arn.or(spec.role_arn.as_ref()).cloned(),
+        role_arn: flags.role_arn.or(spec.role_arn.as_ref()).cloned(),
+        policy,
+        policy_arn,
+        kms_keys: Vec::new(),
         // A flag for all is stronger than what the file says of one.
         identity: identities.of(component).or(identities.all).or(spec.identity),
         values: spec.values.clone().unwrap_or_else(|| json!({})),
@@ -117,9 +136,16 @@ fn chart_component(
 }
 
 fn driver(spec: &DriverSpec, wanted: &Wanted, identities: &Identities) -> Result<ChartComponent> {
-    let (version, role_arn) = (wanted.ebs_version.as_ref(), wanted.ebs_role_arn.as_ref());
-    let chart = chart_component(&component::EBS_CSI_DRIVER, &spec.as_chart(), wanted, identities, version, role_arn)?;
+    let flags = Flags {
+        version: wanted.ebs_version.as_ref(),
+        role_arn: wanted.ebs_role_arn.as_ref(),
+        policy: wanted.policies.ebs_policy.as_ref(),
+        policy_arn: wanted.policies.ebs_policy_arn.as_ref(),
+    };
+    let chart = chart_component(&component::EBS_CSI_DRIVER, &spec.as_chart(), wanted, identities, &flags)?;
+    let keys = &wanted.policies.kms_keys;
     Ok(ChartComponent {
+        kms_keys: if keys.is_empty() { &spec.kms_keys } else { keys }.clone(),
         managed_by: wanted.ebs_managed_by.or(spec.managed_by),
         addon_version: wanted.ebs_addon_version.clone().or_else(|| spec.addon_version.clone()),
         nodes: NodeRoles {
@@ -211,6 +237,8 @@ impl Config {
             chart: (&component.chart).into(),
             replicas: component.replicas,
             role_arn: component.role_arn.clone(),
+            policy: component.policy.clone(),
+            policy_arn: component.policy_arn.clone(),
             identity: component.identity,
             values: Some(component.values.clone()),
         };
@@ -244,6 +272,9 @@ impl Config {
                         addon_version: driver.addon_version.clone(),
                         replicas: driver.replicas,
                         role_arn: driver.role_arn.clone(),
+                        policy: driver.policy.clone(),
+                        policy_arn: driver.policy_arn.clone(),
+                        kms_keys: driver.kms_keys.clone(),
                         identity: driver.identity,
                         attach_node_role: Some(driver.nodes.attach),
                         node_roles: driver.nodes.more.iter().cloned().collect(),

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use crate::context::ReadContext;
 use crate::dependants::{Dependant, Volume};
 use crate::error::Result;
+use crate::names::last_part;
 use crate::read::tagging::Tagged;
 
 /// The tag of the AWS Load Balancer Controller on everything that it makes for a cluster.
@@ -51,10 +52,6 @@ pub fn unexplained(tagged: &[Tagged], dependants: &[Dependant]) -> BTreeSet<Stri
 pub fn volumes_without_object(tagged: &[Tagged], volumes: &[Volume]) -> BTreeSet<String> {
     let alone = tagged.iter().filter(|tagged| !volumes.iter().any(|volume| last_part(&tagged.arn) == volume.id));
     alone.map(|tagged| tagged.arn.clone()).collect()
-}
-
-fn last_part(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
 }
 
 /// An ARN without what is the same for all: `loadbalancer/app/k8s-shop/0123`.

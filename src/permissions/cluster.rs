@@ -127,6 +127,7 @@ const NEEDS: &[Need] = &[
     ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "elbv2.k8s.aws", &["targetgroupbindings"], &["delete"]),
     ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "gateway.networking.k8s.io", &["gateways"], &["delete"]),
     ("volumes that depend on the driver", &[Destroy], Cluster, "", &["persistentvolumes"], &["list"]),
+    ("volumes that the driver's new policy may not let in", &[Plan, Apply], Cluster, "", &["persistentvolumes"], &["list"]),
 ];
 
 /// One rule with the reason for it.

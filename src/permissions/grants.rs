@@ -29,6 +29,8 @@ pub(super) enum On {
     Roles,
     /// The component's policy, or the AWS managed ones that will do.
     Policies,
+    /// The policies that may have been made for the component under another configuration.
+    OtherPolicies,
     /// The component's EKS add-on.
     Addon,
     /// Everything there is, for the sake of one component.
@@ -54,6 +56,7 @@ impl On {
             On::Role
                 | On::Roles
                 | On::Policies
+                | On::OtherPolicies
                 | On::Addon
                 | On::InCluster
                 | On::Associations
@@ -79,6 +82,12 @@ pub(super) enum When {
     OwnPolicy,
     /// Those that use an AWS managed policy.
     AwsPolicy,
+    /// Those whose policy the user names.
+    NamedPolicy,
+    /// Those of which the configuration says which policy they are to have, so that it is swapped.
+    Swaps,
+    /// Those that use KMS keys.
+    Keys,
     /// Those that exist as an EKS add-on too.
     Addon,
     /// Those whose policy is wanted on the nodes' roles.
@@ -166,7 +175,7 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ReadAttachments", ALL, &["iam:ListAttachedRolePolicies"], On::Role, When::Always, Only::Always),
     grant("SimulateRole", &[Verify], &["iam:SimulatePrincipalPolicy"], On::Role, When::Always, Only::Always),
     // What the driver may do with the keys that StorageClasses name.
-    grant("ReadInlinePolicies", &[Verify], &["iam:ListRolePolicies", "iam:GetRolePolicy"], On::Role, When::AwsPolicy, Only::Always),
+    grant("ReadInlinePolicies", &[Verify], &["iam:ListRolePolicies", "iam:GetRolePolicy"], On::Role, When::Keys, Only::Always),
     grant("MakeRole", &[Apply], &["iam:CreateRole"], On::Role, When::OwnRole, Only::TheseTagsAndBoundary),
     grant("ChangeRole", &[Apply], &["iam:UpdateRole"], On::Role, When::OwnRole, Only::Always),
     grant("ChangeRole", &[Apply, Destroy], &["iam:UpdateAssumeRolePolicy"], On::Role, When::Always, Only::Always),
@@ -174,10 +183,14 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("Attach", &[Apply], &["iam:AttachRolePolicy"], On::Role, When::Always, Only::ThesePoliciesAndBoundary),
     grant("ReadWhatHangsOnRole", &[Destroy], &["iam:ListRolePolicies", "iam:ListInstanceProfilesForRole"], On::Role, When::Always, Only::Always),
     grant("Detach", &[Destroy], &["iam:DetachRolePolicy"], On::Role, When::Always, Only::ThesePolicies),
+    grant("Swap", &[Apply], &["iam:DetachRolePolicy"], On::Role, When::Swaps, Only::ThesePolicies),
 
     grant("ReadPolicy", LOOK, &["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"], On::Policies, When::OwnPolicy, Only::Always),
     grant("ReadPolicy", &[Destroy], &["iam:GetPolicy", "iam:ListPolicyVersions", "iam:ListEntitiesForPolicy"], On::Policies, When::OwnPolicy, Only::Always),
     grant("ReadAwsPolicy", LOOK, &["iam:GetPolicy"], On::Policies, When::AwsPolicy, Only::Always),
+    grant("ReadNamedPolicy", LOOK, &["iam:GetPolicy", "iam:GetPolicyVersion"], On::Policies, When::NamedPolicy, Only::Always),
+    // What a policy of ours that another one replaces was made by.
+    grant("ReadOtherPolicies", &[Plan, Apply, Destroy], &["iam:GetPolicy"], On::OtherPolicies, When::Swaps, Only::Always),
     grant("ChangePolicy", &[Apply], &["iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicyVersion"], On::Policies, When::OwnPolicy, Only::Always),
 
     grant("ReadAddonVersions", LOOK, &["eks:DescribeAddonVersions"], On::Offers, When::ByEks, Only::Always),

@@ -4,6 +4,7 @@
 //! session tags, which EKS sets and `aws:RequestTag` tests. Without those conditions every association of the account that
 //! may pass the role gets in. <https://docs.aws.amazon.com/eks/latest/userguide/pod-id-role.html>
 
+use crate::names;
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
@@ -64,7 +65,7 @@ impl PodIdentityRequest {
         for (key, value) in self.tags() {
             context.add(key, [value]);
         }
-        let name = self.cluster_arn.rsplit('/').next().unwrap_or_default();
+        let name = names::last_part(&self.cluster_arn);
         context.add("aws:RequestTag/eks-cluster-name", [name]);
         context
     }

@@ -125,6 +125,17 @@ pub fn trusts_provider(trust: &Document, provider_arn: &str) -> bool {
     })
 }
 
+/// How many other EKS clusters a trust policy lets in through their OIDC providers.
+pub fn other_clusters(trust: &Document, provider_arn: &str) -> usize {
+    let statements = trust.statements.iter().filter(|statement| statement.effect == Effect::Allow);
+    let principals = statements.filter_map(|statement| statement.principal.as_ref()).flat_map(Principals::each);
+    let providers: std::collections::BTreeSet<_> = principals
+        .filter_map(|principal| principal.strip_prefix("Federated:").map(ToOwned::to_owned))
+        .filter(|arn| arn.contains(":oidc-provider/oidc.eks") && arn != provider_arn)
+        .collect();
+    providers.len()
+}
+
 /// Ours is a statement with our `Sid` for the provider of the wanted one. The same `Sid` with another provider is that of
 /// another cluster which shares the role.
 fn is_ours(statement: &Statement, wanted: &Statement) -> bool {

@@ -81,6 +81,14 @@ fn absent<T>(result: Result<T, AwsError>) -> Result<Option<T>> {
 }
 
 impl IamRead {
+    /// How many characters the account's trust policies may have; the default where that cannot be asked.
+    pub async fn trust_policy_limit(&self) -> usize {
+        let key = aws_sdk_iam::types::SummaryKeyType::AssumeRolePolicySizeQuota;
+        let answer = self.client.get_account_summary().send().await;
+        let quota = answer.ok().and_then(|answer| answer.summary_map()?.get(&key).copied());
+        quota.and_then(|quota| usize::try_from(quota).ok()).unwrap_or(crate::policy::TRUST_POLICY_LIMIT)
+    }
+
     /// A reader over `config`.
     pub fn new(config: &aws_config::SdkConfig) -> IamRead {
         IamRead { client: Client::new(config) }

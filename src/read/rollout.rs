@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::error::Result;
+use crate::object::{condition, selector};
 use crate::read::kube::{KubeRead, ObjectRef};
 
 /// How far a set of workloads is.
@@ -69,19 +70,11 @@ fn progress(workload: &Value) -> Progress {
 
 async fn cause_of(kube: &KubeRead, workload: &Value, reference: &ObjectRef) -> Result<Option<String>> {
     // A Deployment that may not create pods says so in a condition; DaemonSets only in events.
-    let conditions = workload.pointer("/status/conditions").and_then(Value::as_array);
-    let failing = conditions
-        .into_iter()
-        .flatten()
-        .find(|condition| condition["type"] == "ReplicaFailure" && condition["status"] == "True");
-    if let Some(condition) = failing {
+    if let Some(condition) = condition(workload, "ReplicaFailure").filter(|failing| failing["status"] == "True") {
         return Ok(condition["message"].as_str().map(ToOwned::to_owned));
     }
-    let labels = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
-    let selector: Vec<_> =
-        labels.into_iter().flatten().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
     let namespace = reference.namespace.as_deref().unwrap_or_default();
-    let pods = kube.list("v1", "Pod", namespace, &selector.join(",")).await?;
+    let pods = kube.list("v1", "Pod", namespace, &selector(workload)).await?;
     Ok(pods.iter().find_map(trouble_of))
 }
 
@@ -114,11 +107,7 @@ fn trouble_of(pod: &Value) -> Option<String> {
             );
         }
     }
-    let conditions = pod.pointer("/status/conditions").and_then(Value::as_array);
-    let unscheduled = conditions
-        .into_iter()
-        .flatten()
-        .find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False")?;
+    let unscheduled = condition(pod, "PodScheduled").filter(|scheduled| scheduled["status"] == "False")?;
     say(unscheduled["reason"].as_str().unwrap_or("Unschedulable"), unscheduled["message"].as_str().unwrap_or_default())
 }
 

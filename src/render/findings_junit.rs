@@ -5,7 +5,7 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::check::{Finding, Severity, Verdict};
+use crate::check::{Finding, Verdict};
 use crate::checks::FAMILIES;
 use crate::cli::FailOn;
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ pub fn of(findings: &[Finding], fail_on: FailOn) -> Result<String> {
 }
 
 fn case(finding: &Finding, fail_on: FailOn) -> TestCase {
-    let fails = finding.severity().is_some_and(|severity| severity == Severity::Error || fail_on == FailOn::Warning);
+    let fails = finding.severity() >= Some(fail_on.least());
     let (text, kind) = match &finding.verdict {
         Verdict::Passed => (String::new(), "ok"),
         Verdict::Failed { observed, expected, mend, .. } => {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::plan::{LeftOver, cluster_wide};
 use crate::error::Result;
+use crate::object::items;
 use crate::op::kube::{KubeOp, KubeWrite};
 use crate::read::kube::{KubeRead, ObjectRef};
 use crate::retry::BackOff;
@@ -65,15 +66,11 @@ struct Left {
 
 impl Left {
     fn of(reference: ObjectRef, object: &Value) -> Left {
-        let finalizers = object.pointer("/metadata/finalizers").and_then(Value::as_array);
         // A namespace says in its conditions what it waits for.
-        let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-        let waits = conditions
-            .into_iter()
-            .flatten()
+        let waits = items(object, "/status/conditions")
             .filter(|condition| condition["type"] == "NamespaceFinalizersRemaining" && condition["status"] == "True")
             .filter_map(|condition| condition["message"].as_str());
-        let held_by = finalizers.into_iter().flatten().filter_map(Value::as_str).chain(waits);
+        let held_by = items(object, "/metadata/finalizers").filter_map(Value::as_str).chain(waits);
         Left {
             going: object.pointer("/metadata/deletionTimestamp").is_some(),
             waited_for: false,

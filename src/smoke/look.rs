@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::plan::{Plan, cluster_wide};
 use super::{Aspect, Scheme, http};
 use crate::error::Result;
+use crate::object::{condition, text};
 use crate::read::kube::{KubeRead, ObjectRef};
 use crate::read::rollout;
 
@@ -126,14 +127,6 @@ fn disruptions(budget: &Value) -> Look {
         return Look::Met(format!("{allowed} of {healthy} pods may be disrupted"));
     }
     Look::Waiting(format!("{healthy} pods are healthy, {wanted} must stay, {allowed} may be disrupted"))
-}
-
-fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    object.pointer("/status/conditions")?.as_array()?.iter().find(|condition| condition["type"] == kind)
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The latest warning event about an object.

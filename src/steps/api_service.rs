@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
+use crate::object::condition;
 use crate::plan::{Assessment, Goal, ResourceId, StepId};
 use crate::read::kube::{KubeRead, ObjectRef};
 use crate::steps::Step;
@@ -34,8 +35,7 @@ pub async fn unavailable(kube: &KubeRead, name: &str) -> Result<Option<String>> 
 
 fn judge(api: Option<&Value>) -> Option<String> {
     let Some(api) = api else { return Some("nobody has registered it".to_owned()) };
-    let conditions = api.pointer("/status/conditions").and_then(Value::as_array);
-    let Some(available) = conditions.into_iter().flatten().find(|condition| condition["type"] == "Available") else {
+    let Some(available) = condition(api, "Available") else {
         return Some("the API server has not asked it yet".to_owned());
     };
     if available["status"] == "True" {

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use crate::context::ReadContext;
 use crate::error::Result;
+use crate::names;
 use crate::op::Op;
 use crate::op::eks::EksOp;
 use crate::op::iam::Tags;
@@ -48,7 +49,7 @@ impl AssociationStep {
     }
 
     fn role_name(&self) -> &str {
-        self.role_arn.rsplit('/').next().unwrap_or_default()
+        names::last_part(&self.role_arn)
     }
 
     fn owner(&self, observed: &AssociationDetail) -> Owner {

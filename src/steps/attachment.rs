@@ -1,4 +1,4 @@
-//! A managed policy attached to a component's role. Other attachments are left alone.
+//! The managed policies of a component attached to its role. Policies of others are left alone.
 
 use std::collections::BTreeSet;
 
@@ -6,17 +6,30 @@ use async_trait::async_trait;
 
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
+use crate::names::last_part;
 use crate::op::Op;
 use crate::op::iam::{IamOp, Tags};
 use crate::owner::{self, Owner};
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
+use crate::policy::{self, Document};
 use crate::steps::Step;
 
 /// IAM attaches at most ten managed policies to a role unless the quota was raised.
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html>
 const ATTACHMENT_LIMIT: usize = 10;
 
-/// One policy on one role.
+/// Where the first policy comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// We make it.
+    Ours,
+    /// It is AWS's: existence differs by partition and has to be asked.
+    Aws,
+    /// The user names it: it must exist, and what it lacks of these needs is said.
+    Named(Option<Document>),
+}
+
+/// One policy on one role, and what goes with it.
 #[derive(Debug, Clone)]
 pub struct AttachmentStep {
     /// The step.
@@ -27,16 +40,27 @@ pub struct AttachmentStep {
     pub role: String,
     /// The policy: any of these will do if it is attached already; else the first that exists is attached.
     pub policies: Vec<String>,
+    /// Policies of ours that are to be attached beside it.
+    pub also: Vec<String>,
+    /// Policies that another configuration of the component attaches.
+    pub others: Vec<String>,
+    /// Whether those are taken off a role of ours: only where the user says which policy it is to be.
+    pub swaps: bool,
+    /// Which of all these may be of our making; their tags tell.
+    pub possibly_ours: Vec<String>,
     /// The cluster's ARN, to tell our tags for it from those for another.
     pub cluster_arn: String,
-    /// Whether the policies are AWS's, so that existence differs by partition and has to be asked.
-    pub aws_managed: bool,
+    /// Where the policy comes from.
+    pub source: Source,
 }
+
+/// How many of a policy's missing actions are named.
+const SHOWN: usize = 3;
 
 impl AttachmentStep {
     /// Which policy is to be attached; `None` where no one exists.
     async fn choose(&self, cx: &ReadContext) -> Result<String> {
-        if !self.aws_managed {
+        if !matches!(self.source, Source::Aws) {
             return Ok(self.policies[0].clone());
         }
         first_that_exists(cx, &self.policies).await
@@ -56,45 +80,97 @@ pub(super) async fn first_that_exists(cx: &ReadContext, policies: &[String]) -> 
     })
 }
 
-/// What may be detached: everything of ours from a role that we made, and a policy that we made from any role.
-#[derive(Debug, Clone, Copy)]
+/// What may be detached: everything of ours from a role that we made, and policies that we made from any role.
+#[derive(Debug, Clone, Default)]
 struct Made {
     role: bool,
-    policy: bool,
+    policies: BTreeSet<String>,
+}
+
+impl Made {
+    fn frees(&self, arn: &String) -> bool {
+        self.role || self.policies.contains(arn)
+    }
 }
 
 impl AttachmentStep {
-    async fn absent(&self, cx: &ReadContext, attached: &BTreeSet<String>) -> Result<Assessment> {
-        let made = |tags: Option<&Tags>| {
-            tags.is_some_and(|tags| owner::of_tags(tags, &self.cluster_arn) == Owner::Ours { adopted: false })
-        };
-        let role = cx.iam.role(&self.role).await?;
-        let policy = if self.aws_managed { None } else { cx.iam.policy(&self.policies[0]).await? };
-        let made =
-            Made { role: made(role.as_ref().map(|role| &role.tags)), policy: made(policy.as_ref().map(|p| &p.tags)) };
-        Ok(self.absent_diff(attached, made))
+    fn made_by_us(&self, tags: &Tags) -> bool {
+        owner::of_tags(tags, &self.cluster_arn) == Owner::Ours { adopted: false }
     }
 
-    fn absent_diff(&self, attached: &BTreeSet<String>, made: Made) -> Assessment {
-        let held: Vec<_> = self.policies.iter().filter(|arn| attached.contains(*arn)).collect();
+    /// Which of the attached ones among `arns` may be detached.
+    async fn made(&self, cx: &ReadContext, arns: &[&String]) -> Result<Made> {
+        let role = cx.iam.role(&self.role).await?;
+        let mut made = Made { role: role.is_some_and(|role| self.made_by_us(&role.tags)), ..Made::default() };
+        for arn in arns.iter().copied().filter(|arn| self.possibly_ours.contains(arn)) {
+            if cx.iam.policy(arn).await?.is_some_and(|policy| self.made_by_us(&policy.tags)) {
+                made.policies.insert(arn.clone());
+            }
+        }
+        Ok(made)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &String> {
+        self.policies.iter().chain(&self.also).chain(&self.others)
+    }
+
+    async fn absent(&self, cx: &ReadContext, attached: &BTreeSet<String>) -> Result<Assessment> {
+        let held: Vec<_> = self.all().filter(|arn| attached.contains(*arn)).collect();
+        Ok(self.absent_diff(&held, &self.made(cx, &held).await?))
+    }
+
+    fn absent_diff(&self, held: &[&String], made: &Made) -> Assessment {
         if held.is_empty() {
             return Assessment::keep("absent");
         }
-        let names = held.iter().map(|arn| last_part(arn)).collect::<Vec<_>>().join(", ");
-        if !made.role && !made.policy {
-            return Assessment::skip(format!("{names} stays attached: neither it nor the role was made by us"));
+        let (free, stay): (Vec<&String>, Vec<&String>) = held.iter().copied().partition(|arn| made.frees(arn));
+        let stays = (!stay.is_empty())
+            .then(|| format!("{} stays attached: neither it nor the role was made by us", names(&stay)));
+        if free.is_empty() {
+            return Assessment::skip(stays.unwrap_or_default());
         }
-        let detach = |arn: &String| {
-            let fields = vec![FieldDiff::new("attachedPolicies", arn.clone(), None)];
-            let op = Op::Iam(IamOp::DetachRolePolicy { role: self.role.clone(), policy: arn.clone() });
-            Change { resource: self.resource(), fields, op }
+        let reason = [Some(format!("detach {}", names(&free))), stays].into_iter().flatten().collect::<Vec<_>>();
+        Assessment::delete(reason.join("; "), free.into_iter().map(|arn| self.detach(arn)).collect())
+    }
+
+    fn detach(&self, arn: &str) -> Change {
+        let fields = vec![FieldDiff::new("attachedPolicies", arn.to_owned(), None)];
+        let op = Op::Iam(IamOp::DetachRolePolicy { role: self.role.clone(), policy: arn.to_owned() });
+        Change { resource: self.resource(), fields, op }
+    }
+
+    fn attach(&self, arn: &str) -> Change {
+        let fields = vec![FieldDiff::new("attachedPolicies", None, arn.to_owned())];
+        let op = Op::Iam(IamOp::AttachRolePolicy { role: self.role.clone(), policy: arn.to_owned() });
+        Change { resource: self.resource(), fields, op }
+    }
+
+    /// What is to be said of a policy that the user names; an error text where it does not exist.
+    async fn named(&self, cx: &ReadContext) -> Result<std::result::Result<Option<String>, String>> {
+        let Source::Named(needed) = &self.source else { return Ok(Ok(None)) };
+        let arn = &self.policies[0];
+        let Some(policy) = cx.iam.policy(arn).await? else {
+            return Ok(Err(format!("policy {arn} was named but does not exist")));
         };
-        Assessment::delete(format!("detach {names}"), held.into_iter().map(detach).collect())
+        let Some(needed) = needed else { return Ok(Ok(None)) };
+        let document = cx.iam.policy_document(arn, &policy.default_version).await?;
+        let lacking = document.map(|document| policy::lacking(&document, needed)).unwrap_or_default();
+        Ok(Ok(shortened(&lacking).map(|actions| format!("the policy lacks {actions}"))))
     }
 }
 
-pub(super) fn last_part(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
+/// The first of many actions.
+fn shortened(actions: &[String]) -> Option<String> {
+    let shown = actions.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match actions.len() {
+        0 => None,
+        count if count <= SHOWN => Some(shown),
+        count => Some(format!("{shown} and {} more", count - SHOWN)),
+    }
+}
+
+fn names(arns: &[&String]) -> String {
+    arns.iter().map(|arn| last_part(arn)).collect::<Vec<_>>().join(", ")
 }
 
 #[async_trait]
@@ -116,22 +192,50 @@ impl Step for AttachmentStep {
         if goal == Goal::Absent {
             return self.absent(cx, &attached).await;
         }
-        if let Some(arn) = self.policies.iter().find(|arn| attached.contains(*arn)) {
-            return Ok(Assessment::keep(format!("{} attached", last_part(arn))));
+        let lacks = match self.named(cx).await? {
+            Ok(lacks) => lacks,
+            Err(reason) => {
+                let mend = "correct the policy's ARN, or leave it out to get a policy of ours";
+                return Ok(Assessment {
+                    mend: Some(mend.to_owned()),
+                    ..Assessment::blocked(&self.id, Owner::Unmarked, reason)
+                });
+            }
+        };
+        let first = self.policies.iter().find(|arn| attached.contains(*arn)).cloned();
+        let policy = match &first {
+            Some(arn) => arn.clone(),
+            None => self.choose(cx).await?,
+        };
+        let missing: Vec<&String> = first
+            .is_none()
+            .then_some(&policy)
+            .into_iter()
+            .chain(&self.also)
+            .filter(|arn| !attached.contains(*arn))
+            .collect();
+        let retired: Vec<&String> = self.others.iter().filter(|arn| self.swaps && attached.contains(*arn)).collect();
+        let made = if retired.is_empty() { Made::default() } else { self.made(cx, &retired).await? };
+        let retired: Vec<&String> = retired.into_iter().filter(|arn| made.frees(arn)).collect();
+        let said = |reason: String| [Some(reason), lacks.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        if missing.is_empty() && retired.is_empty() {
+            let held: Vec<&String> = [&policy].into_iter().chain(&self.also).collect();
+            return Ok(Assessment::keep(said(format!("{} attached", names(&held)))));
         }
-        let policy = self.choose(cx).await?;
-        if attached.len() >= ATTACHMENT_LIMIT {
+        if attached.len() + missing.len() > ATTACHMENT_LIMIT {
             tracing::warn!(
                 role = self.role,
                 attached = attached.len(),
                 "the role's quota of attached policies may be used up"
             );
         }
-        let name = last_part(&policy).to_owned();
-        let fields = vec![FieldDiff::new("attachedPolicies", None, policy.clone())];
-        let op = Op::Iam(IamOp::AttachRolePolicy { role: self.role.clone(), policy });
-        let changes = vec![Change { resource: self.resource(), fields, op }];
-        Ok(Assessment::create(format!("attach {name}"), changes))
+        // The new one first: at no time is the component without its permissions.
+        let attach = missing.iter().map(|arn| self.attach(arn));
+        let changes: Vec<_> = attach.chain(retired.iter().map(|arn| self.detach(arn))).collect();
+        let parts = [("attach", &missing), ("detach", &retired)];
+        let parts = parts.into_iter().filter(|(_, arns)| !arns.is_empty());
+        let reason = said(parts.map(|(verb, arns)| format!("{verb} {}", names(arns))).collect::<Vec<_>>().join(", "));
+        Ok(if retired.is_empty() { Assessment::create(reason, changes) } else { Assessment::update(reason, changes) })
     }
 }
 
@@ -147,8 +251,12 @@ mod tests {
             needs: Vec::new(),
             role: "r".to_owned(),
             policies: vec!["arn:v2".to_owned(), "arn:v1".to_owned()],
+            also: Vec::new(),
+            others: Vec::new(),
+            swaps: false,
+            possibly_ours: Vec::new(),
             cluster_arn: "arn:c".to_owned(),
-            aws_managed: true,
+            source: Source::Aws,
         };
         let cases: [(&[&str], bool, bool, Action, usize); 6] = [
             (&[], true, true, Action::Keep, 0),
@@ -159,8 +267,10 @@ mod tests {
             (&["arn:v2"], false, false, Action::Skip, 0),
         ];
         for (place, (attached, role, policy, action, writes)) in cases.into_iter().enumerate() {
-            let attached = attached.iter().map(|arn| (*arn).to_owned()).collect();
-            let assessment = step.absent_diff(&attached, Made { role, policy });
+            let attached: Vec<_> = attached.iter().map(|arn| (*arn).to_owned()).collect();
+            let held: Vec<_> = step.all().filter(|arn| attached.contains(*arn)).collect();
+            let policies = if policy { step.policies.iter().cloned().collect() } else { BTreeSet::new() };
+            let assessment = step.absent_diff(&held, &Made { role, policies });
             assert_eq!((assessment.action, assessment.changes.len()), (action, writes), "case {place}");
         }
     }

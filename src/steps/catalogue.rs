@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 use crate::component::{self, Component, Permissions, ServiceAccountMaker};
 use crate::config::{Config, Identity};
 use crate::context::Facts;
+use crate::names;
 use crate::op::iam::Tags;
 use crate::owner::{self, tags};
 use crate::plan::StepId;
 use crate::read::kube::ObjectRef;
 use crate::steps::Step;
 use crate::steps::api_service::ApiServiceStep;
-use crate::steps::attachment::AttachmentStep;
+use crate::steps::attachment::{AttachmentStep, Source};
 use crate::steps::chart_crds::ChartCrdsStep;
 use crate::steps::drain::{self, DrainStep};
 use crate::steps::kube_object::KubeObjectStep;
@@ -31,6 +32,9 @@ use crate::steps::webhook::WebhookStep;
 /// Annotation by which EKS' webhook knows the role of a service account.
 /// <https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html>
 pub const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
+
+/// The kind of steps that make policies.
+const KEY_POLICY: &str = "iam.policy";
 
 /// The ids of all steps that can exist, for checking flags before anything is asked.
 pub fn ids() -> Vec<String> {
@@ -53,6 +57,9 @@ pub fn ids() -> Vec<String> {
             (component.webhook_service.is_some(), "proof.webhook"),
             (component.api_service.is_some(), "proof"),
         ];
+        if component.key_policy.is_some() {
+            ids.push(format!("{KEY_POLICY}.{}-kms", component.short));
+        }
         ids.extend(kinds.iter().filter(|(there, _)| *there).map(|(_, kind)| format!("{kind}.{}", component.short)));
     }
     ids.push(storage_class::ID.to_string());
@@ -142,7 +149,7 @@ impl Builder<'_> {
 
     fn role_name(&self) -> String {
         let arn = self.component.role_arn(self.config, self.facts);
-        arn.rsplit('/').next().unwrap_or_default().to_owned()
+        names::last_part(&arn).to_owned()
     }
 
     /// Policy, role, attachment.
@@ -150,33 +157,49 @@ impl Builder<'_> {
         let Builder { component, config, facts } = self;
         let tags = our_tags(config, facts, Some(component));
         let mut attachment_needs = vec![self.id("iam.role")];
-        if let Permissions::Document(document) = component.permissions {
+        let policy = |id: StepId, name: String, description: String, document| PolicyStep {
+            adopt: self.adopts(&id),
+            id,
+            arn: names::iam_arn(&facts.partition, &facts.account, "policy", &config.iam.path, &name),
+            name,
+            path: config.iam.path.clone(),
+            description,
+            document,
+            tags: tags.clone(),
+            cluster_arn: facts.arn.clone(),
+            role: self.role_name(),
+        };
+        // Partitions of which no document is known get no policy of ours.
+        if let Some(document) = component.document(config, facts) {
             let id = self.id("iam.policy");
             attachment_needs.push(id.clone());
-            // Unknown partitions get the commercial one's document, with their own prefix in its ARNs.
-            if let Some(document) = document(&facts.partition) {
-                steps.push(Arc::new(PolicyStep {
-                    adopt: self.adopts(&id),
-                    id,
-                    arn: component.policy_arn(config, facts),
-                    name: component.iam_name(config, facts),
-                    path: config.iam.path.clone(),
-                    description: format!("What the {} of EKS cluster {} may do", component.title, facts.cluster),
-                    document,
-                    tags,
-                    cluster_arn: facts.arn.clone(),
-                    role: self.role_name(),
-                }));
-            }
+            let description = format!("What the {} of EKS cluster {} may do", component.title, facts.cluster);
+            steps.push(Arc::new(policy(id, component.iam_name(config, facts), description, document)));
+        }
+        let keys = component.wanted_key_policy_arn(config, facts);
+        if let Some(document) = component.key_policy.filter(|_| keys.is_some()) {
+            let id = StepId::from(format!("{KEY_POLICY}.{}-kms", component.short));
+            attachment_needs.push(id.clone());
+            let description = format!("KMS keys of the {} of EKS cluster {}", component.title, facts.cluster);
+            let document = document(&component.configured(config).kms_keys);
+            steps.push(Arc::new(policy(id, component.key_policy_name(config, facts), description, document)));
         }
         steps.push(Arc::new(self.role()));
         steps.push(Arc::new(AttachmentStep {
             id: self.id("iam.attachment"),
             needs: attachment_needs,
             role: self.role_name(),
-            policies: self.component.policy_arns(self.config, self.facts),
+            policies: component.policy_arns(config, facts),
+            also: keys.into_iter().collect(),
+            others: component.other_policy_arns(config, facts),
+            swaps: component.chooses_policy(config),
+            possibly_ours: component.possible_policy_arns(config, facts),
             cluster_arn: facts.arn.clone(),
-            aws_managed: matches!(component.permissions, Permissions::AwsManaged(_)),
+            source: match component.grants(config) {
+                Permissions::AwsManaged(_) => Source::Aws,
+                Permissions::Named => Source::Named(component.needed(config, facts)),
+                Permissions::Document(_) | Permissions::None => Source::Ours,
+            },
         }));
         if component.offers_node_role {
             let nodes = &component.configured(config).nodes;
@@ -201,6 +224,10 @@ impl Builder<'_> {
         let Builder { component, config, facts } = self;
         let id = self.id("iam.role");
         let issuer = facts.issuer.clone();
+        let tag = component.role_tag(config, facts);
+        let mut tags = our_tags(config, facts, Some(component));
+        tags.extend(tag.clone());
+        let attached = [component.policy_arns(config, facts), component.other_policy_arns(config, facts)].concat();
         RoleStep {
             adopt: self.adopts(&id),
             id,
@@ -208,7 +235,8 @@ impl Builder<'_> {
             path: config.iam.path.clone(),
             description: format!("{} of EKS cluster {}", component.title, facts.cluster),
             permissions_boundary: config.iam.permissions_boundary.clone(),
-            tags: our_tags(config, facts, Some(component)),
+            tags,
+            required_tag: tag,
             statement: self.statement(),
             identity: self.identity(),
             pods: self.pod_identity_request(),
@@ -218,7 +246,7 @@ impl Builder<'_> {
             subject: component.subject(),
             cluster_arn: facts.arn.clone(),
             named_by_user: component.configured(config).role_arn.is_some(),
-            attached_by_us: self.component.policy_arns(self.config, self.facts),
+            attached_by_us: attached.into_iter().chain(component.key_policy_arn(config, facts)).collect(),
             documented: (component.documented_role, format!("--{}-role-arn", component.flag)),
         }
     }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::context::ReadContext;
 use crate::error::Result;
+use crate::object::is;
 use crate::op::Op;
 use crate::op::kube::KubeOp;
 use crate::owner::{self, Owner};
@@ -116,11 +117,7 @@ pub(crate) fn versions(crd: &Value) -> String {
 
 /// Whether the API server serves a CRD's kind.
 pub(crate) fn established(crd: &Value) -> bool {
-    let conditions = crd.pointer("/status/conditions").and_then(Value::as_array);
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
+    is(crd, "Established")
 }
 
 /// What differs. The API server fills in defaults around the schemas, so there only what the chart says is compared; the

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::context::ReadContext;
 use crate::error::Result;
+use crate::names;
 use crate::op::Op;
 use crate::op::kube::KubeOp;
 use crate::owner::{self, ADOPTED_FROM_ANNOTATION, Owner};
@@ -88,7 +89,7 @@ impl KubeObjectStep {
     fn purpose(&self) -> String {
         let role = self.object.pointer("/metadata/annotations/eks.amazonaws.com~1role-arn").and_then(Value::as_str);
         match role {
-            Some(arn) => format!("role {}", arn.rsplit('/').next().unwrap_or(arn)),
+            Some(arn) => format!("role {}", names::last_part(arn)),
             None => self.reference().kind,
         }
     }

@@ -12,7 +12,7 @@ use futures::future::try_join_all;
 
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
-use crate::names;
+use crate::names::{self, last_part};
 use crate::op::Op;
 use crate::op::iam::{IamOp, Tags};
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
@@ -87,7 +87,7 @@ impl NodeRoleStep {
                     mend: format!("name a role of account {}, or leave it out", cx.facts.account),
                 });
             }
-            roles.insert(attachment::last_part(arn).to_owned());
+            roles.insert(last_part(arn).to_owned());
         }
         Ok(roles)
     }
@@ -147,7 +147,7 @@ impl NodeRoleStep {
             }
         }
         let list = |roles: &[&str]| roles.join(", ");
-        let name = attachment::last_part(policy);
+        let name = last_part(policy);
         let opens = "every pod on these nodes can use it";
         if changes.is_empty() {
             let names: Vec<_> = wanted.iter().map(String::as_str).collect();

@@ -38,6 +38,8 @@ pub struct RoleStep {
     pub permissions_boundary: Option<String>,
     /// Our tags and the user's.
     pub tags: Tags,
+    /// The one of these tags that the role's policy compares with; a role that the user named must carry it already.
+    pub required_tag: Option<(String, String)>,
     /// Our trust statement.
     pub statement: Statement,
     /// The provider that it trusts.
@@ -141,7 +143,42 @@ impl RoleStep {
         Assessment::create(format!("trusts {short}"), vec![self.change(fields, op)])
     }
 
-    fn diff(&self, observed: Option<&Role>) -> Assessment {
+    /// How many other clusters' service accounts the role lets in, for the plan's reason.
+    fn shared(&self, role: &Role) -> String {
+        match policy::other_clusters(&role.trust, &self.provider_arn) {
+            0 => String::new(),
+            1 => "; another cluster uses it too".to_owned(),
+            count => format!("; {count} other clusters use it too"),
+        }
+    }
+
+    /// Why IAM would not take the trust policy that the role would get, or why the role cannot serve.
+    fn hindrance(&self, role: &Role, merged: &Document, limit: usize) -> Option<Assessment> {
+        let blocked = |reason: String, mend: String| Assessment {
+            mend: Some(mend),
+            ..Assessment::blocked(&self.id, owner::of_tags(&role.tags, &self.cluster_arn), reason)
+        };
+        if let Some((key, value)) = self.required_tag.as_ref().filter(|_| self.named_by_user)
+            && role.tags.get(key) != Some(value)
+        {
+            let mend = format!("aws iam tag-role --role-name {} --tags Key={key},Value={value}", self.name);
+            return Some(blocked(format!("was named and lacks the tag {key}={value} that its policy asks for"), mend));
+        }
+        let len = merged.minified_len();
+        if len > limit && !policy::same_meaning(&role.trust, merged) {
+            let reason =
+                format!("its trust policy would have {len} characters, IAM takes {limit}{}", self.shared(role));
+            let mend = format!(
+                "{} with another role (or without it, to get one of ours), or a raised quota \"Role trust policy length\" \
+                 and leave to call iam:GetAccountSummary",
+                self.documented.1
+            );
+            return Some(blocked(reason, mend));
+        }
+        None
+    }
+
+    fn diff(&self, observed: Option<&Role>, limit: usize) -> Assessment {
         let Some(role) = observed else { return self.create() };
         let owner = owner::of_tags(&role.tags, &self.cluster_arn);
         let short = self.subject.trim_start_matches("system:serviceaccount:");
@@ -149,6 +186,10 @@ impl RoleStep {
         let refusals = self.refusals(&role.trust);
         let refusal = refusals.join("; ");
         let ours = owner.is_ours() || self.adopt;
+        let shared = self.shared(role);
+        if let Some(hindrance) = self.hindrance(role, &merged, limit).filter(|_| ours || self.named_by_user) {
+            return hindrance;
+        }
         if self.identity == Identity::Irsa && !self.migrating && policy::holds_pod_identity(&role.trust, &self.pods) {
             let component = self.id.as_str().rsplit('.').next().unwrap_or_default();
             let reason = format!("{short} uses EKS Pod Identity; a service account is moved by `migrate`");
@@ -158,7 +199,7 @@ impl RoleStep {
             };
         }
         if !ours && refusals.is_empty() {
-            return Assessment::keep(format!("exists and trusts {short}, used as it is")).owned_by(owner);
+            return Assessment::keep(format!("exists and trusts {short}, used as it is{shared}")).owned_by(owner);
         }
         let trust_differs = !policy::same_meaning(&role.trust, &merged);
         if !ours && !self.named_by_user {
@@ -184,9 +225,9 @@ impl RoleStep {
             self.diff_rest(role, &owner, &mut changes, &mut reasons);
         }
         let assessment = if changes.is_empty() {
-            Assessment::keep(format!("exists, trusts {short}"))
+            Assessment::keep(format!("exists, trusts {short}{shared}"))
         } else {
-            Assessment::update(reasons.join(", "), changes)
+            Assessment::update(format!("{}{shared}", reasons.join(", ")), changes)
         };
         assessment.owned_by(owner)
     }
@@ -249,7 +290,13 @@ impl Step for RoleStep {
             let hangers = self.hangers(cx).await?;
             return Ok(self.absent_diff(role.as_ref(), &hangers));
         }
-        let mut assessment = self.diff(role.as_ref());
+        let merged = role.as_ref().map(|role| policy::merge_trust(&role.trust, &self.statement));
+        // Asked only where the default is not enough; who may not ask has the default.
+        let limit = match merged.filter(|merged| merged.minified_len() > policy::TRUST_POLICY_LIMIT) {
+            Some(_) => cx.iam.trust_policy_limit().await,
+            None => policy::TRUST_POLICY_LIMIT,
+        };
+        let mut assessment = self.diff(role.as_ref(), limit);
         if assessment.action == Action::Create {
             // People who followed the documentation have such a role; it is offered, never changed unasked.
             let (name, flag) = &self.documented;

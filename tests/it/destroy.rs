@@ -62,8 +62,8 @@ async fn after_destroy_the_world_is_the_one_before_apply() {
     let run = lab.run(&CONFIRMED).await.expect(0);
     assert!(run.stderr.contains("left in AWS: nothing"), "{}", run.stderr);
     assert_eq!(lab.sandbox.simulator.snapshot(), before);
-    // The least policy covers it; what this run did not need is for adopted objects, policies of several
-    // versions, and associations of Pod Identity.
+    // The least policy covers it; what this run did not need is for adopted objects, policies of several versions, and what
+    // an earlier configuration with Pod Identity may have left.
     let used = permissions::covered(&allowed, &lab.sandbox.simulator.calls());
     let unused: Vec<_> = permissions::actions(&allowed).difference(&used).cloned().collect();
     let rarer = [

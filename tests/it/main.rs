@@ -38,6 +38,8 @@ mod permissions_kubernetes;
 mod pod_identity;
 mod policies;
 #[cfg(feature = "sandbox")]
+mod policies_of_choice;
+#[cfg(feature = "sandbox")]
 mod properties;
 mod readme;
 #[cfg(feature = "sandbox")]

@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use crate::check::{Finding, Scene};
 use crate::checks::ebs::{CLAIMS, VOLUMES};
-use crate::checks::object::{annotation, full_name, name, namespace, text};
 use crate::checks::trouble::{self, Cause, Seen};
 use crate::checks::workload;
 use crate::component::Component;
 use crate::dependants::EBS_DRIVER;
 use crate::error::Result;
+use crate::object::{annotation, full_name, name, namespace, text};
 use crate::read::kube::ObjectRef;
 
 /// The driver's own name, and the in-tree one that Kubernetes hands to it.

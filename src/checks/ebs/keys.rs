@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 
 use crate::check::{Finding, Scene};
 use crate::checks::ebs::KEYS;
-use crate::checks::object::{name, text};
 use crate::component::{Component, Permissions};
 use crate::dependants::EBS_DRIVER;
 use crate::error::Result;
+use crate::names;
+use crate::object::{name, text};
 use crate::policy::{Document, Effect};
 
 /// What encrypting a volume with a key needs beside EC2 (the driver's documentation).
@@ -21,7 +22,7 @@ pub(super) async fn look(scene: &Scene<'_>, component: &Component) -> Result<Vec
         return Ok(vec![KEYS.passed("no storage class names a key of one's own")]);
     }
     let arn = component.role_arn(&scene.cx.config, &scene.cx.facts);
-    let role = arn.rsplit('/').next().unwrap_or_default();
+    let role = names::last_part(&arn);
     let documents = documents(scene, component, role).await?;
     Ok(keys.iter().map(|(class, key)| judge(class, key, role, &documents).about(*class)).collect())
 }
@@ -49,10 +50,11 @@ async fn documents(scene: &Scene<'_>, component: &Component, role: &str) -> Resu
 }
 
 fn is_of_aws(arn: &str, component: &Component) -> bool {
-    match component.permissions {
+    let all = [component.permissions].into_iter().chain(component.choices.iter().map(|choice| choice.permissions));
+    all.into_iter().any(|permissions| match permissions {
         Permissions::AwsManaged(paths) => paths.iter().any(|path| arn.ends_with(&format!(":iam::aws:policy/{path}"))),
         _ => false,
-    }
+    })
 }
 
 fn judge(class: &str, key: &str, role: &str, documents: &[Document]) -> Finding {

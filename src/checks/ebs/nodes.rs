@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::check::{Finding, Scene};
 use crate::checks::ebs::{REGISTERED, ROLLOUT};
-use crate::checks::object::{is, items, name, selector, some_of, text};
 use crate::checks::workload;
 use crate::component::Component;
 use crate::dependants::EBS_DRIVER;
 use crate::error::Result;
+use crate::object::{is, items, name, selector, some_of, text};
 
 pub(super) async fn registered(scene: &Scene<'_>, component: &Component) -> Result<Finding> {
     let kube = &scene.cx.kube;

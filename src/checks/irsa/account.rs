@@ -6,6 +6,7 @@ use super::{ACCOUNT, ANNOTATED, Identity};
 use crate::check::Finding;
 use crate::component::ServiceAccountMaker;
 use crate::error::Result;
+use crate::names;
 use crate::owner;
 use crate::steps::catalogue::ROLE_ANNOTATION;
 
@@ -74,7 +75,7 @@ fn difference(observed: Option<&str>, wanted: &str) -> Option<&'static str> {
     if parts.len() != 6 || parts[0] != "arn" || parts[2] != "iam" || !parts[5].starts_with("role/") {
         return Some("the annotation is no ARN of a role");
     }
-    let name = |resource: &str| resource.rsplit('/').next().unwrap_or_default().to_owned();
+    let name = |resource: &str| names::last_part(resource).to_owned();
     Some(if parts[1] != right[1] {
         "the annotation names a role of another partition"
     } else if parts[4] != right[4] {

@@ -7,6 +7,7 @@ use crate::check::{Check, Finding};
 use crate::component::Component;
 use crate::context::ReadContext;
 use crate::error::Result;
+use crate::object::{items, text};
 use crate::policy::AUDIENCE;
 use crate::read::kube::ObjectRef;
 
@@ -70,7 +71,7 @@ pub(super) fn carry(identity: &Identity, found: &Result<Option<Workload>>) -> Fi
 fn trouble(pod: &Value, role_arn: &str) -> Option<(String, String)> {
     let annotation = pod["metadata"]["annotations"][SKIPPED].as_str().unwrap_or_default();
     let skipped: Vec<_> = annotation.split(',').map(str::trim).collect();
-    for container in list(pod, "/spec/containers") {
+    for container in items(pod, "/spec/containers") {
         let name = text(container, "/name");
         if skipped.contains(&name) {
             continue;
@@ -89,8 +90,8 @@ fn trouble(pod: &Value, role_arn: &str) -> Option<(String, String)> {
             return Some((observed, "the path of the token".to_owned()));
         }
     }
-    let audiences: Vec<_> = list(pod, "/spec/volumes")
-        .flat_map(|volume| list(volume, "/projected/sources"))
+    let audiences: Vec<_> = items(pod, "/spec/volumes")
+        .flat_map(|volume| items(volume, "/projected/sources"))
         .filter_map(|source| source.pointer("/serviceAccountToken/audience").and_then(Value::as_str))
         .collect();
     if audiences.contains(&AUDIENCE) {
@@ -128,7 +129,7 @@ pub(super) fn region(identity: &Identity, found: &Result<Option<Workload>>) -> F
         Ok(workload) => &workload.pods,
         Err(finding) => return *finding,
     };
-    let regions = pods.iter().flat_map(|pod| list(pod, "/spec/containers")).filter_map(|container| {
+    let regions = pods.iter().flat_map(|pod| items(pod, "/spec/containers")).filter_map(|container| {
         let region = variable(container, "AWS_REGION")?;
         (region != identity.region).then(|| format!("AWS_REGION={region} in container {}", text(container, "/name")))
     });
@@ -153,16 +154,8 @@ fn deployment(identity: &Identity) -> &'static str {
     identity.component.deployment().unwrap_or_default()
 }
 
-fn list<'a>(value: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
-    value.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
-}
-
-fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
 fn variable<'a>(container: &'a Value, name: &str) -> Option<&'a str> {
-    list(container, "/env").find(|variable| variable["name"] == name)?["value"].as_str()
+    items(container, "/env").find(|variable| variable["name"] == name)?["value"].as_str()
 }
 
 #[cfg(test)]

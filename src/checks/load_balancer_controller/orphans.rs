@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use crate::check::{Finding, Scene};
 use crate::checks::load_balancer_controller::ORPHANS;
-use crate::checks::object::{full_name, text};
 use crate::dependants::{alb_classes, is_alb};
 use crate::error::Result;
+use crate::object::{full_name, text};
 use crate::read::tagging::{Tagged, Tags};
 
 pub(super) async fn look(scene: &Scene<'_>) -> Result<Finding> {

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::check::Scene;
 use crate::checks::network::has_list;
-use crate::checks::object::{items, name, text};
 use crate::checks::workload;
 use crate::component::Component;
 use crate::error::Result;
+use crate::object::{items, name, text};
 
 /// The name of the webhook's port in the chart, and its number.
 const PORT: (&str, i64) = ("webhook-server", 9443);

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::check::{Finding, Scene};
 use crate::checks::network::{FOREIGN, ROLES};
-use crate::checks::object::some_of;
 use crate::context::{Facts, ReadContext};
 use crate::error::Result;
+use crate::names;
+use crate::object::some_of;
 use crate::read::tagging::Tags;
 
 /// The tag of subnets for load balancers of the internet, and of those inside the VPC.
@@ -34,10 +35,8 @@ pub(in crate::checks) async fn cluster_subnets(scene: &Scene<'_>) -> Result<Subn
 /// The same for who has no scene.
 pub(super) async fn of_cluster(cx: &ReadContext) -> Result<Subnets> {
     let facts = &cx.facts;
-    let (cluster, tagged) = futures::try_join!(cx.eks.cluster(&facts.cluster), cx.tagging.all("ec2:subnet"))?;
-    let vpc = cluster.as_ref().and_then(|cluster| cluster.resources_vpc_config());
-    let configured = vpc.map(|vpc| vpc.subnet_ids().to_vec()).unwrap_or_default();
-    Ok(Subnets::of(&configured, tagged, &facts.cluster))
+    let tagged = cx.tagging.all("ec2:subnet").await?;
+    Ok(Subnets::of(&facts.subnets, tagged, &facts.cluster))
 }
 
 fn has_role(tags: &Tags, role: &str) -> bool {
@@ -52,7 +51,7 @@ impl Subnets {
         let mut ours: BTreeMap<_, _> = configured.iter().map(|id| (id.clone(), Tags::new())).collect();
         let mut others = 0;
         for (arn, tags) in tagged {
-            let id = arn.rsplit('/').next().unwrap_or_default();
+            let id = names::last_part(&arn);
             if ours.contains_key(id) || tags.contains_key(&own) {
                 ours.insert(id.to_owned(), tags);
             } else if ROLE.iter().any(|(_, role)| has_role(&tags, role)) {

@@ -6,6 +6,7 @@ use super::{ATTACHED, BOUNDARY, ONE, Wanted};
 use crate::check::Finding;
 use crate::component::Permissions;
 use crate::error::Result;
+use crate::names::last_part;
 use crate::owner;
 use crate::read::iam::Role;
 
@@ -14,12 +15,8 @@ type Attached = Result<Option<BTreeSet<String>>>;
 /// The check that says whether the role exists.
 pub(super) const ROLE: &str = "EKB-IRSA-003";
 
-fn name(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
-}
-
 fn names<'a>(arns: impl IntoIterator<Item = &'a String>) -> String {
-    arns.into_iter().map(|arn| name(arn)).collect::<Vec<_>>().join(", ")
+    arns.into_iter().map(|arn| last_part(arn)).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn attached(wanted: &Wanted, attached: &Attached) -> Finding {
@@ -28,12 +25,21 @@ pub(super) fn attached(wanted: &Wanted, attached: &Attached) -> Finding {
         Ok(None) => return ATTACHED.skipped(format!("needs {ROLE}")),
         Err(error) => return ATTACHED.unread(error),
     };
+    if let Some(keys) = wanted.keys.as_ref().filter(|arn| !attached.contains(*arn)) {
+        let short = wanted.component.short;
+        return ATTACHED.failed(
+            "the role does not have the policy for its KMS keys",
+            if attached.is_empty() { "no policy".to_owned() } else { names(attached) },
+            last_part(keys),
+            format!("eks-bootstrap apply --only iam.policy.{short}-kms --only iam.attachment.{short}{}", wanted.flags),
+        );
+    }
     match wanted.policies.iter().find(|arn| attached.contains(*arn)) {
-        Some(arn) => ATTACHED.passed(format!("{} is attached", name(arn))),
+        Some(arn) => ATTACHED.passed(format!("{} is attached", last_part(arn))),
         None => ATTACHED.failed(
             "the role does not have its policy",
             if attached.is_empty() { "no policy".to_owned() } else { names(attached) },
-            wanted.policies.iter().map(|arn| name(arn)).collect::<Vec<_>>().join(" or "),
+            wanted.policies.iter().map(|arn| last_part(arn)).collect::<Vec<_>>().join(" or "),
             wanted.make_and_attach(),
         ),
     }
@@ -41,7 +47,7 @@ pub(super) fn attached(wanted: &Wanted, attached: &Attached) -> Finding {
 
 /// Only where AWS has several policies for the component.
 pub(super) fn only_one(wanted: &Wanted, attached: &Attached) -> Option<Finding> {
-    if !matches!(wanted.component.permissions, Permissions::AwsManaged(_)) {
+    if !matches!(wanted.permissions, Permissions::AwsManaged(_)) {
         return None;
     }
     let attached = match attached {
@@ -49,12 +55,13 @@ pub(super) fn only_one(wanted: &Wanted, attached: &Attached) -> Option<Finding> 
         Ok(None) => return Some(ONE.skipped(format!("needs {ROLE}"))),
         Err(error) => return Some(ONE.unread(error)),
     };
-    let held: Vec<_> = wanted.policies.iter().filter(|arn| attached.contains(*arn)).collect();
+    let known = wanted.policies.iter().chain(wanted.others.iter().filter(|arn| arn.contains(":iam::aws:policy/")));
+    let held: Vec<_> = known.filter(|arn| attached.contains(*arn)).collect();
     Some(match held.as_slice() {
         [newest, older, ..] => ONE.failed(
-            format!("{} and {} are both attached", name(newest), name(older)),
+            format!("{} and {} are both attached", last_part(newest), last_part(older)),
             names(held.iter().copied()),
-            format!("only {}", name(newest)),
+            format!("only {}", last_part(newest)),
             format!("aws iam detach-role-policy --role-name {} --policy-arn {older}", wanted.role_name()),
         ),
         _ => ONE.passed("no other policy of AWS' for it is attached"),
@@ -70,12 +77,12 @@ pub(super) fn boundary(wanted: &Wanted, role: &Result<Option<Role>>) -> Finding 
     let observed = role.permissions_boundary.as_deref();
     let Some(boundary) = wanted.boundary.as_deref() else {
         return BOUNDARY.passed(match observed {
-            Some(arn) => format!("bounded by {}, of which the configuration says nothing", name(arn)),
+            Some(arn) => format!("bounded by {}, of which the configuration says nothing", last_part(arn)),
             None => "no permissions boundary, and none is configured".to_owned(),
         });
     };
     if observed == Some(boundary) {
-        return BOUNDARY.passed(format!("bounded by {}", name(boundary)));
+        return BOUNDARY.passed(format!("bounded by {}", last_part(boundary)));
     }
     let mend = if owner::of_tags(&role.tags, &wanted.cluster_arn).is_ours() {
         format!("{} --permissions-boundary {boundary}", super::super::apply_only(&wanted.component, &["iam.role"]))

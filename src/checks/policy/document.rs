@@ -7,9 +7,10 @@ use semver::Version;
 
 use super::{COVERS, MEANING, Wanted};
 use crate::check::Finding;
-use crate::component::{Component, Permissions};
+use crate::component::Component;
 use crate::context::ReadContext;
 use crate::error::Result;
+use crate::names;
 use crate::owner;
 use crate::policy::{self, Document};
 use crate::read::iam::{ManagedPolicy, PolicyVersion};
@@ -37,8 +38,7 @@ struct InForce {
 /// Reads; none for a component whose policy AWS looks after, or where no document is known for the partition.
 pub(super) async fn read(cx: &ReadContext, wanted: &Wanted) -> Option<Observed> {
     let component = &wanted.component;
-    let Permissions::Document(document) = component.permissions else { return None };
-    let document = document(&wanted.partition)?;
+    let document = wanted.document.clone()?;
     let (policy, history) = tokio::join!(
         in_force(cx, &wanted.policies[0], &document),
         release::history(&cx.kube, component.namespace, component.name)
@@ -61,7 +61,7 @@ pub(super) fn findings(wanted: &Wanted, observed: Option<&Observed>) -> Vec<Find
 }
 
 fn meaning(wanted: &Wanted, observed: &Observed) -> Finding {
-    let name = wanted.policies[0].rsplit('/').next().unwrap_or_default();
+    let name = names::last_part(&wanted.policies[0]);
     let found = match &observed.policy {
         Ok(Some(found)) => found,
         Ok(None) => {
@@ -86,7 +86,7 @@ fn meaning(wanted: &Wanted, observed: &Observed) -> Finding {
 }
 
 fn mend(wanted: &Wanted, policy: &ManagedPolicy) -> String {
-    let command = super::super::apply_only(&wanted.component, &["iam.policy"]);
+    let command = format!("{}{}", super::super::apply_only(&wanted.component, &["iam.policy"]), wanted.flags);
     if owner::of_tags(&policy.tags, &wanted.cluster_arn).is_ours() {
         command
     } else {

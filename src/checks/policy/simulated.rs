@@ -9,12 +9,26 @@ use crate::checks::simulation::{actions, refused};
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
 use crate::hint;
+use crate::names;
 use crate::read::iam::Role;
 use crate::read::simulation::{Simulated, SimulatedDecision};
 
 /// Asks; none where it is not known for the partition what the component calls.
 pub(super) async fn ask(cx: &ReadContext, wanted: &Wanted) -> Option<Result<Vec<Simulated>>> {
-    let needs = (wanted.component.needs)(&wanted.partition)?;
+    let mut needs = wanted.needs.clone()?;
+    if let Some((key, _)) = &wanted.role_tag {
+        // IAM compares with the tag as it is on the role; a simulation has to be told.
+        let role = match cx.iam.role(wanted.role_name()).await {
+            Ok(role) => role,
+            Err(error) => return Some(Err(error)),
+        };
+        if let Some(value) = role.and_then(|role| role.tags.get(key).cloned()) {
+            for statement in &mut needs.statements {
+                let equal = statement.condition.entry("StringEquals".to_owned()).or_default();
+                equal.insert(format!("aws:PrincipalTag/{key}"), vec![value.clone()]);
+            }
+        }
+    }
     Some(refused(cx, &wanted.role_arn, &needs).await)
 }
 
@@ -57,7 +71,7 @@ fn judge(
     }
     let outside = of(&|answer| answer.within_boundary == Some(false));
     if let Some(boundary) = boundary.filter(|_| !outside.is_empty()) {
-        let name = boundary.rsplit('/').next().unwrap_or(boundary);
+        let name = names::last_part(boundary);
         let says = format!("the permissions boundary {name} does not allow what the controller does");
         let observed = format!("outside the boundary: {}", actions(&outside));
         return ALLOWS.failed(says, observed, expected, unbound(wanted, boundary));
@@ -78,7 +92,7 @@ fn unbound(wanted: &Wanted, boundary: &str) -> String {
 /// Takes away the policy that denies. IAM names inline policies `role_ROLE_NAME`, managed ones by their name.
 fn without(wanted: &Wanted, policy: &str, boundary: Option<&str>, attached: Option<&BTreeSet<String>>) -> String {
     let role = wanted.role_name();
-    let named = |arn: &&String| arn.rsplit('/').next() == Some(policy);
+    let named = |arn: &&String| names::last_part(arn) == policy;
     if let Some(arn) = attached.and_then(|attached| attached.iter().find(named)) {
         return format!("aws iam detach-role-policy --role-name {role} --policy-arn {arn}");
     }

@@ -136,10 +136,8 @@ async fn way_to_pods(scene: &Scene<'_>, component: &Component) -> Result<String>
         return Ok(policy.mend);
     }
     let facts = &scene.cx.facts;
-    let (cluster, groups) =
-        futures::try_join!(scene.cx.eks.cluster(&facts.cluster), scene.cx.tagging.all("ec2:security-group"))?;
-    let vpc = cluster.as_ref().and_then(|cluster| cluster.resources_vpc_config());
-    let source = vpc.and_then(|vpc| vpc.cluster_security_group_id()).unwrap_or_default();
+    let groups = scene.cx.tagging.all("ec2:security-group").await?;
+    let source = &facts.security_group;
     let target = group_of_nodes(&groups, &facts.cluster, source);
     Ok(format!(
         "aws ec2 authorize-security-group-ingress --group-id {target} --protocol tcp --port {PORT} --source-group {source}"

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::check::{Finding, Scene};
-use crate::checks::object::{items, name, text};
 use crate::checks::webhook::{ENDPOINTS, LEFT};
 use crate::checks::workload;
 use crate::component::Component;
 use crate::error::Result;
+use crate::object::{items, name, text};
 use crate::read::kube::ObjectRef;
 
 const GROUP: &str = "admissionregistration.k8s.io/v1";

@@ -1,9 +1,10 @@
 //! What the plan has to say of versions: outside of what was tried, and a policy that stays older than the controller.
 
 use super::warning;
-use crate::component::{self, Component, Permissions};
+use crate::component::{self, Component};
 use crate::context::ReadContext;
 use crate::error::Result;
+use crate::names::last_part;
 use crate::owner;
 use crate::plan::{Diagnostic, StepId};
 use crate::versions;
@@ -27,9 +28,9 @@ pub(super) async fn policies(cx: &ReadContext) -> Result<Vec<Diagnostic>> {
 }
 
 async fn policy(cx: &ReadContext, component: &Component) -> Result<Option<Diagnostic>> {
-    let Permissions::Document(document) = component.permissions else { return Ok(None) };
     let chart = &component.configured(&cx.config).version;
-    let (Some(newest), Some(app)) = (document(&cx.facts.partition), versions::app_of(component, chart)) else {
+    let newest = component.document(&cx.config, &cx.facts);
+    let (Some(newest), Some(app)) = (newest, versions::app_of(component, chart)) else {
         return Ok(None);
     };
     let step = id("iam.policy", component);
@@ -48,7 +49,7 @@ async fn policy(cx: &ReadContext, component: &Component) -> Result<Option<Diagno
     Ok((!missing.is_empty()).then(|| {
         warning(format!(
             "the policy {} stays as it is and is older than {} {}.{}: it lacks {}",
-            arn.rsplit('/').next().unwrap_or_default(),
+            last_part(&arn),
             component.title,
             app.0,
             app.1,

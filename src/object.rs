@@ -1,51 +1,56 @@
-//! Reading fields of Kubernetes objects, as the families of checks do it. Pure; nothing here judges.
+//! Reading fields of Kubernetes objects, for steps, checks and whoever else looks at one. Pure; nothing here judges.
 
 use serde_json::Value;
 
 /// The text at a JSON pointer, empty where there is none.
-pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The items of the list at a JSON pointer.
-pub(super) fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
+pub(crate) fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> {
     object.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// An object's name.
-pub(super) fn name(object: &Value) -> &str {
+pub(crate) fn name(object: &Value) -> &str {
     text(object, "/metadata/name")
 }
 
 /// An object's namespace.
-pub(super) fn namespace(object: &Value) -> &str {
+pub(crate) fn namespace(object: &Value) -> &str {
     text(object, "/metadata/namespace")
 }
 
 /// `NAMESPACE/NAME`.
-pub(super) fn full_name(object: &Value) -> String {
+pub(crate) fn full_name(object: &Value) -> String {
     format!("{}/{}", namespace(object), name(object))
 }
 
 /// An annotation; its name need not be escaped.
-pub(super) fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
+pub(crate) fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
     object["metadata"]["annotations"].get(name).and_then(Value::as_str)
 }
 
+/// A condition of the status.
+pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    items(object, "/status/conditions").find(|condition| condition["type"] == kind)
+}
+
 /// Whether a condition of the status is `True`.
-pub(super) fn is(object: &Value, condition: &str) -> bool {
-    items(object, "/status/conditions").any(|found| found["type"] == condition && found["status"] == "True")
+pub(crate) fn is(object: &Value, kind: &str) -> bool {
+    condition(object, kind).is_some_and(|condition| condition["status"] == "True")
 }
 
 /// The label selector of a workload as kubectl and the API take it.
-pub(super) fn selector(workload: &Value) -> String {
+pub(crate) fn selector(workload: &Value) -> String {
     let labels = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
     let pairs = labels.into_iter().flatten().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
     pairs.collect::<Vec<_>>().join(",")
 }
 
 /// `a, b and 3 more`: a list that stays readable.
-pub(super) fn some_of<T: AsRef<str>>(names: &[T]) -> String {
+pub(crate) fn some_of<T: AsRef<str>>(names: &[T]) -> String {
     let shown: Vec<_> = names.iter().take(4).map(AsRef::as_ref).collect();
     match names.len().saturating_sub(shown.len()) {
         0 => shown.join(", "),
