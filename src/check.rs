@@ -147,6 +147,14 @@ impl Finding {
         self
     }
 
+    /// The mend of a failure, changed.
+    pub fn with_mend(mut self, change: impl FnOnce(&str) -> String) -> Finding {
+        if let Verdict::Failed { mend, .. } = &mut self.verdict {
+            *mend = change(mend);
+        }
+        self
+    }
+
     /// A failure counts as a warning here.
     pub fn as_warning(mut self) -> Finding {
         if let Verdict::Failed { severity, .. } = &mut self.verdict {

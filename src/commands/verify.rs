@@ -2,11 +2,12 @@
 //! whose writing part is `deep.rs`.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::check::{Finding, Scene, Stage};
 use crate::checks;
-use crate::cli::{FailOn, Global, Output, Selection, VerifyArgs};
+use crate::cli::{FailOn, Global, Output, Selection, VerifyArgs, Wanted};
 use crate::commands::deep;
 use crate::config::Config;
 use crate::connect::{self, Connection};
@@ -40,7 +41,13 @@ pub async fn run(global: &Global, args: &VerifyArgs, terminal: Terminal) -> Resu
         (false, true) => Stage::Deep,
         (false, false) => Stage::Installed,
     };
-    let shown = Shown { output: global.output, fail_on: args.fail_on, stage, terminal };
+    let shown = Shown {
+        output: global.output,
+        fail_on: args.fail_on,
+        stage,
+        terminal,
+        said: Said { wanted: &args.wanted, files: &global.file },
+    };
     let mut back_off = BackOff::new(BETWEEN.0, BETWEEN.1, wait.unwrap_or_default());
     loop {
         // Connected anew each time: with --wait it may be the cluster or the access entry that is not there yet.
@@ -59,7 +66,7 @@ pub async fn run(global: &Global, args: &VerifyArgs, terminal: Terminal) -> Resu
         };
         let fails = findings.iter().filter(|finding| shown.counts(finding)).count();
         if fails == 0 || wait.is_none() || !back_off.wait().await {
-            shown.show(target.as_ref(), &findings)?;
+            shown.show(target.as_ref(), findings)?;
             return Ok(if fails == 0 { exit_code::DONE } else { code });
         }
         terminal.note(&format!("{fails} not as they should be, looking again\n"));
@@ -77,7 +84,7 @@ async fn look_deep(
     args: &VerifyArgs,
     connection: &Connection,
     skip: &BTreeSet<String>,
-    shown: &Shown,
+    shown: &Shown<'_>,
 ) -> Result<u8> {
     let agreed = deep::agree(global, args, connection, shown.terminal).await?;
     let (target, mut findings) = look(connection, Stage::Installed, skip).await;
@@ -86,7 +93,7 @@ async fn look_deep(
         if checks::skips(skip, finding.check.id) { finding.check.skipped("by --skip") } else { finding }
     }));
     let fails = findings.iter().any(|finding| shown.counts(finding));
-    shown.show(Some(&target), &findings)?;
+    shown.show(Some(&target), findings)?;
     Ok(stopped.unwrap_or(if fails { exit_code::CHECK_FAILED } else { exit_code::DONE }))
 }
 
@@ -108,19 +115,29 @@ fn skipped(flags: &[String]) -> Result<BTreeSet<String>> {
 }
 
 /// How findings are shown, and which of them count.
-struct Shown {
+struct Shown<'a> {
     output: Output,
     fail_on: FailOn,
     stage: Stage,
     terminal: Terminal,
+    said: Said<'a>,
 }
 
-impl Shown {
+/// What the command line says of the wanted state, and what the printed mends have to say again.
+struct Said<'a> {
+    wanted: &'a Wanted,
+    files: &'a [PathBuf],
+}
+
+impl Shown<'_> {
     fn counts(&self, finding: &Finding) -> bool {
         finding.severity() >= Some(self.fail_on.least())
     }
 
-    fn show(&self, target: Option<&Target>, findings: &[Finding]) -> Result<()> {
+    fn show(&self, target: Option<&Target>, findings: Vec<Finding>) -> Result<()> {
+        let complete = |mend: &str| self.said.wanted.repeated_in(self.said.files, mend);
+        let findings: Vec<_> = findings.into_iter().map(|finding| finding.with_mend(complete)).collect();
+        let findings = findings.as_slice();
         let styles = self.terminal.out;
         self.terminal.result(&match self.output {
             Output::Json => format!("{:#}\n", findings_json::of(target, findings, self.stage)),
