@@ -6,6 +6,7 @@
 //! <https://docs.aws.amazon.com/eks/latest/userguide/managing-add-ons.html>
 
 mod absent;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use crate::read::eks::{Addon, AddonOffer, numbers};
 use crate::read::kube::ObjectRef;
 use crate::read::release::{self, Release};
 use crate::read::rollout;
+use crate::steps::addon::state::{conflicts, sound, told};
 use crate::steps::policy::adopted_from;
 use crate::steps::release::value_differences;
 use crate::steps::{Step, tag_diff};
@@ -71,6 +73,8 @@ struct Observed {
     /// Its objects that exist although the add-on does not, with their owners.
     foreign: Vec<(ObjectRef, Owner)>,
     offers: Vec<AddonOffer>,
+    /// Its objects that are not there although it is.
+    absent: Vec<ObjectRef>,
     /// What the add-on's workloads lack.
     lacking: Option<String>,
 }
@@ -82,18 +86,21 @@ impl AddonStep {
             release::history(&cx.kube, &self.release.0, &self.release.1),
             cx.eks.addon_offers(&self.name, &self.kubernetes_version),
         )?;
-        let mut foreign = Vec::new();
-        if addon.is_none() {
-            let found = try_join_all(self.objects.iter().map(|object| cx.kube.get(object))).await?;
-            let found = self.objects.iter().cloned().zip(found);
-            foreign.extend(found.filter_map(|(object, found)| Some((object, owner::of_object(&found?)))));
+        let found = try_join_all(self.objects.iter().map(|object| cx.kube.get(object))).await?;
+        let (mut foreign, mut absent) = (Vec::new(), Vec::new());
+        for (object, found) in self.objects.iter().cloned().zip(found) {
+            match (&addon, found) {
+                (None, Some(found)) => foreign.push((object, owner::of_object(&found))),
+                (Some(_), None) => absent.push(object),
+                (None, None) | (Some(_), Some(_)) => {}
+            }
         }
         let mut lacking = None;
         if addon.as_ref().is_some_and(|addon| addon.status == "ACTIVE") {
             let rollout = rollout::of(&cx.kube, &self.objects).await?;
             lacking = (!rollout.ready).then_some(rollout.text);
         }
-        Ok(Observed { addon, release: history.into_iter().next(), foreign, offers, lacking })
+        Ok(Observed { addon, release: history.into_iter().next(), foreign, offers, absent, lacking })
     }
 
     fn owner(&self, addon: &Addon) -> Owner {
@@ -140,7 +147,7 @@ impl AddonStep {
         match &observed.addon {
             None => Ok(self.install(&version, &observed.foreign)),
             Some(addon) => {
-                let assessment = self.converge(&version, addon);
+                let assessment = self.converge(&version, addon, &observed.absent);
                 // EKS looks at the pods now and then; what they lack now is to be seen, and waited for after a change.
                 let lacking = observed.lacking.as_ref().filter(|_| assessment.action == Action::Keep);
                 Ok(match lacking {
@@ -205,9 +212,9 @@ impl AddonStep {
         Assessment::create(format!("add-on {version}"), vec![self.change(fields, op)])
     }
 
-    fn converge(&self, version: &str, addon: &Addon) -> Assessment {
+    fn converge(&self, version: &str, addon: &Addon, absent: &[ObjectRef]) -> Assessment {
         let owner = self.owner(addon);
-        let fields = self.fields(version, addon);
+        let mut fields = self.fields(version, addon);
         let told = told(addon);
         if matches!(addon.status.as_str(), "CREATING" | "UPDATING" | "DELETING") {
             return Assessment::unknown(told).owned_by(owner);
@@ -220,7 +227,12 @@ impl AddonStep {
             return Assessment::blocked(&self.id, owner, reason);
         }
         let (mut changes, mut reasons) = (Vec::new(), Vec::new());
-        if !fields.is_empty() || addon.status.ends_with("_FAILED") {
+        // EKS makes an add-on's objects again only when the add-on is updated.
+        fields.extend(
+            absent.iter().map(|object| FieldDiff::new(object.to_string(), "absent".to_owned(), "there".to_owned())),
+        );
+        let taken = self.adopt && conflicts(addon);
+        if !fields.is_empty() || addon.status.ends_with("_FAILED") || taken {
             match fields.first() {
                 Some(first) if fields.len() == 1 => reasons.push(format!("{} differs", first.path)),
                 Some(first) => reasons.push(format!("{} and {} more differ", first.path, fields.len() - 1)),
@@ -284,18 +296,6 @@ impl AddonStep {
     }
 }
 
-/// Version and status, with what EKS finds wrong.
-fn told(addon: &Addon) -> String {
-    let state = if addon.status == "ACTIVE" { String::new() } else { format!(" is {}", addon.status) };
-    let issues = if addon.issues.is_empty() { String::new() } else { format!(": {}", addon.issues.join("; ")) };
-    format!("add-on {}{state}{issues}", addon.version)
-}
-
-/// Nothing to change; an add-on that is not active does not work, so it is waited for, and told of.
-fn sound(addon: &Addon, reason: &str) -> Assessment {
-    if addon.status == "ACTIVE" { Assessment::keep(reason) } else { Assessment::unknown(reason) }
-}
-
 #[async_trait]
 impl Step for AddonStep {
     fn id(&self) -> StepId {
@@ -323,8 +323,7 @@ impl Step for AddonStep {
 
     async fn hopeless(&self, cx: &ReadContext) -> Option<Error> {
         let addon = cx.eks.addon(&self.cluster, &self.name).await.ok()??;
-        let conflict = addon.issues.iter().any(|issue| issue.starts_with("ConfigurationConflict"));
-        let mend = if conflict {
+        let mend = if conflicts(&addon) {
             format!("--adopt {} overwrites the fields of others", self.id)
         } else {
             "mend that, and run the same command again".to_owned()

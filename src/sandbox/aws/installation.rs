@@ -16,6 +16,8 @@ pub struct Installation {
     pub configuration: Option<String>,
     /// Its version.
     pub version: String,
+    /// When it was last updated: every update makes its objects again.
+    pub modified: jiff::Timestamp,
 }
 
 impl Simulator {

@@ -4,7 +4,8 @@ use crate::op::eks::EksOp;
 use crate::owner::Owner;
 use crate::plan::{Assessment, FieldDiff};
 use crate::read::eks::Addon;
-use crate::steps::addon::{AddonStep, told};
+use crate::steps::addon::AddonStep;
+use crate::steps::addon::state::told;
 use crate::steps::our_tag_keys;
 
 impl AddonStep {

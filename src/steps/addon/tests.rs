@@ -88,6 +88,28 @@ fn every_field_is_compared_by_its_meaning() {
 }
 
 #[test]
+fn objects_that_are_gone_and_conflicts_take_an_update() {
+    let plugin = ObjectRef::new("apps/v1", "DaemonSet", "kube-system", "ebs-csi-node");
+    let without = |change: fn(&mut Addon)| {
+        let observed = Observed { addon: Some(addon(change)), absent: vec![plugin.clone()], ..Observed::default() };
+        step().diff(&Observed { offers: offers(), ..observed }).unwrap()
+    };
+    let again = without(|_| {});
+    assert_eq!(
+        (again.reason.as_str(), calls(&again)),
+        ("DaemonSet/kube-system/ebs-csi-node differs", vec!["eks:UpdateAddon".to_owned()])
+    );
+    assert_eq!(without(|it| it.status = "CREATING".to_owned()).action, Action::Unknown);
+    let conflict = |it: &mut Addon| {
+        it.status = "DEGRADED".to_owned();
+        it.issues = vec!["ConfigurationConflict: DaemonSet ebs-csi-node".to_owned()];
+    };
+    assert_eq!(found(&step(), Some(addon(conflict))).action, Action::Unknown);
+    let taken = found(&AddonStep { adopt: true, ..step() }, Some(addon(conflict)));
+    assert_eq!(calls(&taken), ["eks:UpdateAddon"]);
+}
+
+#[test]
 fn the_version_is_the_users_or_the_default_and_has_to_fit() {
     let assessment = found(&step(), None);
     assert_eq!(

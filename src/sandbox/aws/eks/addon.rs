@@ -71,7 +71,7 @@ impl Addon {
 
     pub(super) fn installation(&self) -> Installation {
         let (role_arn, configuration) = (self.role_arn.clone(), self.configuration.clone());
-        Installation { role_arn, configuration, version: self.version.clone() }
+        Installation { role_arn, configuration, version: self.version.clone(), modified: self.modified }
     }
 
     pub(super) fn is_gone(&self, now: Timestamp) -> bool {
