@@ -3,6 +3,7 @@
 mod config;
 mod output;
 mod policies;
+mod repeat;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod smoke;

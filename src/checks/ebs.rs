@@ -1,5 +1,6 @@
 //! The EBS CSI driver: installed, running, registered on the nodes, and making volumes.
 
+mod addon;
 mod claims;
 mod keys;
 mod nodes;
@@ -8,7 +9,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::check::{Check, Finding, Scene, Severity, Stage};
-use crate::checks::{components, workload};
+use crate::checks::{self, components, workload};
 use crate::component::{Component, EBS_CSI_DRIVER};
 use crate::dependants::EBS_DRIVER;
 use crate::error::Result;
@@ -103,6 +104,19 @@ pub(super) const CHECKS: &[Check] = &[
             "kubernetes/kubernetes#62171",
         ],
     },
+    Check {
+        id: "EKB-EBS-008",
+        title: "the driver's EKS add-on is active, healthy and as it is wanted",
+        severity: Severity::Error,
+        stages: INSTALLED,
+        why: "EKS reports what it finds wrong with an add-on in its status and health, and nowhere in the cluster",
+        breaks: "CREATE_FAILED or DEGRADED: no volumes, or a version, role or configuration that nobody asked for",
+        mend: "apply updates the add-on; fields of other managers are overwritten only with --adopt",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/managing-add-ons.html",
+            "kubernetes-sigs/aws-ebs-csi-driver#1449, hashicorp/terraform-provider-aws#20440",
+        ],
+    },
 ];
 
 const RELEASE: &Check = &CHECKS[0];
@@ -112,6 +126,7 @@ const REGISTERED: &Check = &CHECKS[3];
 const CLAIMS: &Check = &CHECKS[4];
 const VOLUMES: &Check = &CHECKS[5];
 const KEYS: &Check = &CHECKS[6];
+const ADDON: &Check = &CHECKS[7];
 
 /// Looks.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
@@ -122,17 +137,19 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         let component = &component;
         let unless_read =
             |check: &'static Check, found: Result<Finding>| found.unwrap_or_else(|error| check.unread(&error));
-        let (release, mut findings, driver, registered, storage, keys) = futures::join!(
+        let (release, mut findings, driver, registered, storage, keys, addon) = futures::join!(
             workload::release(RELEASE, scene, component),
             workload::rollouts(ROLLOUT, scene, component),
             driver(scene, component),
             nodes::registered(scene, component),
             claims::look(scene, component),
             keys::look(scene, component),
+            addon::look(scene, component),
         );
         findings.push(release);
         findings.push(unless_read(DRIVER, driver));
         findings.push(unless_read(REGISTERED, registered));
+        findings.push(unless_read(ADDON, addon));
         findings.extend(storage.unwrap_or_else(|error| vec![CLAIMS.unread(&error), VOLUMES.unread(&error)]));
         findings.extend(keys.unwrap_or_else(|error| vec![KEYS.unread(&error)]));
         findings
@@ -145,6 +162,6 @@ async fn driver(scene: &Scene<'_>, component: &Component) -> Result<Finding> {
     if scene.cx.kube.get(&reference).await?.is_some() {
         return Ok(DRIVER.passed(format!("{reference} exists")));
     }
-    let mend = format!("eks-bootstrap apply --only helm.{}", component.short);
+    let mend = checks::apply_installer(&scene.cx.config, component);
     Ok(DRIVER.failed(format!("{reference} does not exist"), "absent", reference.to_string(), mend))
 }

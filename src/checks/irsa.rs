@@ -141,6 +141,8 @@ const BROAD: &Check = &CHECKS[8];
 struct Identity {
     component: Component,
     role_arn: String,
+    /// The kind of the step that installs the component.
+    installer: &'static str,
     /// Whether the user named the role.
     named: bool,
     provider_arn: String,
@@ -155,6 +157,7 @@ impl Identity {
         Identity {
             component: *component,
             role_arn: component.role_arn(config, facts),
+            installer: component.installer(config),
             named: component.configured(config).role_arn.is_some(),
             provider_arn: facts.provider_arn(),
             issuer: facts.issuer.clone(),
@@ -239,6 +242,7 @@ pub(super) mod tests {
         Identity {
             component: LOAD_BALANCER_CONTROLLER,
             role_arn: "arn:aws:iam::111122223333:role/r".to_owned(),
+            installer: "helm",
             named: false,
             provider_arn: "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/AB".to_owned(),
             issuer: "https://oidc.eks.eu-west-1.amazonaws.com/id/AB".to_owned(),

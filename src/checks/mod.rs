@@ -31,6 +31,7 @@ use futures::future::{BoxFuture, join_all};
 
 use crate::check::{Check, Finding, Scene, Stage};
 use crate::component::{self, Component};
+use crate::config::Config;
 use crate::error::Error;
 
 /// A family of checks.
@@ -141,6 +142,11 @@ fn components_with_role(scene: &Scene<'_>) -> Vec<Component> {
 fn apply_only(component: &Component, steps: &[&str]) -> String {
     let only = steps.iter().map(|step| format!(" --only {step}.{}", component.short));
     format!("eks-bootstrap apply{}", only.collect::<String>())
+}
+
+/// The apply of the step that installs a component: its release, or its add-on.
+fn apply_installer(config: &Config, component: &Component) -> String {
+    apply_only(component, &[component.installer(config)])
 }
 
 /// The stage of checks that only make sense after an installation.

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::check::{Check, Finding, Scene, Severity};
 use crate::checks::{AFTER, ALWAYS};
 use crate::component::{Component, ServiceAccountMaker};
+use crate::config::Identity;
 use crate::error::{Error, Result};
 use crate::op::helm::cluster_label;
 use crate::read::eks::Addon;
@@ -86,6 +87,12 @@ struct Installation {
     cluster: String,
     cluster_arn: String,
     role_arn: String,
+    /// The role that an add-on of it has to name; none where pods get it in another way.
+    addon_role: Option<String>,
+    /// The kind of the step that installs it.
+    installer: &'static str,
+    /// Whether EKS is to install it.
+    by_eks: bool,
     /// How long a run of helm may take, in seconds.
     patience: u64,
     addon: Result<Option<Addon>>,
@@ -166,12 +173,17 @@ async fn read(scene: &Scene<'_>, component: &Component) -> Installation {
         cx.kube.get(&ObjectRef::new(api_version, kind, component.namespace, name)).await
     }));
     let history = release::history(&cx.kube, component.namespace, component.name);
+    let role_arn = component.role_arn(&cx.config, &cx.facts);
+    let annotated = component.has_role() && component.identity(&cx.config) == Identity::Irsa;
     let (addon, history, objects) = tokio::join!(addon, history, objects);
     Installation {
         component: *component,
         cluster: cx.facts.cluster.clone(),
         cluster_arn: cx.facts.arn.clone(),
-        role_arn: component.role_arn(&cx.config, &cx.facts),
+        addon_role: annotated.then(|| role_arn.clone()),
+        role_arn,
+        installer: component.installer(&cx.config),
+        by_eks: component.configured(&cx.config).is_addon(),
         patience: cx.config.timeout_seconds,
         addon,
         history,
@@ -203,6 +215,9 @@ pub(super) mod tests {
             cluster: "demo".to_owned(),
             cluster_arn: CLUSTER.to_owned(),
             role_arn: "arn:aws:iam::111122223333:role/r".to_owned(),
+            addon_role: Some("arn:aws:iam::111122223333:role/r".to_owned()),
+            installer: "helm",
+            by_eks: false,
             patience: 600,
             addon: Ok(None),
             history: Ok(Vec::new()),

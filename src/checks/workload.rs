@@ -5,6 +5,7 @@ use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
 use crate::check::{Check, Finding, Scene, Verdict};
+use crate::checks::apply_installer;
 use crate::checks::network::cluster_subnets;
 use crate::checks::trouble::{self, Seen};
 use crate::component::Component;
@@ -38,6 +39,9 @@ pub(super) fn kubectl_name(reference: &ObjectRef) -> String {
 
 /// Whether the release is deployed, in the version that is wanted.
 pub(super) async fn release(check: &'static Check, scene: &Scene<'_>, component: &Component) -> Finding {
+    if component.configured(&scene.cx.config).is_addon() {
+        return check.skipped("EKS is to install it as an add-on");
+    }
     match latest(scene, component).await {
         Ok(Some(release)) => judge(check, scene, component, &release),
         Ok(None) => match without_release(check, scene, component).await {
@@ -112,7 +116,7 @@ async fn rolled_out(
     let kube = &scene.cx.kube;
     let name = kubectl_name(reference);
     let Some(workload) = kube.get(reference).await? else {
-        let mend = format!("eks-bootstrap apply --only helm.{}", component.short);
+        let mend = apply_installer(&scene.cx.config, component);
         return Ok(check.failed(format!("{name} does not exist"), "absent", reference.to_string(), mend));
     };
     if let Some(finding) = scaled_down(check, component, &name, &workload) {

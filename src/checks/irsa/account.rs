@@ -17,7 +17,7 @@ pub(super) fn exists(identity: &Identity, account: &Result<Option<Value>>) -> Fi
         Ok(None) => {
             let step = match identity.component.service_account_maker {
                 ServiceAccountMaker::Us => "k8s.service-account",
-                ServiceAccountMaker::Chart => "helm",
+                ServiceAccountMaker::Chart => identity.installer,
             };
             ACCOUNT.failed(
                 format!("service account {name} does not exist"),

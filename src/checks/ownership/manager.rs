@@ -19,25 +19,44 @@ pub(super) fn one(installation: &Installation) -> Finding {
         return ONE_MANAGER.unread(error);
     }
     match installation.release() {
+        Some(release) if installation.by_eks => ONE_MANAGER.failed(
+            "an EKS add-on and a helm release both install it",
+            format!("release {} ({}) beside add-on {name}", installation.release_name(), release.status),
+            format!("only add-on {} ({})", addon.version, addon.status),
+            leave_to_eks(installation),
+        ),
         Some(release) => ONE_MANAGER.failed(
             "an EKS add-on and a helm release both install it",
             format!("add-on {} ({}) and release {}", addon.version, addon.status, installation.release_name()),
             format!("only release {} ({} {})", installation.release_name(), release.chart, release.chart_version),
             format!("aws eks delete-addon --cluster-name {} --addon-name {name} --preserve", installation.cluster),
         ),
-        None if addon.role_arn.as_deref() == Some(&installation.role_arn) => {
+        None if addon.role_arn == installation.addon_role => {
             ONE_MANAGER.passed(format!("installed as an EKS add-on {}, used as it is", addon.version))
         }
         None => ONE_MANAGER.failed(
             "an EKS add-on installs it, with another role",
             addon.role_arn.clone().unwrap_or_else(|| "no role".to_owned()),
-            installation.role_arn.clone(),
+            installation.addon_role.clone().unwrap_or_else(|| "no role: its pods use EKS Pod Identity".to_owned()),
             match &addon.role_arn {
+                _ if installation.by_eks => super::super::apply_only(component, &[installation.installer]),
                 Some(arn) => format!("eks-bootstrap apply --{}-role-arn {arn}", component.short),
                 None => format!("eks-bootstrap apply --disable {}", component.name),
             },
         ),
     }
+}
+
+/// Takes the release away with its objects, then has EKS make them again.
+fn leave_to_eks(installation: &Installation) -> String {
+    let component = &installation.component;
+    let apply = super::super::apply_only(component, &[installation.installer]);
+    let uninstall = if installation.is_ours() {
+        format!("eks-bootstrap destroy --cluster {} --only helm.{}", installation.cluster, component.short)
+    } else {
+        format!("helm uninstall {} -n {}", component.name, component.namespace)
+    };
+    format!("{uninstall} && {apply}")
 }
 
 pub(super) fn once(installation: &Installation, deployments: &Result<Vec<Value>>) -> Finding {
@@ -104,6 +123,10 @@ mod tests {
         let both = one(&alone);
         let Verdict::Failed { mend, .. } = both.verdict else { panic!("{both:?}") };
         assert_eq!(mend, "aws eks delete-addon --cluster-name demo --addon-name aws-ebs-csi-driver --preserve");
+        let wanted = one(&Installation { by_eks: true, installer: "eks.addon", ..alone });
+        let Verdict::Failed { mend, .. } = wanted.verdict else { panic!("{wanted:?}") };
+        let release = "eks-bootstrap destroy --cluster demo --only helm.ebs";
+        assert_eq!(mend, format!("{release} && eks-bootstrap apply --only eks.addon.ebs"));
     }
 
     #[test]

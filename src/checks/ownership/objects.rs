@@ -55,8 +55,11 @@ fn without_release(installation: &Installation, objects: &[&Value]) -> Finding {
     let short = installation.component.short;
     let mend = match &owner {
         // Its manager would put them back.
+        Owner::EksAddon if installation.by_eks => {
+            super::super::apply_only(&installation.component, &[installation.installer])
+        }
         Owner::EksAddon => format!("eks-bootstrap apply --disable {}", installation.component.name),
-        _ => format!("eks-bootstrap apply --adopt helm.{short}"),
+        _ => format!("eks-bootstrap apply --adopt {}.{short}", installation.installer),
     };
     MARKED.failed(
         format!("its objects exist without its release, owned by {owner}"),

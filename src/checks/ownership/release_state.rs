@@ -8,7 +8,7 @@ pub(super) fn ended(installation: &Installation, now: i64) -> Finding {
         return ENDED.unread(error);
     }
     let Some(latest) = installation.release() else {
-        if installation.has_addon() {
+        if installation.has_addon() || installation.by_eks {
             return ENDED.skipped("an EKS add-on installs it");
         }
         return ENDED.failed(
