@@ -1,5 +1,7 @@
 //! From a configuration to facts and clients: the calls that every command starts with, and the guards on their answers.
 
+mod partition;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,11 +104,14 @@ pub async fn connect(config: Config, http_client: Option<SharedHttpClient>) -> R
 
 async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Result<Connection> {
     let aws = aws_config(&config, http_client).await?;
+    let region = aws.region().map(ToString::to_string).unwrap_or_default();
+    partition::check(&config, names::partition_of_region(&region))?;
     let provider = credentials(&aws).await?;
     let sts = StsRead::new(&aws);
     let eks = EksRead::new(&aws);
     let (caller, cluster) = tokio::join!(sts.caller(), eks.cluster(&config.cluster));
     let facts = facts(&config, &aws, caller?, cluster, &eks).await?;
+    partition::check(&config, &facts.partition)?;
     let kube = match &config.kubeconfig {
         Some(path) => KubeTarget::Kubeconfig { path: path.clone(), context: config.context.clone() },
         None => KubeTarget::Endpoint {
