@@ -2,6 +2,7 @@
 //! nobody asked for it. Reads, decides nothing; called while the steps are observed.
 
 mod images;
+mod keys;
 mod network;
 mod versions;
 mod volumes;
@@ -19,6 +20,7 @@ pub async fn of(cx: &ReadContext, goal: Goal) -> Vec<Diagnostic> {
     }
     let mut all = brought_by_auto_mode(cx);
     all.extend(opened_to_nodes(cx));
+    all.extend(keys::not_granted(cx));
     all.extend(versions::tried(cx));
     all.extend(images::unreachable(cx));
     let (autoscalers, classes, policies, subnets, plugin, volumes) = futures::join!(
