@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_iam::Client;
-use aws_sdk_iam::types::Tag;
+use aws_sdk_iam::types::{SummaryKeyType, Tag};
 
 use crate::error::{AwsError, Error, Result};
 use crate::policy::Document;
@@ -83,10 +83,17 @@ fn absent<T>(result: Result<T, AwsError>) -> Result<Option<T>> {
 impl IamRead {
     /// How many characters the account's trust policies may have; the default where that cannot be asked.
     pub async fn trust_policy_limit(&self) -> usize {
-        let key = aws_sdk_iam::types::SummaryKeyType::AssumeRolePolicySizeQuota;
-        let answer = self.client.get_account_summary().send().await;
-        let quota = answer.ok().and_then(|answer| answer.summary_map()?.get(&key).copied());
-        quota.and_then(|quota| usize::try_from(quota).ok()).unwrap_or(crate::policy::TRUST_POLICY_LIMIT)
+        self.quota(&SummaryKeyType::AssumeRolePolicySizeQuota).await.unwrap_or(crate::policy::TRUST_POLICY_LIMIT)
+    }
+
+    /// How many managed policies a role of the account takes; none where that cannot be asked.
+    pub async fn attachment_limit(&self) -> Option<usize> {
+        self.quota(&SummaryKeyType::AttachedPoliciesPerRoleQuota).await
+    }
+
+    async fn quota(&self, key: &SummaryKeyType) -> Option<usize> {
+        let answer = self.client.get_account_summary().send().await.ok()?;
+        usize::try_from(*answer.summary_map()?.get(key)?).ok()
     }
 
     /// A reader over `config`.

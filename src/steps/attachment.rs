@@ -159,6 +159,26 @@ impl AttachmentStep {
     }
 }
 
+impl AttachmentStep {
+    /// Why IAM would refuse to attach so many more. The account is asked only where the default is not enough; who may not
+    /// ask has the default.
+    async fn full(&self, cx: &ReadContext, attached: usize, more: usize) -> Option<Assessment> {
+        if attached + more <= ATTACHMENT_LIMIT {
+            return None;
+        }
+        let limit = cx.iam.attachment_limit().await.unwrap_or(ATTACHMENT_LIMIT);
+        (attached + more > limit).then(|| {
+            let mend = format!(
+                "detach what the role does not need (aws iam list-attached-role-policies --role-name {}), or a raised quota \
+                 \"Managed policies attached to an IAM role\" and leave to call iam:GetAccountSummary",
+                self.role
+            );
+            let reason = format!("role {} holds {attached} policies, IAM takes {limit}, and {more} more is needed", self.role);
+            Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, Owner::Unmarked, reason) }
+        })
+    }
+}
+
 /// The first of many actions.
 fn shortened(actions: &[String]) -> Option<String> {
     let shown = actions.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
@@ -222,12 +242,8 @@ impl Step for AttachmentStep {
             let held: Vec<&String> = [&policy].into_iter().chain(&self.also).collect();
             return Ok(Assessment::keep(said(format!("{} attached", names(&held)))));
         }
-        if attached.len() + missing.len() > ATTACHMENT_LIMIT {
-            tracing::warn!(
-                role = self.role,
-                attached = attached.len(),
-                "the role's quota of attached policies may be used up"
-            );
+        if let Some(full) = self.full(cx, attached.len(), missing.len()).await {
+            return Ok(full);
         }
         // The new one first: at no time is the component without its permissions.
         let attach = missing.iter().map(|arn| self.attach(arn));

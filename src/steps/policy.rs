@@ -80,6 +80,12 @@ impl PolicyStep {
     }
 
     fn diff(&self, observed: Option<&Observed>) -> Assessment {
+        let len = self.document.minified_len();
+        if len > policy::MANAGED_POLICY_LIMIT {
+            let reason = format!("it would have {len} characters, IAM takes {}", policy::MANAGED_POLICY_LIMIT);
+            let mend = "shorten it: fewer actions and resources, or wildcards; or name a policy of your own".to_owned();
+            return Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, Owner::Unmarked, reason) };
+        }
         let Some(observed) = observed else {
             let fields = vec![
                 FieldDiff::new("document", None, format!("{} statements", self.document.statements.len())),
@@ -217,6 +223,17 @@ pub(super) mod tests {
             role: "r".to_owned(),
             adopt,
         }
+    }
+
+    #[test]
+    fn a_document_that_iam_would_not_take_is_blocked() {
+        let many: Vec<_> = (0..400).map(|number| format!("ec2:DescribeThings{number}")).collect();
+        let names: Vec<_> = many.iter().map(String::as_str).collect();
+        let long = PolicyStep { document: document(&names), ..step(false) };
+        let assessment = long.diff(None);
+        assert_eq!((assessment.action, assessment.changes.len()), (Action::Blocked, 0));
+        assert!(assessment.reason.ends_with("characters, IAM takes 6144"), "{}", assessment.reason);
+        assert_eq!(step(false).diff(None).action, Action::Create);
     }
 
     fn versions(documents: &[(&str, &Document)]) -> Vec<(PolicyVersion, Option<Document>)> {
