@@ -109,6 +109,13 @@ fn of_aws(error: &AwsError) -> Option<String> {
         Some("SignatureDoesNotMatch" | "InvalidSignatureException") => {
             return Some("check the secret key and this machine's clock".to_owned());
         }
+        Some("LimitExceeded") if error.operation == "iam:CreateOpenIDConnectProvider" => {
+            return Some(
+                "delete the providers of clusters that are gone (aws iam list-open-id-connect-providers), have the quota \
+                 raised, or use EKS Pod Identity, which needs none (--identity pod-identity)"
+                    .to_owned(),
+            );
+        }
         Some("LimitExceeded" | "LimitExceededException") => {
             return Some("an IAM quota is used up: delete what is not needed or ask AWS to raise it".to_owned());
         }

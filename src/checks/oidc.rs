@@ -5,7 +5,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::check::{Check, Finding, Scene, Severity};
-use crate::checks::AFTER;
+use crate::checks::{AFTER, ALWAYS};
 use crate::config::Identity;
 use crate::error::Result;
 use crate::policy::AUDIENCE;
@@ -43,7 +43,7 @@ pub(super) const CHECKS: &[Check] = &[
         id: "EKB-OIDC-003",
         title: "the account has room for one more OIDC provider",
         severity: Severity::Warning,
-        stages: AFTER,
+        stages: ALWAYS,
         why: "an account takes 100 providers unless the quota was raised, and deleted clusters leave theirs behind",
         breaks: "CreateOpenIDConnectProvider answers LimitExceeded",
         mend: "delete providers of clusters that are gone, or have the quota raised",

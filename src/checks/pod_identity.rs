@@ -3,6 +3,9 @@
 //! The exchange itself is done by the agent on the node, with a token that only pods have; what can be seen from here is
 //! everything that it depends on, and what the running pods were given.
 
+mod agent;
+mod trust;
+
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 use serde_json::Value;
@@ -13,14 +16,12 @@ use crate::component::Component;
 use crate::config::Identity;
 use crate::error::Result;
 use crate::names;
-use crate::object::{is, text};
+use crate::object::text;
 use crate::policy::PodIdentityRequest;
 use crate::read::eks::AssociationDetail;
-use crate::read::iam::Role;
 use crate::read::kube::ObjectRef;
 use crate::read::pods;
 use crate::steps::catalogue::ROLE_ANNOTATION;
-use crate::steps::pod_identity_agent::{NAME, daemon_set};
 
 const GUIDE: &str = "https://docs.aws.amazon.com/eks/latest/userguide/pod-identities.html";
 const RACE: &str = "aws/amazon-eks-pod-identity-webhook#210, aws/containers-roadmap#2400";
@@ -54,7 +55,7 @@ pub(super) const CHECKS: &[Check] = &[
         "the Pod Identity agent runs on the nodes of the controller's pods",
         "pods get their credentials from the agent of their own node",
         "time-outs of 169.254.170.23, and controllers that do nothing",
-        "apply makes the add-on; a node that has no agent may be one of Fargate or Windows, where there is none",
+        "apply makes the add-on; restart the DaemonSet; nodes of Fargate and Windows have no agent",
         &[
             "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-agent-setup.html",
             "aws/eks-pod-identity-agent#52, #153",
@@ -171,7 +172,7 @@ async fn of_component(scene: &Scene<'_>, component: &Component) -> Vec<Finding> 
         cx.iam.role(role_name),
         cx.kube.get(&account),
         pods::running(&cx.kube, component.namespace, deployment),
-        agents(scene),
+        agent::read(scene),
     );
     vec![
         ALONE.skipped("it uses EKS Pod Identity"),
@@ -182,16 +183,6 @@ async fn of_component(scene: &Scene<'_>, component: &Component) -> Vec<Finding> 
         wanted.bare(&account),
         wanted.narrow(&role),
     ]
-}
-
-/// The nodes on which an agent is ready; none where there is no DaemonSet of it.
-async fn agents(scene: &Scene<'_>) -> Result<Option<Vec<String>>> {
-    let kube = &scene.cx.kube;
-    if kube.get(&daemon_set()).await?.is_none() {
-        return Ok(None);
-    }
-    let pods = kube.list("v1", "Pod", "kube-system", &format!("app.kubernetes.io/name={NAME}")).await?;
-    Ok(Some(pods.iter().filter(|pod| is(pod, "Ready")).map(|pod| text(pod, "/spec/nodeName").to_owned()).collect()))
 }
 
 /// What a component's pods have to be.
@@ -205,39 +196,6 @@ impl Wanted<'_> {
     /// The apply of steps of the component; the way is said with it, in case it came from a flag.
     fn apply(&self, steps: &[&str]) -> String {
         format!("{} --identity {}=pod-identity", super::apply_only(self.component, steps), self.component.short)
-    }
-
-    fn agent(
-        &self,
-        agents: &Result<Option<Vec<String>>>,
-        running: &Result<Option<Vec<Value>>>,
-        auto_mode: bool,
-    ) -> Finding {
-        if auto_mode {
-            return AGENT.passed("EKS Auto Mode brings it");
-        }
-        let (agents, running) = match (agents, running) {
-            (Ok(Some(agents)), Ok(running)) => (agents, running.as_deref().unwrap_or_default()),
-            (Ok(None), _) => {
-                let mend = format!(
-                    "eks-bootstrap apply --only eks.pod-identity-agent --identity {}=pod-identity",
-                    self.component.short
-                );
-                return AGENT.failed("there is no Pod Identity agent", "no DaemonSet", daemon_set().to_string(), mend);
-            }
-            (Err(error), _) | (_, Err(error)) => return AGENT.unread(error),
-        };
-        let without = running.iter().map(|pod| text(pod, "/spec/nodeName"));
-        let without = without.into_iter().find(|node| !node.is_empty() && !agents.iter().any(|agent| agent == node));
-        match without {
-            None => AGENT.passed(format!("ready on {} nodes", agents.len())),
-            Some(node) => AGENT.failed(
-                "a node with pods of the controller has no ready agent",
-                format!("node {node}"),
-                "a ready pod of the agent on it",
-                format!("kubectl rollout status daemonset/{NAME} -n kube-system"),
-            ),
-        }
     }
 
     fn associated(&self, found: &Result<Option<AssociationDetail>>) -> Finding {
@@ -255,43 +213,6 @@ impl Wanted<'_> {
             Ok(None) => ASSOCIATED.failed("there is no association", "none", &self.role_arn, mend),
             Err(error) => ASSOCIATED.unread(error),
         }
-    }
-
-    fn trusted(&self, role: &Result<Option<Role>>) -> Finding {
-        let role = match role {
-            Ok(Some(role)) => role,
-            Ok(None) => return TRUSTED.skipped("needs EKB-IRSA-003"),
-            Err(error) => return TRUSTED.unread(error),
-        };
-        let refusals = self.request.refusals(&role.trust);
-        if refusals.is_empty() {
-            return TRUSTED.passed("its trust policy lets EKS assume it for the pods");
-        }
-        TRUSTED.failed(
-            "the trust policy does not let EKS assume the role for the pods",
-            refusals.join("\n"),
-            format!("sts:AssumeRole and sts:TagSession for {}", self.component.subject()),
-            self.apply(&["iam.role"]),
-        )
-    }
-
-    fn narrow(&self, role: &Result<Option<Role>>) -> Finding {
-        let role = match role {
-            Ok(Some(role)) => role,
-            Ok(None) => return NARROW.skipped("needs EKB-IRSA-003"),
-            Err(error) => return NARROW.unread(error),
-        };
-        let broad: Vec<_> =
-            self.request.broad(&role.trust).iter().map(|place| format!("`Statement[{place}]`")).collect();
-        if broad.is_empty() {
-            return NARROW.passed("every statement names cluster, namespace and service account");
-        }
-        NARROW.failed(
-            "the trust policy lets in other service accounts too",
-            format!("{} without a condition on each of the three", broad.join(", ")),
-            "aws:RequestTag/eks-cluster-arn, kubernetes-namespace and kubernetes-service-account",
-            self.apply(&["iam.role"]),
-        )
     }
 
     fn carried(&self, running: &Result<Option<Vec<Value>>>) -> Finding {

@@ -118,6 +118,8 @@ struct Wanted {
     flags: String,
     /// The policy for its KMS keys.
     keys: Option<String>,
+    /// What that is to say.
+    key_document: Option<Document>,
     /// AWS' other policies for it, which have no place beside the one that was chosen.
     others: Vec<String>,
     role_arn: String,
@@ -140,6 +142,7 @@ impl Wanted {
             role_tag: component.role_tag(config, facts),
             flags: component.policy_flags(config),
             keys: component.wanted_key_policy_arn(config, facts),
+            key_document: component.key_policy.map(|document| document(&component.configured(config).kms_keys)),
             others: if component.chooses_policy(config) {
                 component.other_policy_arns(config, facts)
             } else {
@@ -178,17 +181,19 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
 
 async fn of_component(scene: &Scene<'_>, component: &Component) -> Vec<Finding> {
     let wanted = Wanted::of(scene, component);
-    let (role, attached, document, simulated) = tokio::join!(
+    let (role, attached, document, keys, simulated) = tokio::join!(
         scene.cx.iam.role(wanted.role_name()),
         scene.cx.iam.attached_policies(wanted.role_name()),
         document::read(scene.cx, &wanted),
+        document::of_keys(scene.cx, &wanted),
         simulated::ask(scene.cx, &wanted),
     );
     let mut findings = vec![attached::attached(&wanted, &attached), attached::boundary(&wanted, &role)];
     findings.extend(document::findings(&wanted, document.as_ref()));
     findings.push(simulated::allows(&wanted, simulated.as_ref(), &role, &attached));
     findings.extend(attached::only_one(&wanted, &attached));
-    findings.into_iter().map(|finding| finding.about(component.short)).collect()
+    let findings = findings.into_iter().map(|finding| finding.about(component.short));
+    findings.chain(keys.map(|finding| finding.about(format!("{}-kms", component.short)))).collect()
 }
 
 #[cfg(test)]
@@ -204,6 +209,7 @@ pub(super) mod tests {
             role_tag: None,
             flags: String::new(),
             keys: None,
+            key_document: None,
             others: Vec::new(),
             role_arn: "arn:aws:iam::111122223333:role/r".to_owned(),
             policies: vec!["arn:aws:iam::aws:policy/V2".to_owned(), "arn:aws:iam::aws:policy/V1".to_owned()],

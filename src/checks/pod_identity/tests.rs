@@ -1,8 +1,11 @@
 //! What each link that is wrong is called.
 
+use super::agent::Agents;
 use super::*;
 use crate::component::LOAD_BALANCER_CONTROLLER;
 use crate::policy::Document;
+use crate::read::eks::Addon;
+use crate::read::iam::Role;
 use serde_json::json;
 
 fn wanted() -> Wanted<'static> {
@@ -53,13 +56,21 @@ fn each_link_is_judged() {
     let with = |trust: Document| Ok(Some(role(trust)));
     let account = |annotations: Value| Ok(Some(json!({"metadata": {"annotations": annotations}})));
     let running = |pod: &Value| Ok(Some(vec![pod.clone()]));
-    let agents = |nodes: &[&str]| Ok(Some(nodes.iter().map(|node| (*node).to_owned()).collect()));
+    let agents =
+        |nodes: &[&str]| Ok(Agents { nodes: Some(nodes.iter().map(|node| (*node).to_owned()).collect()), addon: None });
+    let of_eks = |status: &str| {
+        let addon = Some(Addon { status: status.to_owned(), ..Addon::default() });
+        Ok(Agents { addon, nodes: Some(vec!["n1".to_owned()]) })
+    };
     let (w, bad, weak) = (wanted(), Some(Severity::Error), Some(Severity::Warning));
     let cases = [
         ("agent", w.agent(&agents(&["n1"]), &running(&right), false), None),
-        ("no agent", w.agent(&Ok(None), &running(&right), false), bad),
-        ("auto mode", w.agent(&Ok(None), &running(&right), true), None),
+        ("no agent", w.agent(&Ok(Agents::default()), &running(&right), false), bad),
+        ("auto mode", w.agent(&Ok(Agents::default()), &running(&right), true), None),
         ("agent elsewhere", w.agent(&agents(&["n2"]), &running(&right), false), bad),
+        ("agent of EKS", w.agent(&of_eks("ACTIVE"), &running(&right), false), None),
+        ("degraded agent", w.agent(&of_eks("DEGRADED"), &running(&right), false), weak),
+        ("failed agent", w.agent(&of_eks("CREATE_FAILED"), &running(&right), false), bad),
         ("association", w.associated(&Ok(Some(association("arn:r", false)))), None),
         ("another role", w.associated(&Ok(Some(association("arn:x", false)))), bad),
         ("no tags", w.associated(&Ok(Some(association("arn:r", true)))), bad),
@@ -77,4 +88,26 @@ fn each_link_is_judged() {
     for (name, finding, severity) in cases {
         assert_eq!(finding.severity(), severity, "{name}: {finding:?}");
     }
+}
+
+#[test]
+fn an_open_statement_of_others_is_taken_out_by_hand() {
+    let mend = |sid: &str| {
+        let open = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"{sid}","Effect":"Allow","Action":["sts:AssumeRole","sts:TagSession"],
+            "Principal":{{"Service":"pods.eks.amazonaws.com"}}}}]}}"#
+        );
+        match wanted().narrow(&Ok(Some(role(Document::parse(&open).unwrap())))).verdict {
+            crate::check::Verdict::Failed { mend, .. } => mend,
+            other => panic!("{other:?}"),
+        }
+    };
+    let ours = wanted().request.statement().sid.unwrap();
+    assert_eq!(mend(&ours), "eks-bootstrap apply --only iam.role.lbc --identity lbc=pod-identity");
+    let theirs = mend("Theirs");
+    assert!(
+        theirs.starts_with("aws iam update-assume-role-policy --role-name") && !theirs.contains("Theirs"),
+        "{theirs}"
+    );
+    assert!(theirs.contains(&ours), "{theirs}");
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use semver::Version;
 
-use super::{COVERS, MEANING, Wanted};
+use super::{ATTACHED, COVERS, MEANING, Wanted};
 use crate::check::Finding;
 use crate::component::Component;
 use crate::context::ReadContext;
@@ -53,6 +53,32 @@ async fn in_force(cx: &ReadContext, arn: &str, wanted: &Document) -> Result<Opti
     let same = policy::same_meaning(&document, wanted);
     let versions = if same { Vec::new() } else { cx.iam.policy_versions(arn).await? };
     Ok(Some(InForce { policy, document, versions }))
+}
+
+/// Whether the policy for the KMS keys says what it should; none where there are no keys.
+pub(super) async fn of_keys(cx: &ReadContext, wanted: &Wanted) -> Option<Finding> {
+    let (arn, document) = (wanted.keys.as_ref()?, wanted.key_document.as_ref()?);
+    let found = match in_force(cx, arn, document).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return Some(MEANING.skipped(format!("needs {}", ATTACHED.id))),
+        Err(error) => return Some(MEANING.unread(&error)),
+    };
+    let version = &found.policy.default_version;
+    if policy::same_meaning(&found.document, document) {
+        return Some(MEANING.passed(format!("version {version} is in force and says what it should")));
+    }
+    let step = format!("iam.policy.{}-kms", wanted.component.short);
+    let adopt = if owner::of_tags(&found.policy.tags, &wanted.cluster_arn).is_ours() {
+        String::new()
+    } else {
+        format!(" --adopt {step}")
+    };
+    Some(MEANING.failed(
+        format!("version {version} is in force and says something else"),
+        differences(&found.document, document),
+        format!("the {} actions on the configured keys", actions(document).len()),
+        format!("eks-bootstrap apply --only {step}{adopt}{}", wanted.flags),
+    ))
 }
 
 pub(super) fn findings(wanted: &Wanted, observed: Option<&Observed>) -> Vec<Finding> {
