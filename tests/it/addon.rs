@@ -46,7 +46,7 @@ async fn eks(lab: &Lab) -> aws_sdk_eks::Client {
 }
 
 /// Waits until an update of the add-on is over.
-async fn settled(lab: &Lab) {
+pub(crate) async fn settled(lab: &Lab) {
     let eks = eks(lab).await;
     for _ in 0..1200 {
         let answer = eks.describe_addon().cluster_name("demo").addon_name(ADDON).send().await.unwrap();

@@ -183,14 +183,14 @@ const CHECKED: [(&str, &str); 8] = [
     ("annotation put back, and pods restarted", "EKB-PODID-006"),
 ];
 
-struct World<'a> {
+pub(crate) struct World<'a> {
     lab: &'a Lab,
     iam: aws_sdk_iam::Client,
     eks: aws_sdk_eks::Client,
 }
 
 impl World<'_> {
-    async fn of(lab: &Lab) -> World<'_> {
+    pub(crate) async fn of(lab: &Lab) -> World<'_> {
         World { lab, iam: lab.iam().await, eks: lab.eks().await }
     }
 
@@ -206,7 +206,7 @@ impl World<'_> {
         self.lab.patch(&format!("/api/v1/namespaces/kube-system/serviceaccounts/{account}"), &fields).await;
     }
 
-    async fn break_by(&self, drift: &str) {
+    pub(crate) async fn break_by(&self, drift: &str) {
         match drift {
             "association deleted" => {
                 let (id, _) = self.association(LBC).await;

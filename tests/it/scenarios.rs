@@ -1,8 +1,11 @@
 //! The failure modes that users of EKS meet: each is planted in a sandbox, `verify` finds it and prints a mend, the printed
 //! mend is run as it stands, and `verify` passes again. At the end of each, `destroy` leaves the world of before `apply`.
 
+mod addons;
 mod commands;
 mod identity;
+mod limits;
+mod pod_identity;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -12,7 +15,7 @@ use eks_bootstrap::sandbox::aws::Seed;
 use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
-use crate::support::{Lab, helm};
+use crate::support::{Lab, Run, helm};
 
 /// What `verify` is to say about a planted fault.
 pub(crate) struct Fault {
@@ -33,6 +36,8 @@ pub(crate) struct Fault {
 /// A sandbox in which faults are planted one after another.
 pub(crate) struct Stage {
     pub(crate) lab: Lab,
+    /// What every command is told of the wanted state.
+    wanted: Vec<&'static str>,
     aws: Value,
     cluster: BTreeMap<String, Vec<String>>,
 }
@@ -45,23 +50,33 @@ impl Stage {
 
     /// The same in another world.
     pub(crate) async fn with(seed: Seed) -> Stage {
+        Stage::wanting(seed, &[]).await
+    }
+
+    /// The same with another wanted state.
+    pub(crate) async fn wanting(seed: Seed, wanted: &[&'static str]) -> Stage {
         let lab = Lab::with(seed, helm(HelmMajor::Four)).await;
         let aws = lab.sandbox.simulator.snapshot();
         let cluster = objects(&lab).await;
-        let stage = Stage { lab, aws, cluster };
-        stage.lab.run(&["apply", "--yes"]).await.expect(0);
+        let stage = Stage { lab, wanted: wanted.to_vec(), aws, cluster };
+        stage.run(&["apply", "--yes"]).await.expect(0);
         stage.passes().await;
         stage
     }
 
+    /// A command on the wanted state.
+    pub(crate) async fn run(&self, command: &[&str]) -> Run {
+        self.lab.run(&[command, &self.wanted].concat()).await
+    }
+
     /// Nothing fails.
     pub(crate) async fn passes(&self) {
-        self.lab.run(&["verify", "--wait", "60s"]).await.expect(0);
+        self.run(&["verify", "--wait", "60s"]).await.expect(0);
     }
 
     /// The findings of a run.
     pub(crate) async fn findings(&self, arguments: &[&str]) -> Vec<Value> {
-        let run = self.lab.run(&[&["verify", "-o", "json"], arguments].concat()).await;
+        let run = self.run(&[&["verify", "-o", "json"], arguments].concat()).await;
         assert!(matches!(run.code, 0 | 3), "{}", run.stderr);
         run.json()["findings"].as_array().unwrap().clone()
     }
@@ -102,13 +117,13 @@ impl Stage {
     /// Destroys everything, compares the world with the one before the first apply, and applies again.
     pub(crate) async fn begin_again(&self) {
         self.destroyed().await;
-        self.lab.run(&["apply", "--yes"]).await.expect(0);
+        self.run(&["apply", "--yes"]).await.expect(0);
         self.passes().await;
     }
 
     /// Destroys everything and compares the world with the one before the first apply.
     pub(crate) async fn destroyed(&self) {
-        let run = self.lab.run(&["destroy", "--confirm", "demo"]).await.expect(0);
+        let run = self.run(&["destroy", "--confirm", "demo"]).await.expect(0);
         assert!(run.stderr.contains("left in AWS: nothing"), "{}", run.stderr);
         assert_eq!(self.lab.sandbox.simulator.snapshot(), self.aws);
         // Pods and what belongs to them end after their owners.
@@ -135,8 +150,10 @@ impl Stage {
             match words.as_slice() {
                 ["eks-bootstrap", arguments @ ..] => {
                     let mut arguments = arguments.to_vec();
-                    if arguments.first() == Some(&"apply") {
-                        arguments.push("--yes");
+                    match arguments.first() {
+                        Some(&"apply") => arguments.push("--yes"),
+                        Some(&"destroy") => arguments.extend(["--confirm", "demo"]),
+                        _ => {}
                     }
                     self.lab.run(&arguments).await.expect(0);
                 }
@@ -201,6 +218,22 @@ impl Stage {
                 let call = eks.delete_addon().set_cluster_name(flag("--cluster-name"));
                 let preserve = arguments.contains(&"--preserve");
                 call.set_addon_name(flag("--addon-name")).preserve(preserve).send().await.map(drop).unwrap();
+            }
+            ("eks", "update-addon") => {
+                let call = eks.update_addon().set_cluster_name(flag("--cluster-name"));
+                let conflicts = flag("--resolve-conflicts").map(|text| text.as_str().into());
+                let call = call.set_addon_name(flag("--addon-name")).set_resolve_conflicts(conflicts);
+                call.send().await.map(drop).unwrap();
+            }
+            ("eks", "wait") => {
+                assert_eq!(arguments[0], "addon-deleted");
+                let describe = || {
+                    let call = eks.describe_addon().set_cluster_name(flag("--cluster-name"));
+                    call.set_addon_name(flag("--addon-name")).send()
+                };
+                while describe().await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
             }
             ("eks", "delete-pod-identity-association") => {
                 let call = eks.delete_pod_identity_association().set_cluster_name(flag("--cluster-name"));
