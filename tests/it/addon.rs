@@ -58,7 +58,7 @@ pub(crate) async fn settled(lab: &Lab) {
     panic!("the add-on does not become ACTIVE");
 }
 
-const DRIFTS: [Drift; 4] = [
+pub(crate) const DRIFTS: [Drift; 4] = [
     ("version", &[(STEP, &["eks:UpdateAddon"])]),
     ("configuration", &[(STEP, &["eks:UpdateAddon"])]),
     ("tag", &[(STEP, &["eks:TagResource"])]),

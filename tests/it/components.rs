@@ -41,7 +41,7 @@ fn diagnostics(plan: &Value) -> String {
 }
 
 /// Drift -> the steps that write, each with its calls.
-const DRIFTS: [Drift; 8] = [
+pub(crate) const DRIFTS: [Drift; 8] = [
     ("metrics-server uninstalled", &[("helm.metrics", &["helm:upgrade"])]),
     ("metrics API deleted", &[("helm.metrics", &["helm:upgrade"])]),
     ("metrics-server scaled in its values", &[("helm.metrics", &["helm:upgrade"])]),

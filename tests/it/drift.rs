@@ -220,7 +220,7 @@ fn writing(plan: &Value) -> Vec<(String, Vec<String>)> {
 pub(crate) type Drift = (&'static str, &'static [(&'static str, &'static [&'static str])]);
 
 /// Drift -> the steps that write, each with its calls.
-const IAM_AND_KUBERNETES: [Drift; 14] = [
+pub(crate) const IAM_AND_KUBERNETES: [Drift; 14] = [
     ("audience removed", &[("iam.oidc-provider", &["iam:AddClientIDToOpenIDConnectProvider"])]),
     ("provider deleted", &[("iam.oidc-provider", &["iam:CreateOpenIDConnectProvider"])]),
     ("trust edited", &[("iam.role.lbc", &["iam:UpdateAssumeRolePolicy"])]),
@@ -237,7 +237,7 @@ const IAM_AND_KUBERNETES: [Drift; 14] = [
     ("CRD deleted", &[("k8s.crds.lbc", &["k8s:patch CustomResourceDefinition"])]),
 ];
 
-const HELM: [Drift; 9] = [
+pub(crate) const HELM: [Drift; 9] = [
     ("release deleted", &[("helm.ebs", &["helm:upgrade"])]),
     ("values changed", &[("helm.lbc", &["helm:upgrade"])]),
     ("chart version changed", &[("helm.lbc", &["helm:upgrade"])]),

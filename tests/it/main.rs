@@ -21,6 +21,10 @@ mod destroy;
 #[cfg(feature = "sandbox")]
 mod drift;
 #[cfg(feature = "sandbox")]
+mod drift_options;
+#[cfg(feature = "sandbox")]
+mod drift_table;
+#[cfg(feature = "sandbox")]
 mod errors;
 #[cfg(feature = "sandbox")]
 mod house;

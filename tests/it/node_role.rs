@@ -6,11 +6,14 @@ use eks_bootstrap::sandbox::aws::{At, Effect, Fault, Seed};
 use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
+use crate::drift::Drift;
 use crate::permissions_enforced::iam;
 use crate::support::{Aws, Lab, Run, helm, of_aws};
 
 const V2: &str = "arn:aws:iam::aws:policy/AmazonEBSCSIDriverPolicyV2";
 const STEP: &str = "iam.node-role.ebs";
+/// Drift -> the step that writes, with its call.
+pub(crate) const DRIFT: Drift = ("policy taken off a node role", &[(STEP, &["iam:AttachRolePolicy"])]);
 /// Self-managed nodes, which no node group names; someone else has attached the policy there already.
 const OWN_NODES: &str = "own-nodes";
 
@@ -80,11 +83,11 @@ async fn the_policy_comes_on_request_and_goes_with_it() {
     run(&aws, &["apply", "--yes"], &WANTED).await.expect(0);
     assert_eq!(aws.writes(), Vec::<String>::new());
 
-    // Drift: an attachment is taken away by hand.
+    // An attachment is taken away by hand.
     let iam = iam(&aws.simulator);
     iam.detach_role_policy().role_name("demo-nodes-system").policy_arn(V2).send().await.unwrap();
     let plan = run(&aws, &["plan", "-o", "json", "--detailed-exitcode"], &WANTED).await.expect(2).json();
-    assert_eq!(step(&plan)["calls"], json!(["iam:AttachRolePolicy"]));
+    assert_eq!(step(&plan)["calls"], json!(DRIFT.1[0].1));
     run(&aws, &["apply", "--yes"], &WANTED).await.expect(0);
     run(&aws, &["plan", "--detailed-exitcode"], &WANTED).await.expect(0);
 

@@ -157,7 +157,7 @@ async fn pod_identity_is_set_up_and_destroyed_with_helm_3() {
 }
 
 /// Drift -> the steps that write, each with its calls.
-const DRIFTS: [Drift; 8] = [
+pub(crate) const DRIFTS: [Drift; 8] = [
     ("association deleted", &[("eks.pod-identity.lbc", &["eks:CreatePodIdentityAssociation"])]),
     ("association with another role", &[("eks.pod-identity.lbc", &["eks:UpdatePodIdentityAssociation"])]),
     ("association untagged", &[("eks.pod-identity.ebs", &["eks:TagResource"])]),

@@ -7,16 +7,29 @@ use std::collections::BTreeSet;
 use eks_bootstrap::read::kube::ObjectRef;
 use serde_json::{Value, json};
 
+use crate::drift::Drift;
 use crate::permissions;
 use crate::support::{Lab, Run};
 
 const LBC: &str = "aws-load-balancer-controller";
 const EBS: &str = "aws-ebs-csi-driver";
 const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+/// Drift -> the steps that write, each with its calls.
+pub(crate) const DRIFTS: [Drift; 3] = [
+    ("another of our policies in place of the chosen one", &[("iam.policy.lbc", &["iam:SetDefaultPolicyVersion"])]),
+    ("tag that the policy compares with removed from the role", &[("iam.role.ebs", &["iam:TagRole"])]),
+    ("a second policy of AWS beside the chosen one", &[("iam.attachment.ebs", &["iam:DetachRolePolicy"])]),
+];
 const VOLUMES: &str = "/api/v1/persistentvolumes";
 
 async fn with(lab: &Lab, words: &[&str], choice: &[&str]) -> Run {
     lab.run(&[words, choice].concat()).await
+}
+
+/// The step of a row does what the row says.
+fn is_mended(plan: &Value, row: &Drift) {
+    let [(id, calls)] = row.1 else { panic!("{row:?}") };
+    assert_eq!(step(plan, id)["calls"], json!(calls), "{}", row.0);
 }
 
 /// Applies with only what `permissions` prints for it; afterwards the plan is empty and `verify` finds nothing.
@@ -103,7 +116,7 @@ async fn the_controllers_policy_is_narrowed_and_widened() {
     assert_eq!(step(&plan, "iam.policy.lbc")["calls"], json!(["iam:CreatePolicyVersion"]));
     // Back to a choice of before: its version is there still.
     let plan = applied(&lab, &scoped).await;
-    assert_eq!(step(&plan, "iam.policy.lbc")["calls"], json!(["iam:SetDefaultPolicyVersion"]));
+    is_mended(&plan, &DRIFTS[0]);
     destroyed(&lab, &scoped, &before).await;
     lab.stop().await;
 }
@@ -141,11 +154,11 @@ async fn the_drivers_policies_are_swapped() {
     assert_eq!((&refused["id"], &refused["about"]), (&json!("EKB-POL-004"), &json!("ebs")), "{refused:#}");
     let mend = refused["mend"].as_str().unwrap();
     assert!(mend.contains("iam.role.ebs") && mend.ends_with(" --ebs-policy cluster-scoped"), "{refused:#}");
-    assert_eq!(step(&applied(&lab, &scoped).await, "iam.role.ebs")["calls"], json!(["iam:TagRole"]));
+    is_mended(&applied(&lab, &scoped).await, &DRIFTS[1]);
     // A second policy of AWS' beside the chosen one is drift.
     let arn = "arn:aws:iam::aws:policy/service-role/AmazonEBSCSIDriverPolicy";
     iam.attach_role_policy().role_name(&ebs).policy_arn(arn).send().await.unwrap();
-    assert_eq!(step(&applied(&lab, &scoped).await, "iam.attachment.ebs")["calls"], json!(["iam:DetachRolePolicy"]));
+    is_mended(&applied(&lab, &scoped).await, &DRIFTS[2]);
     let older = ["--ebs-policy", "v1"];
     let plan = applied(&lab, &older).await;
     assert!(!plan["diagnostics"].to_string().contains("vol-0"), "V1 asks for no tag: {plan:#}");
