@@ -3,6 +3,7 @@
 
 mod attached;
 mod document;
+mod nodes;
 mod simulated;
 
 use futures::FutureExt as _;
@@ -94,6 +95,19 @@ pub(super) const CHECKS: &[Check] = &[
             "kubernetes-sigs/aws-ebs-csi-driver#2918, terraform-aws-modules/terraform-aws-eks#3691",
         ],
     },
+    Check {
+        id: "EKB-POL-007",
+        title: "the component's policy is on no node role that was not to have it",
+        severity: Severity::Warning,
+        stages: AFTER,
+        why: "what a node's role may do, every pod can do that reaches the node's metadata; the component has a role of its own",
+        breaks: "nothing, until a pod creates, attaches or deletes volumes that are not its own",
+        mend: "detach it, once no controller works with the node's role any more",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/best-practices/identity-and-access-management.html",
+            "kubernetes-sigs/aws-ebs-csi-driver#821, kubernetes-sigs/aws-ebs-csi-driver#517",
+        ],
+    },
 ];
 
 const ATTACHED: &Check = &CHECKS[0];
@@ -102,6 +116,7 @@ const COVERS: &Check = &CHECKS[2];
 const ALLOWS: &Check = &CHECKS[3];
 const BOUNDARY: &Check = &CHECKS[4];
 const ONE: &Check = &CHECKS[5];
+const NODES: &Check = &CHECKS[6];
 
 /// The role of a component and its policies.
 struct Wanted {
@@ -181,17 +196,19 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
 
 async fn of_component(scene: &Scene<'_>, component: &Component) -> Vec<Finding> {
     let wanted = Wanted::of(scene, component);
-    let (role, attached, document, keys, simulated) = tokio::join!(
+    let (role, attached, document, keys, simulated, nodes) = tokio::join!(
         scene.cx.iam.role(wanted.role_name()),
         scene.cx.iam.attached_policies(wanted.role_name()),
         document::read(scene.cx, &wanted),
         document::of_keys(scene.cx, &wanted),
         simulated::ask(scene.cx, &wanted),
+        nodes::look(scene.cx, component),
     );
     let mut findings = vec![attached::attached(&wanted, &attached), attached::boundary(&wanted, &role)];
     findings.extend(document::findings(&wanted, document.as_ref()));
     findings.push(simulated::allows(&wanted, simulated.as_ref(), &role, &attached));
     findings.extend(attached::only_one(&wanted, &attached));
+    findings.extend(nodes);
     let findings = findings.into_iter().map(|finding| finding.about(component.short));
     findings.chain(keys.map(|finding| finding.about(format!("{}-kms", component.short)))).collect()
 }

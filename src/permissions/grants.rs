@@ -197,7 +197,10 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("MakeAddon", &[Apply], &["eks:CreateAddon", "eks:UpdateAddon", "eks:TagResource"], On::Addon, When::ByEks, Only::Always),
     grant("PassRole", &[Apply], &["iam:PassRole"], On::Role, When::ByEks, Only::Always),
     grant("RemoveAddon", &[Destroy], &["eks:DeleteAddon", "eks:UntagResource"], On::Addon, When::ByEks, Only::Always),
-    grant("ReadNodeGroups", LOOK, &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::OnNodeRoles, Only::Always),
+    // Whether nodes hold a policy that nobody asked for is looked at in any case.
+    grant("AuditNodeGroups", &[Verify], &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::Always, Only::Always),
+    grant("AuditNodeRoles", &[Verify], &["iam:ListAttachedRolePolicies"], On::NodeRoles, When::Always, Only::Always),
+    grant("ReadNodeGroups", &[Plan, Apply], &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::OnNodeRoles, Only::Always),
     grant("ReadNodeRoles", ALL, &["iam:GetRole", "iam:ListAttachedRolePolicies"], On::NodeRoles, When::OnNodeRoles, Only::Always),
     grant("AttachToNodes", &[Apply], &["iam:AttachRolePolicy"], On::NodeRoles, When::OnNodeRoles, Only::ThesePolicies),
     grant("TagNodes", &[Apply], &["iam:TagRole"], On::NodeRoles, When::OnNodeRoles, Only::OurTagKeys),

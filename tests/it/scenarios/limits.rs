@@ -1,6 +1,6 @@
 //! Quotas of IAM, partitions, and what a configuration asks for that cannot be: said before anything is written.
 //!
-//! Failure modes 5, 6, 16, 17 and 25, as far as the plan can know them. Five versions of a policy are in `identity.rs`, more
+//! Failure modes 5, 6, 16, 17, 22 and 25, as far as AWS alone can tell them. Five versions of a policy are in `identity.rs`, more
 //! KMS keys than one policy holds in `bad_values.rs`, the whole life in every partition in `partitions.rs`. How many OIDC
 //! providers an account may have is not readable, so only `verify --pre` and IAM's own answer speak of it.
 
@@ -161,4 +161,43 @@ async fn a_key_that_only_the_class_has_is_told_in_the_plan() {
         let told = aws.run(&plan, &[]).await.expect(0).json()["diagnostics"].to_string();
         assert!(!told.contains("no policy lets the driver"), "{driver}: {told}");
     }
+}
+
+/// 22: what a node's role may do, every pod on the node may do.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_role_with_the_drivers_policy_is_a_warning() {
+    let aws = Aws::start(|_| {}).await;
+    let policy = "arn:aws:iam::aws:policy/AmazonEBSCSIDriverPolicyV2";
+    let found = async |wanted: &[&'static str]| {
+        let verify = [&["verify", "-c", "demo", "-o", "json"], wanted].concat();
+        let run = aws.run(&verify, &[]).await.json();
+        let findings = run["findings"].as_array().unwrap();
+        findings.iter().find(|finding| finding["id"] == "EKB-POL-007").cloned().unwrap()
+    };
+    let apply = |more: &[&'static str]| {
+        [&of_aws(&["apply", "--yes", "--only", "iam.node-role.ebs"])[..], &["-c", "demo"], more].concat()
+    };
+    aws.run(&apply(&[]), &[]).await.expect(0);
+    assert_eq!(found(&[]).await["says"], "on none of the 2 roles of the node groups");
+
+    // Ours, from a run that asked for it.
+    aws.run(&apply(&["--attach-node-role"]), &[]).await.expect(0);
+    assert_eq!(found(&["--attach-node-role"]).await["status"], "ok");
+    let ours = found(&[]).await;
+    assert_eq!((&ours["status"], &ours["about"]), (&json!("warning"), &json!("ebs")), "{ours:#}");
+    assert!(ours["observed"].as_str().unwrap().starts_with("AmazonEBSCSIDriverPolicyV2 on demo-nodes-system, "));
+    assert_eq!(ours["mend"], "eks-bootstrap apply --only iam.node-role.ebs");
+    aws.run(&["apply", "--yes", "-c", "demo", "--only", "iam.node-role.ebs"], &[]).await.expect(0);
+    assert_eq!(found(&[]).await["status"], "ok");
+
+    // Someone else's, which stays theirs to take off.
+    let iam = crate::permissions_enforced::iam(&aws.simulator);
+    iam.attach_role_policy().role_name("demo-nodes-workers").policy_arn(policy).send().await.unwrap();
+    let mend = format!("aws iam detach-role-policy --role-name demo-nodes-workers --policy-arn {policy}");
+    assert_eq!(found(&[]).await["mend"], mend.as_str());
+
+    // The printed policy is enough for the look, and who has less is told.
+    let printed = aws.run(&["permissions", "-c", "demo", "--for", "verify"], &[]).await.expect(0).stdout;
+    aws.simulator.set_caller_policy(Some(eks_bootstrap::policy::Document::parse(&printed).unwrap()));
+    assert_eq!(found(&[]).await["mend"], mend.as_str());
 }
