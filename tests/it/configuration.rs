@@ -25,7 +25,8 @@ fn the_printed_example_is_a_configuration() {
     let view: Value = serde_saphyr::from_str(&view).unwrap();
     assert_eq!(view["spec"]["cluster"]["name"], "demo");
     let printed = run(&["config", "schema"]).expect(0).stdout;
-    assert_eq!(printed, SCHEMA);
+    // The text is long; the other test says how to mend it.
+    assert!(printed == SCHEMA, "`config schema` does not print the committed schema");
 }
 
 #[test]
