@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use semver::Version;
 
-use crate::component::{Component, NEWEST_KUBERNETES_TRIED};
+use crate::component::{Component, EBS_CSI_DRIVER, LOAD_BALANCER_CONTROLLER, METRICS_SERVER, NEWEST_KUBERNETES_TRIED};
 use crate::policy::Document;
 
 /// Versions that were tried together.
@@ -26,6 +26,10 @@ pub struct Tried {
     pub crds: usize,
     /// Its permissions: a document of ours, or AWS managed policies.
     pub policy: &'static str,
+    /// The images that the chart can run, with their tags.
+    pub images: &'static [&'static str],
+    /// The oldest and the newest Kubernetes.
+    pub kubernetes: ((u64, u64), (u64, u64)),
 }
 
 /// All sets.
@@ -36,6 +40,8 @@ pub const TRIED: &[Tried] = &[
         app: "3.5.0",
         crds: 7,
         policy: "policies/aws-load-balancer-controller.json",
+        images: &["public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0"],
+        kubernetes: (LOAD_BALANCER_CONTROLLER.oldest_kubernetes, NEWEST_KUBERNETES_TRIED),
     },
     Tried {
         component: "aws-ebs-csi-driver",
@@ -43,14 +49,37 @@ pub const TRIED: &[Tried] = &[
         app: "1.64.0",
         crds: 0,
         policy: "AmazonEBSCSIDriverPolicyV2, else AmazonEBSCSIDriverPolicy",
+        images: &[
+            "public.ecr.aws/csi-components/csi-attacher:v4.12.0-eksbuild.5",
+            "public.ecr.aws/csi-components/csi-node-driver-registrar:v2.17.0-eksbuild.5",
+            "public.ecr.aws/csi-components/csi-provisioner:v6.3.0-eksbuild.4",
+            "public.ecr.aws/csi-components/csi-resizer:v2.2.1-eksbuild.3",
+            "public.ecr.aws/csi-components/csi-snapshotter:v8.6.0-eksbuild.5",
+            "public.ecr.aws/csi-components/livenessprobe:v2.19.0-eksbuild.5",
+            "public.ecr.aws/ebs-csi-driver/aws-ebs-csi-driver:v1.64.0",
+            "public.ecr.aws/ebs-csi-driver/volume-modifier-for-k8s:v0.9.5-eksbuild.5",
+        ],
+        kubernetes: (EBS_CSI_DRIVER.oldest_kubernetes, NEWEST_KUBERNETES_TRIED),
     },
-    Tried { component: "metrics-server", chart: "3.13.1", app: "0.8.1", crds: 0, policy: "none" },
+    Tried {
+        component: "metrics-server",
+        chart: "3.13.1",
+        app: "0.8.1",
+        crds: 0,
+        policy: "none",
+        images: &[
+            "registry.k8s.io/autoscaling/addon-resizer:1.8.23",
+            "registry.k8s.io/metrics-server/metrics-server:v0.8.1",
+        ],
+        kubernetes: (METRICS_SERVER.oldest_kubernetes, NEWEST_KUBERNETES_TRIED),
+    },
 ];
 
 /// What is to be said of a chart's version.
 pub fn of_chart(component: &Component, chart: &str) -> Option<String> {
     let tried: Vec<_> = TRIED.iter().filter(|set| set.component == component.name).map(|set| set.chart).collect();
-    (!tried.contains(&chart)).then(|| {
+    // Of a component of the user's own nothing is known here.
+    (!tried.contains(&chart) && !tried.is_empty()).then(|| {
         format!(
             "chart {chart} of {} was not tried with this program, {} was: compare its values and permissions first",
             component.name,
@@ -109,12 +138,12 @@ fn actions(document: &Document) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::component::{ALL, EBS_CSI_DRIVER, LOAD_BALANCER_CONTROLLER, METRICS_SERVER};
+    use crate::component::BUILT_IN;
     use crate::policy::load_balancer_controller_policy;
 
     #[test]
     fn what_is_installed_by_default_was_tried() {
-        for component in ALL {
+        for component in BUILT_IN {
             assert_eq!(of_chart(&component, component.version), None, "{}", component.name);
             let set = TRIED.iter().find(|set| set.component == component.name).unwrap();
             assert_eq!(set.crds > 0, component.has_crds, "{}", component.name);
@@ -138,9 +167,11 @@ mod tests {
 
     #[test]
     fn kubernetes_has_a_range() {
-        assert_eq!(of_kubernetes(&ALL, "1.35"), None);
-        assert!(of_kubernetes(&ALL, "1.36").unwrap().contains("newer than what the charts were tried with (1.35)"));
-        let old = of_kubernetes(&ALL, "1.21").unwrap();
+        assert_eq!(of_kubernetes(&BUILT_IN, "1.35"), None);
+        assert!(
+            of_kubernetes(&BUILT_IN, "1.36").unwrap().contains("newer than what the charts were tried with (1.35)")
+        );
+        let old = of_kubernetes(&BUILT_IN, "1.21").unwrap();
         assert!(old.contains("aws-load-balancer-controller 3.5.0 needs Kubernetes 1.22"), "{old}");
         assert_eq!(of_kubernetes(&[METRICS_SERVER], "unknown"), None);
     }

@@ -121,7 +121,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         let each = components.iter().map(|component| async move {
             let findings = match component.identity(&scene.cx.config) {
                 Identity::Irsa => vec![beside_irsa(scene, component).await],
-                Identity::PodIdentity => of_component(scene, component).await,
+                Identity::PodIdentity => Box::pin(of_component(scene, component)).await,
             };
             findings.into_iter().map(|finding| finding.about(component.short)).collect::<Vec<_>>()
         });

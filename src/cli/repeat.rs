@@ -15,6 +15,7 @@ impl Wanted {
             account,
             enable,
             disable,
+            component_files,
             lbc_version,
             ebs_version,
             metrics_server_version,
@@ -64,12 +65,13 @@ impl Wanted {
             ("--chart-repository", chart_repositories),
             ("--chart-digest", chart_digests),
         ];
+        let files = component_files.iter().map(|file| ("--component-file", Some(file.display().to_string())));
         let switches = [("--attach-node-role", *attach_node_role), ("--isolated", *isolated)];
         let single = single.into_iter().filter(|(_, value)| value.is_some()).map(|(name, value)| (name, value.clone()));
         let repeated =
             repeated.into_iter().flat_map(|(name, values)| values.iter().map(move |value| (name, Some(value.clone()))));
         let switches = switches.into_iter().filter(|(_, on)| *on).map(|(name, _)| (name, None));
-        single.chain(repeated).chain(switches).collect()
+        single.chain(repeated).chain(files).chain(switches).collect()
     }
 
     /// A printed command of ours with everything that was said of the wanted state, since without it the command would reach

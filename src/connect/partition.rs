@@ -32,12 +32,22 @@ fn named(config: &Config) -> Vec<(String, &str)> {
     ];
     let mut all: Vec<(String, &str)> =
         single.into_iter().filter_map(|(field, arn)| Some((field.to_owned(), arn.as_deref()?))).collect();
-    for component in component::ALL {
-        let (configured, flag) = (component.configured(config), component.flag);
-        all.extend(configured.role_arn.iter().map(|arn| (format!("--{flag}-role-arn"), arn.as_str())));
-        all.extend(configured.policy_arn.iter().map(|arn| (format!("--{flag}-policy-arn"), arn.as_str())));
+    for component in component::all(config) {
+        let configured = component.configured(config);
+        // A component of a file has no flags.
+        let field = |flag: &str, name: &str| match component.flag {
+            "" => format!("{name} of {}", component.name),
+            own => format!("--{own}-{flag}"),
+        };
+        all.extend(configured.role_arn.iter().map(|arn| (field("role-arn", "roleArn"), arn.as_str())));
+        all.extend(configured.policy_arn.iter().map(|arn| (field("policy-arn", "policyArn"), arn.as_str())));
         all.extend(configured.kms_keys.iter().map(|arn| ("--kms-key".to_owned(), arn.as_str())));
         all.extend(configured.nodes.more.iter().map(|arn| ("--node-role".to_owned(), arn.as_str())));
+    }
+    for custom in &config.custom {
+        // A place such as `${partition}` is filled with the cluster's own.
+        let fixed = custom.definition.policy_arns.iter().filter(|arn| !arn.contains("${"));
+        all.extend(fixed.map(|arn| (format!("policyArns of {}", custom.name), arn.as_str())));
     }
     all
 }

@@ -31,6 +31,8 @@ mod house;
 #[cfg(feature = "sandbox")]
 mod node_role;
 #[cfg(feature = "sandbox")]
+mod own_components;
+#[cfg(feature = "sandbox")]
 mod partitions;
 #[cfg(feature = "sandbox")]
 mod permissions;

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use eks_bootstrap::component;
 use eks_bootstrap::images::of_objects;
 use eks_bootstrap::read::chart::digest_of;
 use eks_bootstrap::sandbox::aws::Seed;
 use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use eks_bootstrap::{component, versions};
 use serde_json::Value;
 
 use crate::support::{Aws, Lab, Run, helm, program};
@@ -238,7 +238,7 @@ fn repositories(value: &Value, path: &str, found: &mut BTreeMap<String, String>)
 fn known_images_are_those_of_the_charts() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for folder in [root.join("templates/sandbox/charts"), root.join("../shared/upstream/charts")] {
-        for component in component::ALL {
+        for component in component::BUILT_IN {
             // A plain clone has the stand-ins only.
             let Ok(text) = fs::read_to_string(folder.join(component.name).join("values.yaml")) else {
                 assert!(folder.ends_with("upstream/charts"), "{} has no values", component.name);
@@ -266,8 +266,11 @@ async fn images_are_listed_and_moved_all_of_them() {
     let base = ["images", "-f", "all.yaml", "--charts", charts];
     let plain = alone(home.path(), HelmMajor::Three, &base, &[]).await.expect(0).stdout;
     let listed: BTreeSet<_> = plain.lines().map(|image| image.rsplit_once(':').unwrap().0).collect();
-    let known: BTreeSet<_> = component::ALL.iter().flat_map(|part| part.images).map(|image| image.repository).collect();
+    let known: BTreeSet<_> =
+        component::BUILT_IN.iter().flat_map(|part| part.images).map(|image| image.repository).collect();
     assert_eq!(listed, known, "every image is listed, and each is known");
+    let tried: BTreeSet<_> = versions::TRIED.iter().flat_map(|set| set.images).copied().collect();
+    assert_eq!(plain.lines().collect::<BTreeSet<_>>(), tried, "the tested sets name them with their tags");
 
     let moved = [&base[..], &["--image-registry", MIRROR]].concat();
     let text = alone(home.path(), HelmMajor::Four, &moved, &[]).await.expect(0);

@@ -80,7 +80,8 @@ async fn links(stage: &Stage) {
     let iam = stage.lab.iam().await;
     let ebs = "AmazonEBSCSIDriverPolicyV2";
     let roles = iam.list_roles().send().await.unwrap();
-    let name = roles.roles().iter().map(|role| role.role_name()).find(|name| name.contains("ebs-csi")).unwrap();
+    let name =
+        roles.roles().iter().map(aws_sdk_iam::types::Role::role_name).find(|name| name.contains("ebs-csi")).unwrap();
     iam.detach_role_policy().role_name(name).policy_arn(format!("arn:aws:iam::aws:policy/{ebs}")).send().await.unwrap();
     iam.delete_role().role_name(name).send().await.unwrap();
     let again = "eks-bootstrap apply --only iam.role.ebs --only iam.attachment.ebs --identity pod-identity";
