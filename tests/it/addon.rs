@@ -58,11 +58,12 @@ pub(crate) async fn settled(lab: &Lab) {
     panic!("the add-on does not become ACTIVE");
 }
 
-pub(crate) const DRIFTS: [Drift; 4] = [
-    ("version", &[(STEP, &["eks:UpdateAddon"])]),
-    ("configuration", &[(STEP, &["eks:UpdateAddon"])]),
-    ("tag", &[(STEP, &["eks:TagResource"])]),
-    ("deleted", &[(STEP, &["eks:CreateAddon"])]),
+pub(crate) const DRIFTS: [Drift; 5] = [
+    ("another version", &[(STEP, &["eks:UpdateAddon"])]),
+    ("configuration changed", &[(STEP, &["eks:UpdateAddon"])]),
+    ("add-on untagged", &[(STEP, &["eks:TagResource"])]),
+    ("object of the add-on deleted", &[(STEP, &["eks:UpdateAddon"])]),
+    ("add-on deleted", &[(STEP, &["eks:CreateAddon"])]),
 ];
 
 async fn break_by(lab: &Lab, drift: &str) {
@@ -72,15 +73,19 @@ async fn break_by(lab: &Lab, drift: &str) {
     let update = eks.update_addon().cluster_name("demo").addon_name(ADDON);
     let update = update.set_service_account_role_arn(addon.service_account_role_arn().map(ToOwned::to_owned));
     match drift {
-        "version" => drop(update.addon_version("v1.58.0-eksbuild.1").send().await.unwrap()),
-        "configuration" => {
+        "another version" => drop(update.addon_version("v1.58.0-eksbuild.1").send().await.unwrap()),
+        "configuration changed" => {
             drop(update.configuration_values(r#"{"controller":{"replicaCount":3}}"#).send().await.unwrap());
         }
-        "tag" => {
+        "add-on untagged" => {
             let untag = eks.untag_resource().resource_arn(addon.addon_arn().unwrap());
             untag.tag_keys("eks-bootstrap/component").send().await.unwrap();
         }
-        "deleted" => {
+        "object of the add-on deleted" => {
+            lab.delete("/apis/apps/v1/namespaces/kube-system/daemonsets/ebs-csi-node").await;
+            lab.gone(&ObjectRef::new("apps/v1", "DaemonSet", "kube-system", "ebs-csi-node")).await;
+        }
+        "add-on deleted" => {
             eks.delete_addon().cluster_name("demo").addon_name(ADDON).send().await.unwrap();
             lab.gone(&ObjectRef::new("apps/v1", "Deployment", "kube-system", "ebs-csi-controller")).await;
             while eks.describe_addon().cluster_name("demo").addon_name(ADDON).send().await.is_ok() {
