@@ -23,6 +23,8 @@ mod drift;
 #[cfg(feature = "sandbox")]
 mod errors;
 #[cfg(feature = "sandbox")]
+mod examples;
+#[cfg(feature = "sandbox")]
 mod house;
 #[cfg(feature = "sandbox")]
 mod node_role;
