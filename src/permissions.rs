@@ -30,6 +30,8 @@ pub enum Purpose {
     Verify,
     /// To look and to remove
     Destroy,
+    /// To move what is installed between IRSA and EKS Pod Identity, in either direction
+    Migrate,
 }
 
 impl Purpose {
@@ -40,13 +42,14 @@ impl Purpose {
             Purpose::Apply => "apply",
             Purpose::Verify => "verify",
             Purpose::Destroy => "destroy",
+            Purpose::Migrate => "migrate",
         }
     }
 }
 
 /// The IAM policy of one purpose.
 pub fn policy(purpose: Purpose, config: &Config, facts: &Facts) -> Document {
-    let scope = Scope { config, facts };
+    let scope = Scope { config, facts, purpose };
     let wanted: Vec<_> = component::ALL.into_iter().filter(|component| component.wanted(config, facts)).collect();
     let with_role: Vec<_> = wanted.iter().copied().filter(Component::has_role).collect();
     let mut statements = Vec::new();
@@ -109,6 +112,7 @@ fn statement(grant: &Grant, sid: String, resources: Vec<String>, condition: Cond
 struct Scope<'a> {
     config: &'a Config,
     facts: &'a Facts,
+    purpose: Purpose,
 }
 
 impl Scope<'_> {
@@ -147,7 +151,8 @@ impl Scope<'_> {
     /// The provider's ARN where it may be made or removed.
     fn provider(&self, wanted: &[Component], purpose: Purpose) -> Option<String> {
         let used = wanted.iter().any(|component| component.identity(self.config) == Identity::Irsa);
-        (used || purpose == Purpose::Destroy || wanted.is_empty()).then(|| self.facts.provider_arn())
+        (used || matches!(purpose, Purpose::Destroy | Purpose::Migrate) || wanted.is_empty())
+            .then(|| self.facts.provider_arn())
     }
 
     fn applies(&self, when: When, component: &Component) -> bool {
@@ -165,12 +170,15 @@ impl Scope<'_> {
             When::Addon => component.addon.is_some(),
             When::ByEks => component.offers_addon && component.configured(self.config).is_addon(),
             When::OnNodeRoles => component.offers_node_role && component.configured(self.config).nodes.attach,
-            When::PodIdentity => component.identity(self.config) == Identity::PodIdentity,
+            // A move knows both ways, whichever the configuration says.
+            When::PodIdentity => {
+                self.purpose == Purpose::Migrate || component.identity(self.config) == Identity::PodIdentity
+            }
         }
     }
 
     fn resources(&self, grant: &Grant, component: &Component, purpose: Purpose) -> Vec<String> {
-        let Scope { config, facts } = self;
+        let Scope { config, facts, .. } = self;
         let role = component.role_arn(config, facts);
         match grant.on {
             On::Role => vec![role],
@@ -212,7 +220,7 @@ impl Scope<'_> {
     }
 
     fn global(&self, on: On, wanted: &[Component], purpose: Purpose) -> Vec<String> {
-        let Scope { config, facts } = self;
+        let Scope { config, facts, .. } = self;
         match on {
             On::Cluster => vec![facts.arn.clone()],
             On::Everything => vec!["*".to_owned()],
@@ -247,7 +255,7 @@ impl Scope<'_> {
 
     /// The policies that may be attached to a component's role, and those that may have been.
     fn policies(&self, component: &Component, only: Only) -> Vec<String> {
-        let Scope { config, facts } = self;
+        let Scope { config, facts, .. } = self;
         let wanted =
             component.policy_arns(config, facts).into_iter().chain(component.wanted_key_policy_arn(config, facts));
         let detaches = only == Only::ThesePolicies && component.chooses_policy(config);

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Purpose::{self, Apply, Destroy, Plan, Verify};
+use super::Purpose::{self, Apply, Destroy, Migrate, Plan, Verify};
 use crate::component::{Component, ServiceAccountMaker};
 use crate::config::{Config, Identity};
 use crate::context::Facts;
@@ -166,10 +166,14 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str) -> 
         namespaced: BTreeMap::new(),
         cluster: Vec::new(),
     };
-    for component in crate::component::ALL.into_iter().filter(|component| component.wanted(config, facts)) {
+    // A move is an apply that knows both ways, whichever the configuration says.
+    let moves = purpose == Migrate;
+    let purpose = if moves { Apply } else { purpose };
+    let wanted = |component: &Component| component.wanted(config, facts) && (!moves || component.has_role());
+    for component in crate::component::ALL.into_iter().filter(wanted) {
         rights.add_chart(purpose, &component);
         rights.add_steps(purpose, &component);
-        if component.has_role() && component.identity(config) == Identity::PodIdentity {
+        if component.has_role() && (moves || component.identity(config) == Identity::PodIdentity) {
             rights.add_pod_identity(purpose, &component);
         }
         for (reason, purposes, place, api_group, resources, verbs) in NEEDS {
@@ -180,10 +184,10 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str) -> 
             }
         }
     }
-    if config.gp3_storage_class.enabled == Some(true) {
+    if config.gp3_storage_class.enabled == Some(true) && !moves {
         let own = match purpose {
             Plan | Verify => &["get", "list"][..],
-            Apply => &["create", "delete", "get", "list", "patch"][..],
+            Apply | Migrate => &["create", "delete", "get", "list", "patch"][..],
             Destroy => &["delete", "get", "list", "patch"][..],
         };
         // It moves the default from whichever class has it, so the names are not known.
@@ -201,7 +205,7 @@ impl Rights {
     fn add_chart(&mut self, purpose: Purpose, component: &Component) {
         let (own, make, watch) = match purpose {
             Plan | Verify => (&["get"][..], &[][..], &[][..]),
-            Apply => (&["delete", "get", "patch", "update"][..], &["create"][..], &["list", "watch"][..]),
+            Apply | Migrate => (&["delete", "get", "patch", "update"][..], &["create"][..], &["list", "watch"][..]),
             Destroy => (&["delete", "get"][..], &[][..], &["list", "watch"][..]),
         };
         let reason = format!("what the chart {} contains", component.name);
@@ -244,7 +248,7 @@ impl Rights {
             let reason = format!("the service account of {}", component.name);
             let own = match purpose {
                 Plan | Verify => &["get"][..],
-                Apply => &["get", "patch"][..],
+                Apply | Migrate => &["get", "patch"][..],
                 Destroy => &["delete", "get", "patch"][..],
             };
             self.add(Namespace, component, &reason, ("", "serviceaccounts"), account, own);
@@ -303,7 +307,7 @@ fn shortened(rules: &[Rule]) -> Vec<Rule> {
     for (place, rule) in rules.iter().enumerate() {
         let mut rule = rule.clone();
         for (other_place, other) in rules.iter().enumerate() {
-            let wider = other.names.is_empty() && (!rule.names.is_empty() || other_place < place);
+            let wider = if other.names == rule.names { other_place < place } else { other.names.is_empty() };
             if other_place != place && wider && other.group == rule.group && other.resources == rule.resources {
                 rule.verbs.retain(|verb| !other.verbs.contains(verb));
             }

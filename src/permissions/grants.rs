@@ -4,7 +4,7 @@
 //! on what makes or tags, tags of the object on what deletes, the policy's ARN on attachments, the boundary on what makes,
 //! bounds or extends a role. Names, prefix and path need no condition: they are in the ARNs.
 
-use super::Purpose::{self, Apply, Destroy, Plan, Verify};
+use super::Purpose::{self, Apply, Destroy, Migrate, Plan, Verify};
 
 /// Which objects a statement speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,8 +134,10 @@ pub(super) struct Grant {
     pub(super) only: Only,
 }
 
-const ALL: &[Purpose] = &[Plan, Apply, Verify, Destroy];
-const LOOK: &[Purpose] = &[Plan, Apply, Verify];
+const ALL: &[Purpose] = &[Plan, Apply, Verify, Destroy, Migrate];
+const LOOK: &[Purpose] = &[Plan, Apply, Verify, Migrate];
+/// What a move changes too: it finds roles, policies and releases as an apply has left them.
+const MOVE: &[Purpose] = &[Apply, Migrate];
 
 const fn grant(
     sid: &'static str,
@@ -155,17 +157,19 @@ pub(super) const GRANTS: &[Grant] = &[
     // Only to name the clusters that exist when the one asked for does not.
     grant("FindCluster", ALL, &["eks:ListClusters"], On::Everything, When::Always, Only::Always),
     grant("ReadProvider", ALL, &["iam:GetOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
-    grant("ChangeProvider", &[Apply], &["iam:AddClientIDToOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
+    grant("ChangeProvider", MOVE, &["iam:AddClientIDToOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
 
     grant("ReadAssociations", &[Verify], &["eks:ListPodIdentityAssociations"], On::Cluster, When::Always, Only::Always),
     grant("ReadEks", LOOK, &["eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation", "eks:DescribeAddon"], On::EksTagged, When::PodIdentity, Only::Always),
     grant("ReadEks", &[Destroy], &["eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation", "eks:DescribeAddon"], On::EksTagged, When::Always, Only::Always),
-    grant("ReadAgentVersions", &[Plan, Apply], &["eks:DescribeAddonVersions"], On::Everything, When::PodIdentity, Only::Always),
-    grant("MakeEks", &[Apply], &["eks:CreatePodIdentityAssociation", "eks:CreateAddon"], On::InCluster, When::PodIdentity, Only::TheseTags),
+    grant("ReadAgentVersions", &[Plan, Apply, Migrate], &["eks:DescribeAddonVersions"], On::Everything, When::PodIdentity, Only::Always),
+    grant("MakeEks", MOVE, &["eks:CreatePodIdentityAssociation", "eks:CreateAddon"], On::InCluster, When::PodIdentity, Only::TheseTags),
     grant("ChangeAssociation", &[Apply], &["eks:UpdatePodIdentityAssociation"], On::Associations, When::PodIdentity, Only::Always),
-    grant("HandToPods", &[Apply], &["iam:PassRole"], On::Role, When::PodIdentity, Only::ToPods),
-    grant("TagEks", &[Apply], &["eks:TagResource"], On::EksTagged, When::PodIdentity, Only::TheseTagKeys),
+    grant("HandToPods", MOVE, &["iam:PassRole"], On::Role, When::PodIdentity, Only::ToPods),
+    grant("TagEks", MOVE, &["eks:TagResource"], On::EksTagged, When::PodIdentity, Only::TheseTagKeys),
     grant("RemoveEks", &[Destroy], &["eks:DeletePodIdentityAssociation", "eks:DeleteAddon", "eks:UntagResource"], On::EksObjects, When::Always, Only::Ours),
+    // On the way back to IRSA; `apply` never takes one away.
+    grant("RemoveAssociation", &[Migrate], &["eks:DeletePodIdentityAssociation"], On::Associations, When::PodIdentity, Only::Ours),
     // How many providers there are is asked only where the cluster's is missing.
     grant("CountProviders", &[Verify], &["iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
 
@@ -178,7 +182,7 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ReadInlinePolicies", &[Verify], &["iam:ListRolePolicies", "iam:GetRolePolicy"], On::Role, When::Keys, Only::Always),
     grant("MakeRole", &[Apply], &["iam:CreateRole"], On::Role, When::OwnRole, Only::TheseTagsAndBoundary),
     grant("ChangeRole", &[Apply], &["iam:UpdateRole"], On::Role, When::OwnRole, Only::Always),
-    grant("ChangeRole", &[Apply, Destroy], &["iam:UpdateAssumeRolePolicy"], On::Role, When::Always, Only::Always),
+    grant("ChangeRole", &[Apply, Destroy, Migrate], &["iam:UpdateAssumeRolePolicy"], On::Role, When::Always, Only::Always),
     grant("BoundRole", &[Apply], &["iam:PutRolePermissionsBoundary"], On::Role, When::BoundRole, Only::Boundary),
     grant("Attach", &[Apply], &["iam:AttachRolePolicy"], On::Role, When::Always, Only::ThesePoliciesAndBoundary),
     grant("ReadWhatHangsOnRole", &[Destroy], &["iam:ListRolePolicies", "iam:ListInstanceProfilesForRole"], On::Role, When::Always, Only::Always),
@@ -190,12 +194,12 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ReadAwsPolicy", LOOK, &["iam:GetPolicy"], On::Policies, When::AwsPolicy, Only::Always),
     grant("ReadNamedPolicy", LOOK, &["iam:GetPolicy", "iam:GetPolicyVersion"], On::Policies, When::NamedPolicy, Only::Always),
     // What a policy of ours that another one replaces was made by.
-    grant("ReadOtherPolicies", &[Plan, Apply, Destroy], &["iam:GetPolicy"], On::OtherPolicies, When::Swaps, Only::Always),
+    grant("ReadOtherPolicies", &[Plan, Apply, Destroy, Migrate], &["iam:GetPolicy"], On::OtherPolicies, When::Swaps, Only::Always),
     grant("ChangePolicy", &[Apply], &["iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicyVersion"], On::Policies, When::OwnPolicy, Only::Always),
 
     grant("ReadAddonVersions", LOOK, &["eks:DescribeAddonVersions"], On::Offers, When::ByEks, Only::Always),
-    grant("MakeAddon", &[Apply], &["eks:CreateAddon", "eks:UpdateAddon", "eks:TagResource"], On::Addon, When::ByEks, Only::Always),
-    grant("PassRole", &[Apply], &["iam:PassRole"], On::Role, When::ByEks, Only::Always),
+    grant("MakeAddon", MOVE, &["eks:CreateAddon", "eks:UpdateAddon", "eks:TagResource"], On::Addon, When::ByEks, Only::Always),
+    grant("PassRole", MOVE, &["iam:PassRole"], On::Role, When::ByEks, Only::Always),
     grant("RemoveAddon", &[Destroy], &["eks:DeleteAddon", "eks:UntagResource"], On::Addon, When::ByEks, Only::Always),
     grant("ReadNodeGroups", LOOK, &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::OnNodeRoles, Only::Always),
     grant("ReadNodeRoles", ALL, &["iam:GetRole", "iam:ListAttachedRolePolicies"], On::NodeRoles, When::OnNodeRoles, Only::Always),
@@ -205,6 +209,8 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("UntagNodes", &[Apply, Destroy], &["iam:UntagRole"], On::NodeRoles, When::OnNodeRoles, Only::OurTagKeys),
 
     grant("Make", &[Apply], &["iam:CreateOpenIDConnectProvider", "iam:CreatePolicy"], On::ProviderAndPolicies, When::Always, Only::TheseTags),
+    grant("Make", &[Migrate], &["iam:CreateOpenIDConnectProvider"], On::Provider, When::Always, Only::TheseTags),
+    grant("Tag", &[Migrate], &["iam:TagOpenIDConnectProvider"], On::Provider, When::Always, Only::TheseTagKeys),
     // Whatever is made with tags needs the right to tag it as well.
     grant("Tag", &[Apply], &["iam:TagOpenIDConnectProvider", "iam:TagRole", "iam:TagPolicy"], On::Made, When::Always, Only::TheseTagKeys),
     grant("Remove", &[Destroy], &["iam:DeleteOpenIDConnectProvider", "iam:DeleteRole", "iam:DeletePolicyVersion", "iam:DeletePolicy"], On::Made, When::Always, Only::Ours),

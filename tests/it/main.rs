@@ -17,6 +17,8 @@ mod contract;
 #[cfg(feature = "sandbox")]
 mod control_plane;
 #[cfg(feature = "sandbox")]
+mod credentials;
+#[cfg(feature = "sandbox")]
 mod destroy;
 #[cfg(feature = "sandbox")]
 mod drift;
