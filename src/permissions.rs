@@ -182,13 +182,18 @@ impl Scope<'_> {
         let role = component.role_arn(config, facts);
         match grant.on {
             On::Role => vec![role],
+            On::RoleOrNone => {
+                let absent = self.absent_role(component).filter(|_| component.configured(config).role_arn.is_none());
+                [role].into_iter().chain(absent).collect()
+            }
             On::Roles => {
                 let documented =
                     names::iam_arn(&facts.partition, &facts.account, "role", "/", component.documented_role);
                 // It is only looked for where a role of ours would be made.
                 let named = component.configured(config).role_arn.is_some();
                 let looked_for = !named && purpose != Purpose::Destroy;
-                [role].into_iter().chain(looked_for.then_some(documented)).collect()
+                let absent = self.absent_role(component).filter(|_| !named);
+                [role].into_iter().chain(absent).chain(looked_for.then_some(documented)).collect()
             }
             On::Policies if grant.when == When::OwnPolicy => component.made_policy_arns(config, facts),
             On::Policies => component.policy_arns(config, facts),
@@ -206,6 +211,13 @@ impl Scope<'_> {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// The name of a role that does not exist yet has no path: IAM looks for a right on it without one.
+    fn absent_role(&self, component: &Component) -> Option<String> {
+        let Scope { config, facts, .. } = self;
+        let name = component.iam_name(config, facts);
+        (config.iam.path != "/").then(|| names::iam_arn(&facts.partition, &facts.account, "role", "/", &name))
     }
 
     /// What EKS Pod Identity makes in the cluster.
@@ -237,9 +249,10 @@ impl Scope<'_> {
             On::LeftRoles => component::ALL
                 .into_iter()
                 .filter(Component::has_role)
-                .map(|component| {
+                .flat_map(|component| {
                     let name = component.iam_name(config, facts);
-                    names::iam_arn(&facts.partition, &facts.account, "role", &config.iam.path, &name)
+                    let arn = names::iam_arn(&facts.partition, &facts.account, "role", &config.iam.path, &name);
+                    [arn].into_iter().chain(self.absent_role(&component))
                 })
                 .filter(|arn| wanted.iter().all(|component| component.role_arn(config, facts) != *arn))
                 .collect(),

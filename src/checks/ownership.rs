@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::check::{Check, Finding, Scene, Severity};
 use crate::checks::{AFTER, ALWAYS};
 use crate::component::{Component, ServiceAccountMaker};
+use crate::config::Identity;
 use crate::error::{Error, Result};
 use crate::op::helm::cluster_label;
 use crate::read::eks::Addon;
@@ -86,6 +87,8 @@ struct Installation {
     cluster: String,
     cluster_arn: String,
     role_arn: String,
+    /// The role that an add-on has to name; with EKS Pod Identity the association names it.
+    addon_role: Option<String>,
     /// How long a run of helm may take, in seconds.
     patience: u64,
     addon: Result<Option<Addon>>,
@@ -167,11 +170,14 @@ async fn read(scene: &Scene<'_>, component: &Component) -> Installation {
     }));
     let history = release::history(&cx.kube, component.namespace, component.name);
     let (addon, history, objects) = tokio::join!(addon, history, objects);
+    let role_arn = component.role_arn(&cx.config, &cx.facts);
+    let by_annotation = component.identity(&cx.config) == Identity::Irsa;
     Installation {
         component: *component,
+        addon_role: by_annotation.then(|| role_arn.clone()),
         cluster: cx.facts.cluster.clone(),
         cluster_arn: cx.facts.arn.clone(),
-        role_arn: component.role_arn(&cx.config, &cx.facts),
+        role_arn,
         patience: cx.config.timeout_seconds,
         addon,
         history,
@@ -203,6 +209,7 @@ pub(super) mod tests {
             cluster: "demo".to_owned(),
             cluster_arn: CLUSTER.to_owned(),
             role_arn: "arn:aws:iam::111122223333:role/r".to_owned(),
+            addon_role: Some("arn:aws:iam::111122223333:role/r".to_owned()),
             patience: 600,
             addon: Ok(None),
             history: Ok(Vec::new()),

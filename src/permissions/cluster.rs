@@ -115,6 +115,7 @@ const NEEDS: &[Need] = &[
     ("the webhooks and what they guard", &[Verify], Namespace, "networking.k8s.io", &["networkpolicies"], &["list"]),
     ("the webhooks and what they guard", &[Verify], Cluster, "networking.k8s.io", &["ingressclasses", "ingresses"], &["list"]),
     ("claims, volumes and why they wait", &[Verify], Cluster, "", &["persistentvolumeclaims", "persistentvolumes", "events", "services"], &["list"]),
+    ("the metrics of the nodes", &[Verify], Cluster, "metrics.k8s.io", &["nodes"], &["list"]),
     ("Gateways and their CRDs", &[Verify], Cluster, "gateway.networking.k8s.io", &["gatewayclasses", "gateways"], &["list"]),
     ("Gateways and their CRDs", &[Verify], Cluster, CRDS, &["customresourcedefinitions"], &["list"]),
     ("load balancers that depend on the controller", &[Destroy], Cluster, "", &["services"], &["list"]),

@@ -25,7 +25,9 @@ pub(super) enum On {
     LeftPolicies,
     /// The component's role.
     Role,
-    /// The component's role, and the one of AWS's documentation where it is looked for.
+    /// The component's role, whether it exists or not.
+    RoleOrNone,
+    /// The same, and the one of AWS's documentation where it is looked for.
     Roles,
     /// The component's policy, or the AWS managed ones that will do.
     Policies,
@@ -54,6 +56,7 @@ impl On {
         matches!(
             self,
             On::Role
+                | On::RoleOrNone
                 | On::Roles
                 | On::Policies
                 | On::OtherPolicies
@@ -176,7 +179,7 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ReadAddon", ALL, &["eks:DescribeAddon"], On::Addon, When::Addon, Only::Always),
 
     grant("ReadRole", ALL, &["iam:GetRole"], On::Roles, When::Always, Only::Always),
-    grant("ReadAttachments", ALL, &["iam:ListAttachedRolePolicies"], On::Role, When::Always, Only::Always),
+    grant("ReadAttachments", ALL, &["iam:ListAttachedRolePolicies"], On::RoleOrNone, When::Always, Only::Always),
     grant("SimulateRole", &[Verify], &["iam:SimulatePrincipalPolicy"], On::Role, When::Always, Only::Always),
     // What the driver may do with the keys that StorageClasses name.
     grant("ReadInlinePolicies", &[Verify], &["iam:ListRolePolicies", "iam:GetRolePolicy"], On::Role, When::Keys, Only::Always),
@@ -185,7 +188,7 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ChangeRole", &[Apply, Destroy, Migrate], &["iam:UpdateAssumeRolePolicy"], On::Role, When::Always, Only::Always),
     grant("BoundRole", &[Apply], &["iam:PutRolePermissionsBoundary"], On::Role, When::BoundRole, Only::Boundary),
     grant("Attach", &[Apply], &["iam:AttachRolePolicy"], On::Role, When::Always, Only::ThesePoliciesAndBoundary),
-    grant("ReadWhatHangsOnRole", &[Destroy], &["iam:ListRolePolicies", "iam:ListInstanceProfilesForRole"], On::Role, When::Always, Only::Always),
+    grant("ReadWhatHangsOnRole", &[Destroy], &["iam:ListRolePolicies", "iam:ListInstanceProfilesForRole"], On::RoleOrNone, When::Always, Only::Always),
     grant("Detach", &[Destroy], &["iam:DetachRolePolicy"], On::Role, When::Always, Only::ThesePolicies),
     grant("Swap", &[Apply], &["iam:DetachRolePolicy"], On::Role, When::Swaps, Only::ThesePolicies),
 

@@ -275,10 +275,7 @@ impl Builder<'_> {
                 adopt: self.adopts(&id),
                 id,
                 // Upgrades go in the order policy, CRDs, chart.
-                needs: matches!(component.permissions, Permissions::Document(_))
-                    .then(|| self.id("iam.policy"))
-                    .into_iter()
-                    .collect(),
+                needs: component.document(config, facts).map(|_| self.id("iam.policy")).into_iter().collect(),
                 chart: chart.clone(),
                 namespace: component.namespace.to_owned(),
                 release: component.name.to_owned(),

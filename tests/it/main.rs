@@ -39,6 +39,8 @@ mod permissions_enforced;
 #[cfg(feature = "sandbox")]
 mod permissions_kubernetes;
 #[cfg(feature = "sandbox")]
+mod permissions_options;
+#[cfg(feature = "sandbox")]
 mod pod_identity;
 mod policies;
 #[cfg(feature = "sandbox")]

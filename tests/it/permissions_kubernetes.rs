@@ -19,21 +19,21 @@ const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/ro
 const CLUSTER_ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
 
 /// A sandbox whose caller has no rights but those of one Role and one ClusterRole.
-struct Rights {
-    lab: Lab,
+pub(crate) struct Rights {
+    pub(crate) lab: Lab,
     changes: AtomicUsize,
 }
 
 /// What one purpose prints.
 #[derive(Clone)]
-struct Printed {
+pub(crate) struct Printed {
     policy: Document,
     namespaced: Vec<Value>,
     cluster: Vec<Value>,
 }
 
 impl Rights {
-    async fn start(change: impl FnOnce(&mut Seed)) -> Rights {
+    pub(crate) async fn start(change: impl FnOnce(&mut Seed)) -> Rights {
         Rights::with(helm(HelmMajor::Four), change).await
     }
 
@@ -62,7 +62,7 @@ impl Rights {
         rights
     }
 
-    async fn printed(&self, purpose: &str, flags: &[&str]) -> Printed {
+    pub(crate) async fn printed(&self, purpose: &str, flags: &[&str]) -> Printed {
         let of = async |more: &[&str]| {
             let arguments = [&["permissions", "--for", purpose], more, flags].concat();
             self.lab.run(&arguments).await.expect(0)
@@ -103,7 +103,7 @@ impl Rights {
     }
 
     /// Runs with only what is printed.
-    async fn run(&self, printed: &Printed, arguments: &[&str]) -> Run {
+    pub(crate) async fn run(&self, printed: &Printed, arguments: &[&str]) -> Run {
         self.allow(&printed.namespaced, &printed.cluster).await;
         self.lab.sandbox.simulator.set_caller_policy(Some(printed.policy.clone()));
         let run = self.lab.run(arguments).await;
