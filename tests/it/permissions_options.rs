@@ -14,7 +14,7 @@ const ONLY_LBC: [&str; 2] = ["--disable", "aws-ebs-csi-driver"];
 type Options = (&'static str, &'static [&'static [&'static str]]);
 
 /// What belongs to the load balancer controller, or to both.
-const FIRST: [Options; 6] = [
+const FIRST: [Options; 7] = [
     ("metrics-server and the StorageClass", &[&["--enable", "metrics-server", "--enable", "gp3-storage-class"]]),
     (
         "boundary, path, prefix and tags",
@@ -25,14 +25,8 @@ const FIRST: [Options; 6] = [
     ),
     ("a narrow policy", &[&["--lbc-policy", "scoped"], &ONLY_LBC]),
     ("only bindings", &[&["--lbc-policy", "target-group-binding-only", "--isolated"], &ONLY_LBC]),
-    (
-        "a role and a policy that exist",
-        &[
-            &["--lbc-role-arn", "arn:aws:iam::111122223333:role/mine"],
-            &["--lbc-policy-arn", "arn:aws:iam::111122223333:policy/bound"],
-            &ONLY_LBC,
-        ],
-    ),
+    ("a role that exists", &[&["--lbc-role-arn", "arn:aws:iam::111122223333:role/mine"], &ONLY_LBC]),
+    ("a policy that exists", &[&["--lbc-policy-arn", "arn:aws:iam::111122223333:policy/bound"], &ONLY_LBC]),
     ("Pod Identity for one", &[&["--identity", "lbc=pod-identity"]]),
 ];
 
