@@ -1,7 +1,10 @@
-//! The catalogue of components, as data. Steps are made from these entries; none has a code path of its own.
+//! The catalogue of components, as data: those that are built in, and those of the user's files. Steps are made from these entries;
+//! none has a code path of its own.
 
 mod choice;
+mod definition;
 mod naming;
+pub(crate) mod places;
 mod values;
 
 use crate::config::{ChartComponent, Config, Identity};
@@ -11,7 +14,8 @@ use crate::policy::{self, Document};
 use crate::validate;
 
 pub use choice::{Choice, Permissions, V2_TAG, VolumeTag};
-pub use values::merge;
+pub use definition::{Definition, ImageOf, Maker, ObjectOf, PolicyText};
+pub use values::{ROLE as ROLE_PLACE, merge};
 
 /// Who makes a component's service account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,18 +29,20 @@ pub enum ServiceAccountMaker {
 /// One component that is installed from a chart.
 #[derive(Debug, Clone, Copy)]
 pub struct Component {
-    /// What a user turns on; also the chart's and the release's name.
+    /// What a user turns on; also the release's name.
     pub name: &'static str,
     /// The last part of its step ids.
     pub short: &'static str,
-    /// The first part of its flags, as in `--lbc-version`.
+    /// The first part of its flags, as in `--lbc-version`; empty for one of a file, which has none.
     pub flag: &'static str,
     /// What people call it.
     pub title: &'static str,
     /// What the configuration says about it.
-    pub settings: fn(&Config) -> &ChartComponent,
+    pub settings: for<'a> fn(&'a Config, &'static str) -> &'a ChartComponent,
     /// Whether it is on where nothing is said; EKS Auto Mode brings such a component itself.
     pub by_default: bool,
+    /// The chart's name.
+    pub chart: &'static str,
     /// The chart repository.
     pub repository: &'static str,
     /// The chart's version.
@@ -49,6 +55,8 @@ pub struct Component {
     pub service_account_maker: ServiceAccountMaker,
     /// What its role may do, unless the configuration chooses otherwise.
     pub permissions: Permissions,
+    /// ARNs of policies that exist and are attached beside it, with places to fill.
+    pub more_policies: &'static [&'static str],
     /// What the configuration may choose instead.
     pub choices: &'static [Choice],
     /// The policy for the KMS keys that it uses; none where it uses none.
@@ -102,14 +110,16 @@ pub const LOAD_BALANCER_CONTROLLER: Component = Component {
     short: "lbc",
     flag: "lbc",
     title: "AWS Load Balancer Controller",
-    settings: |config| &config.load_balancer_controller,
+    settings: |config, _| &config.load_balancer_controller,
     by_default: true,
+    chart: "aws-load-balancer-controller",
     repository: "https://aws.github.io/eks-charts",
     version: "3.5.0",
     namespace: "kube-system",
     service_account: "aws-load-balancer-controller",
     service_account_maker: ServiceAccountMaker::Us,
     permissions: choice::FULL,
+    more_policies: &[],
     choices: choice::OF_LOAD_BALANCER_CONTROLLER,
     key_policy: None,
     needs: policy::load_balancer_controller_policy,
@@ -155,8 +165,9 @@ pub const EBS_CSI_DRIVER: Component = Component {
     short: "ebs",
     flag: "ebs",
     title: "Amazon EBS CSI driver",
-    settings: |config| &config.ebs_csi_driver,
+    settings: |config, _| &config.ebs_csi_driver,
     by_default: true,
+    chart: "aws-ebs-csi-driver",
     repository: "https://kubernetes-sigs.github.io/aws-ebs-csi-driver",
     version: "2.64.0",
     namespace: "kube-system",
@@ -167,6 +178,7 @@ pub const EBS_CSI_DRIVER: Component = Component {
     oldest_kubernetes: (1, 17),
     predecessors: &[],
     permissions: Permissions::AwsManaged(&[choice::EBS_V2, choice::EBS_V1]),
+    more_policies: &[],
     choices: choice::OF_EBS_CSI_DRIVER,
     key_policy: Some(policy::key_policy),
     images: &[
@@ -218,14 +230,16 @@ pub const METRICS_SERVER: Component = Component {
     short: "metrics",
     flag: "metrics-server",
     title: "metrics-server",
-    settings: |config| &config.metrics_server,
+    settings: |config, _| &config.metrics_server,
     by_default: false,
+    chart: "metrics-server",
     repository: "https://kubernetes-sigs.github.io/metrics-server/",
     version: "3.13.1",
     namespace: "kube-system",
     service_account: "metrics-server",
     service_account_maker: ServiceAccountMaker::Chart,
     permissions: Permissions::None,
+    more_policies: &[],
     choices: &[],
     key_policy: None,
     needs: |_| None,
@@ -256,26 +270,32 @@ pub const METRICS_SERVER: Component = Component {
 /// The newest Kubernetes with which the components' versions were tried.
 pub const NEWEST_KUBERNETES_TRIED: (u64, u64) = (1, 35);
 
-/// All components that are installed from a chart, in the order in which they are shown.
-pub const ALL: [Component; 3] = [LOAD_BALANCER_CONTROLLER, EBS_CSI_DRIVER, METRICS_SERVER];
+/// The built-in components that are installed from a chart, in the order in which they are shown.
+pub const BUILT_IN: [Component; 3] = [LOAD_BALANCER_CONTROLLER, EBS_CSI_DRIVER, METRICS_SERVER];
 
 /// The name of the component that is a StorageClass.
 pub const GP3_STORAGE_CLASS: &str = "gp3-storage-class";
 
-/// The names of everything that can be turned on and off.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    ALL.into_iter().map(|component| component.name).chain([GP3_STORAGE_CLASS])
+/// All components that are installed from a chart: the built-in ones, then those of the user's files.
+pub fn all(config: &Config) -> Vec<Component> {
+    let custom = config.custom.iter().map(|custom| custom.definition.component(&custom.name));
+    BUILT_IN.into_iter().chain(custom).collect()
 }
 
-/// The component of this name, long or short, which has a role.
+/// Those of them that are wanted on a cluster.
+pub fn wanted(config: &Config, facts: &Facts) -> Vec<Component> {
+    all(config).into_iter().filter(|component| component.wanted(config, facts)).collect()
+}
+
+/// The component of this name, long or short, among those with a role.
 ///
 /// # Errors
 /// There is none; the error names `field` and those that exist.
-pub fn with_role(field: &str, name: &str) -> Result<Component> {
-    let known: Vec<_> = ALL.into_iter().filter(Component::has_role).collect();
+pub fn with_role(field: &str, name: &str, all: &[Component]) -> Result<Component> {
+    let known: Vec<_> = all.iter().filter(|component| component.has_role()).collect();
     let found = known.iter().find(|component| component.name == name || component.short == name);
     if let Some(component) = found {
-        return Ok(*component);
+        return Ok(**component);
     }
     let names = known.iter().flat_map(|component| [component.short, component.name]);
     Err(validate::one_of(field, name, names).expect_err("it is none of them"))
@@ -284,17 +304,12 @@ pub fn with_role(field: &str, name: &str) -> Result<Component> {
 impl Component {
     /// What the configuration says about this component.
     pub fn configured<'a>(&self, config: &'a Config) -> &'a ChartComponent {
-        (self.settings)(config)
-    }
-
-    /// Its field in the configuration file: the name in camel case.
-    pub fn field(&self) -> String {
-        camel_case(self.name)
+        (self.settings)(config, self.name)
     }
 
     /// Whether it is wanted: what the user says, else not on Auto Mode, which brings load balancing and block storage.
     pub fn wanted(&self, config: &Config, facts: &Facts) -> bool {
-        self.configured(config).enabled.unwrap_or(self.by_default && !facts.auto_mode)
+        self.configured(config).enabled.unwrap_or(self.by_default && (self.is_custom() || !facts.auto_mode))
     }
 
     /// Whether it acts in AWS, for which it has a role.

@@ -2,6 +2,7 @@
 //! defaults, in this order. The only reader of the environment. Nothing here asks AWS or Kubernetes: wrong values are
 //! refused before the first call.
 
+mod custom;
 mod installation;
 mod merging;
 mod migration;
@@ -23,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::plan::StepId;
 use crate::validate;
 
+pub use custom::Custom;
 pub use installation::NodeRoles;
 pub use removal::Removal;
 pub use sources::{ChartOrigin, registry_logins};
@@ -78,6 +80,9 @@ pub struct Config {
     pub metrics_server: ChartComponent,
     /// The StorageClass `gp3`.
     pub gp3_storage_class: StorageClassConfig,
+    /// Components of the user's files.
+    #[serde(default)]
+    pub custom: Vec<Custom>,
     /// Everything of ours is to go, whichever way the identities are said to be.
     #[serde(default)]
     pub removing: bool,
@@ -237,11 +242,14 @@ impl Config {
         validate::iam_path(&self.iam.path)?;
         validate::name_prefix(&self.iam.name_prefix)?;
         validate::tags(&self.iam.tags)?;
-        for component in component::ALL {
+        custom::check(self)?;
+        for component in component::all(self) {
             let configured = component.configured(self);
             let flag = component.flag;
-            validate::version(&format!("--{flag}-version"), &configured.version)?;
-            check(configured.role_arn.as_deref(), |arn| validate::iam_arn(&format!("--{flag}-role-arn"), arn, "role"))?;
+            validate::version(&component.setting("version"), &configured.version)?;
+            check(configured.role_arn.as_deref(), |arn| {
+                validate::iam_arn(&component.setting("role-arn"), arn, "role")
+            })?;
             check(configured.policy_arn.as_deref(), |arn| {
                 validate::iam_arn(&format!("--{flag}-policy-arn"), arn, "policy")
             })?;
@@ -280,7 +288,7 @@ impl Config {
                 mend: "pass --kubeconfig FILE, or leave --context out".to_owned(),
             });
         }
-        let known = crate::steps::ids();
+        let known = crate::steps::ids(&component::all(self));
         for (flag, ids) in [("--adopt", &self.adopt), ("--only", &self.only), ("--skip", &self.skip)] {
             for id in ids {
                 validate::one_of(flag, id, known.iter().map(String::as_str))?;

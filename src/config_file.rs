@@ -1,5 +1,7 @@
 //! The configuration file: its form, and reading one or several of them. What the values mean is `config.rs`' business.
 
+mod custom;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,8 @@ use crate::component::merge;
 use crate::config::Identity;
 use crate::config_schema;
 use crate::error::{Cause, Error, Result};
+
+pub use custom::CustomSpec;
 
 /// The form's name and version.
 pub const API_VERSION: &str = "eks-bootstrap.dev/v1alpha1";
@@ -95,6 +99,8 @@ pub struct ComponentsSpec {
     pub metrics_server: RolelessChartSpec,
     /// The StorageClass `gp3`.
     pub gp3_storage_class: StorageClassSpec,
+    /// Components of your own.
+    pub custom: Vec<CustomSpec>,
 }
 
 /// A component that is installed from a chart.
@@ -270,7 +276,7 @@ fn documents(file: &Path) -> Result<Vec<Value>> {
     let text =
         if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
     let text = text.map_err(|source| unusable(file, source.into()))?;
-    let values: Vec<Value> =
+    let mut values: Vec<Value> =
         serde_saphyr::from_multiple(&text).map_err(|source| unusable(file, source.to_string().into()))?;
     // Each document is checked for its own sake before they are merged, so that the error is about this file.
     for value in &values {
@@ -286,6 +292,8 @@ fn documents(file: &Path) -> Result<Vec<Value>> {
             unusable(file, text.into())
         })?;
     }
+    let folder = file.parent().unwrap_or(Path::new(""));
+    values.iter_mut().for_each(|value| custom::anchor(value, folder));
     Ok(values)
 }
 

@@ -24,7 +24,7 @@ pub fn schema() -> Value {
 
 /// Names the policies that there are to choose from, in the form of each component that has some.
 fn describe_components(schema: &mut schemars::Schema) {
-    for component in component::ALL.iter().filter(|component| component.has_role()) {
+    for component in component::BUILT_IN.iter().filter(|component| component.has_role()) {
         let field = format!("/$defs/ComponentsSpec/properties/{}/$ref", component.field());
         let Some(form) = schema.pointer(&field).and_then(Value::as_str).map(str::to_owned) else { continue };
         if let Some(policy) = schema.pointer_mut(&format!("{}/properties/policy", form.trim_start_matches('#'))) {
@@ -46,12 +46,19 @@ pub struct Unknown {
 
 /// The first field of `document` that does not exist.
 pub fn unknown_field(document: &Value) -> Option<Unknown> {
-    let schema = schema();
-    walk(&schema, &schema, document, "")
+    unknown_field_of(&schema(), document)
+}
+
+/// The first field of `document` that another schema of ours does not know.
+pub fn unknown_field_of(schema: &Value, document: &Value) -> Option<Unknown> {
+    walk(schema, schema, document, "")
 }
 
 fn walk(root: &Value, schema: &Value, value: &Value, path: &str) -> Option<Unknown> {
     let schema = resolved(root, schema);
+    if let (Some(items), Some(kind)) = (value.as_array(), schema.get("items")) {
+        return items.iter().enumerate().find_map(|(place, item)| walk(root, kind, item, &format!("{path}[{place}]")));
+    }
     let fields = value.as_object()?;
     let known = schema.get("properties").and_then(Value::as_object)?;
     for (name, field) in fields {

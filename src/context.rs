@@ -62,6 +62,29 @@ impl Facts {
         format!("arn:{}:iam::{}:oidc-provider/{host}", self.partition, self.account)
     }
 
+    /// What is known of a cluster without asking: names follow from its ARN; of the rest there is something of the same form.
+    pub fn offline(cluster: &str, region: &str, account: &str) -> Facts {
+        let partition = crate::names::partition_of_region(region);
+        Facts {
+            cluster: cluster.to_owned(),
+            arn: format!("arn:{partition}:eks:{region}:{account}:cluster/{cluster}"),
+            partition: partition.to_owned(),
+            account: account.to_owned(),
+            region: region.to_owned(),
+            kubernetes_version: String::new(),
+            issuer: format!("https://oidc.eks.{region}.{}/id/*", crate::names::dns_suffix(partition)),
+            endpoint: String::new(),
+            ca_pem: String::new(),
+            vpc: String::new(),
+            subnets: Vec::new(),
+            security_group: String::new(),
+            endpoint_public: false,
+            auto_mode: false,
+            caller_arn: String::new(),
+            clock_skew: None,
+        }
+    }
+
     /// What policies that are limited to this cluster name.
     pub fn scope(&self) -> crate::policy::Scope<'_> {
         crate::policy::Scope {

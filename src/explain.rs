@@ -21,7 +21,7 @@ pub struct Explanation {
 }
 
 /// All kinds of steps.
-pub const ALL: [Explanation; 19] = [
+pub const ALL: [Explanation; 20] = [
     Explanation {
         step: "iam.oidc-provider",
         what: "the IAM OIDC provider of the cluster's issuer, with the audience sts.amazonaws.com",
@@ -75,6 +75,17 @@ pub const ALL: [Explanation; 19] = [
         references: &[
             "https://docs.aws.amazon.com/eks/latest/best-practices/identity-and-access-management.html",
             "kubernetes-sigs/aws-ebs-csi-driver#821 (where the controller gets its credentials), #517 (nodes need none)",
+        ],
+    },
+    Explanation {
+        step: "k8s.namespace",
+        what: "the namespace of a component of yours, where it is none of those that every cluster has",
+        why: "a service account and a release need it before they can be made",
+        breaks: "namespaces \"...\" not found, for everything that is installed there",
+        mend: "apply makes it; destroy deletes it where we made it and nothing of anybody else is in it",
+        references: &[
+            "https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/",
+            "https://helm.sh/docs/faq/changes_since_helm2/",
         ],
     },
     Explanation {
@@ -235,7 +246,10 @@ pub const ALL: [Explanation; 19] = [
 
 /// Everything that can be explained: the ids of all steps, then of all checks.
 pub fn codes() -> Vec<String> {
-    crate::steps::ids().into_iter().chain(checks::all().map(|check| check.id.to_owned())).collect()
+    crate::steps::ids(&crate::component::BUILT_IN)
+        .into_iter()
+        .chain(checks::all().map(|check| check.id.to_owned()))
+        .collect()
 }
 
 /// The explanation of a step or a check.
@@ -258,10 +272,13 @@ pub fn of(code: &str) -> Option<Explanation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::component::{BUILT_IN, Component};
 
     #[test]
     fn every_step_is_explained_and_nothing_else() {
-        let ids = crate::steps::ids();
+        // A component of a file brings a step that no built-in one has.
+        let custom = Component { name: "mine", short: "mine", namespace: "mine", ..BUILT_IN[0] };
+        let ids = crate::steps::ids(&[&BUILT_IN[..], &[custom]].concat());
         for id in &ids {
             assert!(of(id).is_some(), "{id} is not explained");
         }

@@ -7,10 +7,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::component::{self, Component};
 use crate::context::ReadContext;
 use crate::dependants::in_aws;
 use crate::error::Result;
+use crate::names;
 use crate::op::iam::Tags;
 use crate::owner::{self, Owner};
 
@@ -38,20 +38,23 @@ pub async fn read(cx: &ReadContext) -> LeftBehind {
 
 /// Provider, roles and policies that we made for this cluster, whether their components are wanted now or not.
 async fn iam(cx: &ReadContext) -> Result<Vec<String>> {
-    let (config, facts) = (cx.config.as_ref(), cx.facts.as_ref());
+    let facts = cx.facts.as_ref();
     let made = |tags: &Tags| owner::of_tags(tags, &facts.arn) == Owner::Ours { adopted: false };
     let mut left = Vec::new();
     let provider = facts.provider_arn();
     if cx.iam.oidc_provider(&provider).await?.is_some_and(|provider| made(&provider.tags)) {
         left.push(provider);
     }
-    for component in component::ALL.into_iter().filter(Component::has_role) {
-        let role = cx.iam.role(&component.iam_name(config, facts)).await?;
+    // By their names' end, which is the same for all components: those of files that this run was not told of count too.
+    let end = format!("-{}", names::cluster_hash(&facts.arn));
+    let (roles, policies) = futures::try_join!(cx.iam.trusts(), cx.iam.local_policies())?;
+    for role in roles.iter().filter(|role| role.name.ends_with(&end)) {
+        let role = cx.iam.role(&role.name).await?;
         left.extend(role.filter(|role| made(&role.tags)).map(|role| role.arn));
-        for arn in component.possible_policy_arns(config, facts) {
-            let policy = cx.iam.policy(&arn).await?;
-            left.extend(policy.filter(|policy| made(&policy.tags)).map(|_| arn));
-        }
+    }
+    for arn in policies.into_iter().filter(|arn| arn.ends_with(&end)) {
+        let policy = cx.iam.policy(&arn).await?;
+        left.extend(policy.filter(|policy| made(&policy.tags)).map(|_| arn));
     }
     Ok(left)
 }

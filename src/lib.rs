@@ -19,6 +19,7 @@ pub mod checks;
 pub mod cli;
 pub mod commands;
 pub mod component;
+pub mod component_file;
 pub mod config;
 pub mod config_file;
 pub mod config_schema;

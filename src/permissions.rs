@@ -50,7 +50,7 @@ impl Purpose {
 /// The IAM policy of one purpose.
 pub fn policy(purpose: Purpose, config: &Config, facts: &Facts) -> Document {
     let scope = Scope { config, facts, purpose };
-    let wanted: Vec<_> = component::ALL.into_iter().filter(|component| component.wanted(config, facts)).collect();
+    let wanted = component::wanted(config, facts);
     let with_role: Vec<_> = wanted.iter().copied().filter(Component::has_role).collect();
     let mut statements = Vec::new();
     for grant in GRANTS.iter().filter(|grant| grant.purposes.contains(&purpose)) {
@@ -164,7 +164,9 @@ impl Scope<'_> {
             When::BoundRole => !named && self.config.iam.permissions_boundary.is_some(),
             When::OwnPolicy => !component.made_policy_arns(self.config, self.facts).is_empty(),
             When::AwsPolicy => matches!(grants, Permissions::AwsManaged(_)),
-            When::NamedPolicy => matches!(grants, Permissions::Named),
+            When::NamedPolicy => {
+                matches!(grants, Permissions::Named | Permissions::Arn(_)) || !component.more_policies.is_empty()
+            }
             When::Swaps => component.chooses_policy(self.config),
             When::Keys => component.key_policy.is_some(),
             When::Addon => component.addon.is_some(),
@@ -187,15 +189,17 @@ impl Scope<'_> {
                 [role].into_iter().chain(absent).collect()
             }
             On::Roles => {
+                let documented = component.documented_role();
                 let documented =
-                    names::iam_arn(&facts.partition, &facts.account, "role", "/", component.documented_role);
+                    documented.map(|role| names::iam_arn(&facts.partition, &facts.account, "role", "/", role));
                 // It is only looked for where a role of ours would be made.
                 let named = component.configured(config).role_arn.is_some();
                 let looked_for = !named && purpose != Purpose::Destroy;
                 let absent = self.absent_role(component).filter(|_| !named);
-                [role].into_iter().chain(absent).chain(looked_for.then_some(documented)).collect()
+                [role].into_iter().chain(absent).chain(documented.filter(|_| looked_for)).collect()
             }
             On::Policies if grant.when == When::OwnPolicy => component.made_policy_arns(config, facts),
+            On::Policies if grant.when == When::NamedPolicy => component.named_policy_arns(config, facts),
             On::Policies => component.policy_arns(config, facts),
             On::OtherPolicies => component.possible_policy_arns(config, facts),
             On::Addon => vec![facts.arn.clone(), self.in_cluster("addon", component.addon.unwrap_or_default())],
@@ -245,32 +249,22 @@ impl Scope<'_> {
                 });
                 self.provider(wanted, purpose).into_iter().chain(made).collect()
             }
-            // Roles that an earlier run may have made and this configuration does not speak of.
-            On::LeftRoles => component::ALL
-                .into_iter()
-                .filter(Component::has_role)
-                .flat_map(|component| {
-                    let name = component.iam_name(config, facts);
-                    let arn = names::iam_arn(&facts.partition, &facts.account, "role", &config.iam.path, &name);
-                    [arn].into_iter().chain(self.absent_role(&component))
-                })
-                .filter(|arn| wanted.iter().all(|component| component.role_arn(config, facts) != *arn))
-                .collect(),
-            On::LeftPolicies => component::ALL
-                .into_iter()
-                .filter(Component::has_role)
-                .flat_map(|component| component.possible_policy_arns(config, facts))
-                .filter(|arn| wanted.iter().all(|other| !other.made_policy_arns(config, facts).contains(arn)))
-                .collect(),
+            // What an earlier run may have made and this configuration does not speak of: all our names end alike.
+            On::LeftRoles => vec![self.left_behind("role")],
+            On::LeftPolicies => vec![self.left_behind("policy")],
             _ => Vec::new(),
         }
+    }
+
+    fn left_behind(&self, kind: &str) -> String {
+        let Facts { partition, account, arn, .. } = self.facts;
+        format!("arn:{partition}:iam::{account}:{kind}/*-{}", names::cluster_hash(arn))
     }
 
     /// The policies that may be attached to a component's role, and those that may have been.
     fn policies(&self, component: &Component, only: Only) -> Vec<String> {
         let Scope { config, facts, .. } = self;
-        let wanted =
-            component.policy_arns(config, facts).into_iter().chain(component.wanted_key_policy_arn(config, facts));
+        let wanted = component.policy_arns(config, facts).into_iter().chain(component.more_policy_arns(config, facts));
         let detaches = only == Only::ThesePolicies && component.chooses_policy(config);
         let others = if detaches { component.other_policy_arns(config, facts) } else { Vec::new() };
         wanted.chain(others).collect()
@@ -292,7 +286,8 @@ impl Scope<'_> {
             }
             Only::TheseTagKeys => {
                 let own = format!("{}/*", owner::OUR_NAME);
-                let asked = component::ALL.iter().filter_map(|component| component.role_tag(self.config, self.facts));
+                let all = component::all(self.config);
+                let asked = all.iter().filter_map(|component| component.role_tag(self.config, self.facts));
                 let keys = [own].into_iter().chain(self.config.iam.tags.keys().cloned()).chain(asked.map(|tag| tag.0));
                 let keys = keys.collect();
                 test("ForAllValues:StringLike", "aws:TagKeys".to_owned(), keys);

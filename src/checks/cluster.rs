@@ -265,8 +265,8 @@ mod tests {
 
     #[test]
     fn kubernetes_is_neither_too_old_nor_untried() {
-        use crate::component::ALL;
-        let severity = |version: &str| supported(&ALL, version).severity();
+        use crate::component::BUILT_IN;
+        let severity = |version: &str| supported(&BUILT_IN, version).severity();
         assert_eq!(severity("1.21"), Some(Severity::Error));
         assert_eq!(severity("1.22"), None);
         assert_eq!(severity("1.35"), None);
@@ -276,8 +276,8 @@ mod tests {
 
     #[test]
     fn auto_mode_and_private_endpoints_are_said() {
-        use crate::component::ALL;
-        assert_eq!(auto_mode(&ALL, true).severity(), Some(Severity::Warning));
+        use crate::component::BUILT_IN;
+        assert_eq!(auto_mode(&BUILT_IN, true).severity(), Some(Severity::Warning));
         assert_eq!(auto_mode(&[], true).severity(), None);
         assert_eq!(endpoint(true, false).severity(), Some(Severity::Warning));
         assert_eq!(endpoint(true, true).severity(), None);

@@ -5,6 +5,7 @@
 //! without a cluster.
 
 mod cluster;
+mod components;
 mod crds;
 mod credentials;
 mod ebs;
@@ -68,6 +69,7 @@ pub const FAMILIES: &[Family] = &[
     Family { title: "EBS", code: "EBS", checks: ebs::CHECKS, run: ebs::run },
     Family { title: "Storage classes", code: "SC", checks: storage_classes::CHECKS, run: storage_classes::run },
     Family { title: "Metrics", code: "MET", checks: metrics::CHECKS, run: metrics::run },
+    Family { title: "Other components", code: "COMP", checks: components::CHECKS, run: components::run },
     Family { title: "Ownership", code: "OWN", checks: ownership::CHECKS, run: ownership::run },
     Family { title: "Smoke", code: "SMOK", checks: smoke::CHECKS, run: smoke::run },
 ];
@@ -129,7 +131,7 @@ pub fn of_connection(error: &Error) -> Option<Finding> {
 
 /// The components that the checks of a run are about.
 fn components(scene: &Scene<'_>) -> Vec<Component> {
-    component::ALL.into_iter().filter(|component| component.wanted(&scene.cx.config, &scene.cx.facts)).collect()
+    component::wanted(&scene.cx.config, &scene.cx.facts)
 }
 
 /// Those of them that have a role in AWS.

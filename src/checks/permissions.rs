@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::permissions::cluster::rights;
 use crate::permissions::entry::GROUP;
 use crate::permissions::{Purpose, policy};
+use crate::read::contents;
 use crate::read::kube::Access;
 use crate::read::simulation::{Simulated, SimulatedDecision};
 
@@ -124,7 +125,9 @@ async fn denied(cx: &ReadContext) -> Result<Vec<String>> {
     if cx.kube.may(&Access { verb: "*", group: "*", resource: "*", ..Access::default() }).await? {
         return Ok(Vec::new());
     }
-    let rights = rights(Purpose::Apply, &cx.config, &cx.facts, GROUP);
+    // A chart that is not to be had is another check's finding; then its objects are not asked for.
+    let charts = contents::of_custom(&cx.charts, &cx.config, &cx.facts).await.unwrap_or_default();
+    let rights = rights(Purpose::Apply, &cx.config, &cx.facts, GROUP, &charts);
     let places = rights.namespaced.iter().map(|(namespace, rules)| (namespace.as_str(), rules));
     let rules = places
         .chain([("", &rights.cluster)])

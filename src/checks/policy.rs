@@ -160,7 +160,7 @@ impl Wanted {
     /// The steps that make the policy, where it is ours, and attach it.
     fn make_and_attach(&self) -> String {
         let role = self.role_tag.is_some().then_some("iam.role");
-        let policy = matches!(self.permissions, Permissions::Document(_)).then_some("iam.policy");
+        let policy = self.permissions.is_ours().then_some("iam.policy");
         let steps: Vec<_> = [policy, role, Some("iam.attachment")].into_iter().flatten().collect();
         format!("{}{}", super::apply_only(&self.component, &steps), self.flags)
     }

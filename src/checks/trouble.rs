@@ -146,7 +146,7 @@ impl Cause {
             Cause::NotAssumable => format!("eks-bootstrap apply --only iam.oidc-provider --only iam.role.{short}"),
             Cause::NotAllowed => {
                 let policy = match component.grants(&cx.config) {
-                    Permissions::Document(_) => format!("--only iam.policy.{short} "),
+                    Permissions::Document(_) | Permissions::Template(_) => format!("--only iam.policy.{short} "),
                     _ => String::new(),
                 };
                 format!("eks-bootstrap apply {policy}--only iam.attachment.{short}")

@@ -18,9 +18,17 @@ pub enum ConfigCommand {
     /// Print a commented configuration file to start from
     Init,
     /// Print the JSON Schema of the configuration file
-    Schema,
+    Schema(ConfigSchemaArgs),
     /// Print what is in force, and where each value came from
     View(Box<ConfigViewArgs>),
+}
+
+/// `config schema`.
+#[derive(Debug, Args)]
+pub struct ConfigSchemaArgs {
+    /// That of the files which describe components of your own
+    #[arg(long)]
+    pub component: bool,
 }
 
 /// `config view`.

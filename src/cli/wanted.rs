@@ -1,5 +1,7 @@
 //! The flags that the commands share which plan: what the wanted state is, and which steps a command is about.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::{PolicyFlags, Sources};
@@ -17,6 +19,9 @@ pub struct Wanted {
     /// Turn a component off; repeatable
     #[arg(long, value_name = "COMPONENT", help_heading = "Components")]
     pub disable: Vec<String>,
+    /// A component of your own, described by this file; repeatable
+    #[arg(long = "component-file", value_name = "FILE", help_heading = "Components")]
+    pub component_files: Vec<PathBuf>,
     /// Chart version of the AWS Load Balancer Controller
     #[arg(long, env = "EKS_BOOTSTRAP_LBC_VERSION", value_name = "VERSION", help_heading = "Components")]
     pub lbc_version: Option<String>,

@@ -5,6 +5,7 @@ use clap::parser::ValueSource;
 
 use crate::cli::{ConfigCommand, Global, Output, Selection, Wanted};
 use crate::component;
+use crate::component_file;
 use crate::config::Config;
 use crate::config_file;
 use crate::config_schema;
@@ -49,7 +50,8 @@ const FIELDS: [(&str, &str); 21] = [
 pub fn run(global: &Global, command: &ConfigCommand, matches: &ArgMatches, terminal: Terminal) -> Result<u8> {
     terminal.result(&match command {
         ConfigCommand::Init => EXAMPLE.to_owned(),
-        ConfigCommand::Schema => format!("{:#}\n", config_schema::schema()),
+        ConfigCommand::Schema(args) if args.component => format!("{:#}\n", component_file::schema()),
+        ConfigCommand::Schema(_) => format!("{:#}\n", config_schema::schema()),
         ConfigCommand::View(args) => {
             let config = Config::resolve(global, &args.wanted, &Selection::default())?;
             let sources = Sources {
@@ -91,13 +93,13 @@ fn flags(matches: &ArgMatches, wanted: &Wanted) -> std::collections::BTreeMap<St
     let origins = origins.into_iter().flat_map(|(flag, name, given)| given.iter().map(move |text| (flag, name, text)));
     let origins = origins.filter_map(|(flag, name, text)| {
         let (component, _) = text.split_once('=')?;
-        let component = component::ALL.iter().find(|known| known.name == component)?;
+        let component = component::BUILT_IN.iter().find(|known| known.name == component)?;
         Some((format!("spec.components.{}.chart.{name}", component.field()), Origin::Flag(flag.to_owned())))
     });
     let switches = [("--enable", &wanted.enable), ("--disable", &wanted.disable)];
     let switches = switches.into_iter().flat_map(|(flag, names)| names.iter().map(move |name| (flag, name)));
     let switches = switches.filter_map(|(flag, name)| {
-        let component = component::ALL.iter().find(|component| component.name == *name)?;
+        let component = component::BUILT_IN.iter().find(|component| component.name == *name)?;
         Some((format!("spec.components.{}.enabled", component.field()), Origin::Flag(flag.to_owned())))
     });
     let keys = wanted
@@ -110,7 +112,7 @@ fn flags(matches: &ArgMatches, wanted: &Wanted) -> std::collections::BTreeMap<St
             let Some((name, _)) = flag.split_once('=') else {
                 return Some(("spec.identity".to_owned(), origin.clone()));
             };
-            let component = component::with_role("--identity", name).ok()?;
+            let component = component::with_role("--identity", name, &component::BUILT_IN).ok()?;
             Some((format!("spec.components.{}.identity", component.field()), origin.clone()))
         })
     });

@@ -60,7 +60,7 @@ fn warning(message: String) -> Diagnostic {
 
 fn brought_by_auto_mode(cx: &ReadContext) -> Vec<Diagnostic> {
     let mut all = Vec::new();
-    for component in component::ALL.into_iter().filter(|component| component.by_default) {
+    for component in component::BUILT_IN.into_iter().filter(|component| component.by_default) {
         let enabled = component.configured(&cx.config).enabled;
         if component.wanted(&cx.config, &cx.facts) || enabled == Some(false) {
             continue;

@@ -11,7 +11,6 @@ use crate::error::Result;
 use crate::exit_code;
 use crate::helm_process::Helm;
 use crate::images::{self, Placed, Running};
-use crate::names;
 use crate::read::chart::ChartRead;
 use crate::render::terminal::Terminal;
 
@@ -59,7 +58,7 @@ pub(super) fn lines<'a>(texts: impl Iterator<Item = &'a str>) -> String {
 /// The components that are wanted on a cluster that brings nothing itself.
 pub(super) fn wanted(config: &Config) -> Vec<component::Component> {
     let facts = facts(config);
-    component::ALL.into_iter().filter(|component| component.wanted(config, &facts)).collect()
+    component::wanted(config, &facts)
 }
 
 /// The images of one component under this configuration.
@@ -71,26 +70,8 @@ pub(super) async fn of(component: &component::Component, config: &Config, charts
 }
 
 /// A cluster of which nothing is known: images do not depend on it, but the charts want some name everywhere.
-fn facts(config: &Config) -> Facts {
+pub(super) fn facts(config: &Config) -> Facts {
     let region = config.region.as_deref().unwrap_or("us-east-1");
     let account = config.account.as_deref().unwrap_or("111122223333");
-    let partition = names::partition_of_region(region);
-    Facts {
-        cluster: config.cluster.clone(),
-        arn: format!("arn:{partition}:eks:{region}:{account}:cluster/{}", config.cluster),
-        partition: partition.to_owned(),
-        account: account.to_owned(),
-        region: region.to_owned(),
-        kubernetes_version: String::new(),
-        issuer: format!("https://oidc.eks.{region}.{}/id/any", names::dns_suffix(partition)),
-        endpoint: String::new(),
-        ca_pem: String::new(),
-        vpc: "vpc-any".to_owned(),
-        subnets: Vec::new(),
-        security_group: String::new(),
-        endpoint_public: false,
-        auto_mode: false,
-        caller_arn: String::new(),
-        clock_skew: None,
-    }
+    Facts { vpc: "vpc-any".to_owned(), ..Facts::offline(&config.cluster, region, account) }
 }

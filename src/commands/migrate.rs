@@ -19,14 +19,15 @@ use crate::render::terminal::Terminal;
 pub async fn run(global: &Global, args: &MigrateArgs, terminal: Terminal) -> Result<u8> {
     let selection = Selection { adopt: args.adopt.clone(), ..Selection::default() };
     let config = Config::resolve(global, &args.wanted, &selection)?;
-    let named = args.component.iter().map(|name| component::with_role("--component", name));
+    let known = component::all(&config);
+    let named = args.component.iter().map(|name| component::with_role("--component", name, &known));
     let named: Vec<_> = named.collect::<Result<_>>()?;
     let off = named.iter().find(|component| component.configured(&config).enabled == Some(false));
     if let Some(component) = off {
         return Err(Error::config("--component", component.name, "it is turned off", "turn it on, or leave it out"));
     }
     let json = global.output == Output::Json;
-    let all = component::ALL.into_iter().filter(Component::has_role);
+    let all = known.iter().copied().filter(Component::has_role);
     for component in all.filter(|component| named.is_empty() || named.iter().any(|named| named.name == component.name))
     {
         let connection = connect::connect(config.clone().for_migration(&component, args.to), None).await?;
@@ -57,9 +58,10 @@ fn title(identity: Identity) -> &'static str {
 /// The configuration has to say it too, since the next apply goes by that.
 fn what_to_write(component: &Component, identity: Identity) -> String {
     let value = serde_json::to_value(identity).unwrap_or_default();
+    let field = component.field();
+    let place = if component.is_custom() { format!("{field}[of {}]", component.name) } else { field };
     format!(
-        "now write it down: in the configuration file `spec.components.{}.identity: {}`, or pass --identity {}={}\n",
-        component.field(),
+        "now write it down: in the configuration file `spec.components.{place}.identity: {}`, or pass --identity {}={}\n",
         value.as_str().unwrap_or_default(),
         component.short,
         identity.word(),

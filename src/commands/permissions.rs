@@ -2,15 +2,18 @@
 //! Asks AWS at most who the caller is; both can be printed before anything is allowed.
 
 use crate::cli::{Global, Output, PermissionsArgs};
+use crate::commands::images;
 use crate::config::{Config, Removal};
 use crate::connect;
 use crate::context::Facts;
 use crate::error::{Error, Result};
 use crate::exit_code;
-use crate::names;
+use crate::helm_process::Helm;
 use crate::permissions;
 use crate::permissions::cluster;
 use crate::permissions::entry::{self, Principal};
+use crate::read::chart::ChartRead;
+use crate::read::contents;
 use crate::read::sts::{Caller, StsRead};
 use crate::render::rights;
 use crate::render::terminal::Terminal;
@@ -42,7 +45,7 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     let known = if config.account.is_some() { None } else { Some(caller().await?) };
     let account = config.account.clone().or_else(|| known.as_ref().map(|caller| caller.account.clone()));
     let account = account.unwrap_or_default();
-    let facts = facts(&config, &region, &account);
+    let facts = Facts::offline(&config.cluster, &region, &account);
     if !args.kubernetes {
         let policy = permissions::policy(args.purpose, &config, &facts);
         terminal.result(&format!("{}\n", policy.to_pretty_json()));
@@ -62,7 +65,9 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
             ours.map_or(Principal::Unknown, |caller| Principal::of_caller(&caller.arn))
         }
     };
-    let rights = cluster::rights(args.purpose, &config, &facts, group);
+    let charts = ChartRead::new(Helm::new(config.helm.clone()));
+    let charts = contents::of_custom(&charts, &config, &images::facts(&config)).await?;
+    let rights = cluster::rights(args.purpose, &config, &facts, group, &charts);
     if global.output == Output::Json {
         let text = serde_json::to_string_pretty(&rights::list(&rights)).unwrap_or_default();
         terminal.result(&format!("{text}\n"));
@@ -89,27 +94,4 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     }
     terminal.result(&rights::yaml(&rights, &head));
     Ok(exit_code::DONE)
-}
-
-/// What is known of a cluster without asking for it: names follow from its ARN; the id in its issuer does not.
-fn facts(config: &Config, region: &str, account: &str) -> Facts {
-    let partition = names::partition_of_region(region);
-    Facts {
-        cluster: config.cluster.clone(),
-        arn: format!("arn:{partition}:eks:{region}:{account}:cluster/{}", config.cluster),
-        partition: partition.to_owned(),
-        account: account.to_owned(),
-        region: region.to_owned(),
-        kubernetes_version: String::new(),
-        issuer: format!("https://oidc.eks.{region}.{}/id/*", names::dns_suffix(partition)),
-        endpoint: String::new(),
-        ca_pem: String::new(),
-        vpc: String::new(),
-        subnets: Vec::new(),
-        security_group: String::new(),
-        endpoint_public: false,
-        auto_mode: false,
-        caller_arn: String::new(),
-        clock_skew: None,
-    }
 }

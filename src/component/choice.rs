@@ -1,7 +1,7 @@
 //! What a component's role may do: what there is to choose from, as data, and the policies that follow from a choice. Part of the
 //! catalogue in `component.rs`; steps, checks and `permissions` ask it which policies a configuration means.
 
-use crate::component::Component;
+use crate::component::{Component, places};
 use crate::config::Config;
 use crate::context::Facts;
 use crate::names;
@@ -12,12 +12,23 @@ use crate::policy::{self, Document};
 pub enum Permissions {
     /// A document of ours becomes a customer managed policy.
     Document(fn(&Facts) -> Option<Document>),
+    /// The same of a component's file: a text with places to fill.
+    Template(&'static str),
+    /// A policy that exists, by its ARN with places to fill.
+    Arn(&'static str),
     /// An AWS managed policy: the first of these paths that exists in the partition.
     AwsManaged(&'static [&'static str]),
     /// A policy that the user names.
     Named,
     /// Nothing in AWS: it has no role.
     None,
+}
+
+impl Permissions {
+    /// Whether a customer managed policy is made for them.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Permissions::Document(_) | Permissions::Template(_))
+    }
 }
 
 /// One thing that a component's role may be allowed, chosen by name.
@@ -124,13 +135,17 @@ impl Component {
     pub fn document(&self, config: &Config, facts: &Facts) -> Option<Document> {
         match self.grants(config) {
             Permissions::Document(document) => document(facts),
+            Permissions::Template(text) => Document::parse(&places::filled(text, facts)).ok(),
             _ => None,
         }
     }
 
     /// What it calls under the configuration, as a document that would just allow it.
     pub fn needed(&self, config: &Config, facts: &Facts) -> Option<Document> {
-        self.choice(config).map_or_else(|| (self.needs)(&facts.partition), |choice| (choice.needs)(facts))
+        match self.permissions {
+            Permissions::Template(_) => self.document(config, facts),
+            _ => self.choice(config).map_or_else(|| (self.needs)(&facts.partition), |choice| (choice.needs)(facts)),
+        }
     }
 
     /// The flags that say the same about its policies, each with a space before it; empty where nothing is said.
@@ -157,11 +172,27 @@ impl Component {
     /// ARNs of the policies, one of which is to be attached to its role: the first that exists, unless another one is already.
     pub fn policy_arns(&self, config: &Config, facts: &Facts) -> Vec<String> {
         match self.grants(config) {
-            Permissions::Document(_) => vec![self.policy_arn(config, facts)],
+            Permissions::Document(_) | Permissions::Template(_) => vec![self.policy_arn(config, facts)],
+            Permissions::Arn(arn) => vec![places::filled(arn, facts)],
             Permissions::AwsManaged(paths) => paths.iter().map(|path| of_aws(path, facts)).collect(),
             Permissions::Named => self.configured(config).policy_arn.iter().cloned().collect(),
             Permissions::None => Vec::new(),
         }
+    }
+
+    /// ARNs of policies that are attached beside that one.
+    pub fn more_policy_arns(&self, config: &Config, facts: &Facts) -> Vec<String> {
+        let more = self.more_policies.iter().map(|arn| places::filled(arn, facts));
+        more.chain(self.wanted_key_policy_arn(config, facts)).collect()
+    }
+
+    /// ARNs of policies that are attached and that somebody else makes.
+    pub fn named_policy_arns(&self, config: &Config, facts: &Facts) -> Vec<String> {
+        let first = match self.grants(config) {
+            Permissions::Named | Permissions::Arn(_) => self.policy_arns(config, facts),
+            _ => Vec::new(),
+        };
+        first.into_iter().chain(self.more_policies.iter().map(|arn| places::filled(arn, facts))).collect()
     }
 
     /// The name of the policy for its KMS keys.
@@ -183,19 +214,24 @@ impl Component {
 
     /// ARNs of the customer managed policies that are made for it under the configuration.
     pub fn made_policy_arns(&self, config: &Config, facts: &Facts) -> Vec<String> {
-        let own = matches!(self.grants(config), Permissions::Document(_)).then(|| self.policy_arn(config, facts));
+        let own = self.grants(config).is_ours().then(|| self.policy_arn(config, facts));
         own.into_iter().chain(self.wanted_key_policy_arn(config, facts)).collect()
     }
 
     /// ARNs of all customer managed policies that may have been made for it under any configuration.
     pub fn possible_policy_arns(&self, config: &Config, facts: &Facts) -> Vec<String> {
-        let own = matches!(self.permissions, Permissions::Document(_)).then(|| self.policy_arn(config, facts));
+        let own = self.permissions.is_ours().then(|| self.policy_arn(config, facts));
         own.into_iter().chain(self.key_policy_arn(config, facts)).collect()
     }
 
     /// ARNs of policies that another configuration would attach and this one does not.
     pub fn other_policy_arns(&self, config: &Config, facts: &Facts) -> Vec<String> {
-        let wanted = [self.policy_arns(config, facts), self.made_policy_arns(config, facts)].concat();
+        let wanted = [
+            self.policy_arns(config, facts),
+            self.more_policy_arns(config, facts),
+            self.made_policy_arns(config, facts),
+        ]
+        .concat();
         let paths = [self.permissions].into_iter().chain(self.choices.iter().map(|choice| choice.permissions));
         let known = paths.flat_map(|permissions| match permissions {
             Permissions::AwsManaged(paths) => paths.iter().map(|path| of_aws(path, facts)).collect(),

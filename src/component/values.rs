@@ -2,10 +2,13 @@
 
 use serde_json::Value;
 
-use super::Component;
+use super::{Component, places};
 use crate::config::{Config, Identity};
 use crate::context::Facts;
 use crate::images;
+
+/// Where the ARN of the role stands.
+pub const ROLE: &str = "${role_arn}";
 
 impl Component {
     /// The chart's values: what is always set, with the user's on top.
@@ -15,15 +18,9 @@ impl Component {
         let role_arn = self.role_arn(config, facts);
         if self.identity(config) == Identity::PodIdentity {
             // The SDKs take an annotated role first, so the annotation would win over the association.
-            drop_places(&mut values, "${role_arn}");
+            drop_places(&mut values, ROLE);
         }
-        fill(&mut values, &|place| match place {
-            "cluster" => Some(&facts.cluster),
-            "region" => Some(&facts.region),
-            "vpc" => Some(&facts.vpc),
-            "role_arn" => Some(&role_arn),
-            _ => None,
-        });
+        fill(&mut values, &|text| places::filled(text, facts).replace(ROLE, &role_arn));
         if let Some(replicas) = configured.replicas {
             merge(&mut values, &nested(self.replicas_value.iter().copied(), Value::from(replicas)));
         }
@@ -58,17 +55,12 @@ fn nested<'a>(path: impl DoubleEndedIterator<Item = &'a str>, value: Value) -> V
     path.rev().fold(value, |value, name| serde_json::json!({ name: value }))
 }
 
-/// Replaces `${place}` texts in `value`.
-fn fill<'a>(value: &mut Value, known: &impl Fn(&str) -> Option<&'a String>) {
+/// Replaces places in all texts of `value`.
+fn fill(value: &mut Value, filled: &impl Fn(&str) -> String) {
     match value {
-        Value::String(text) => {
-            let place = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
-            if let Some(filled) = place.and_then(known) {
-                text.clone_from(filled);
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, known)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| fill(field, known)),
+        Value::String(text) => *text = filled(text),
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(item, filled)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| fill(field, filled)),
         _ => {}
     }
 }
@@ -113,8 +105,7 @@ mod tests {
     #[test]
     fn places_are_filled() {
         let mut value = json!({"a": "${cluster}", "b": ["${other}", "x"]});
-        let demo = "demo".to_owned();
-        fill(&mut value, &|place| (place == "cluster").then_some(&demo));
+        fill(&mut value, &|text| text.replace("${cluster}", "demo"));
         assert_eq!(value, json!({"a": "demo", "b": ["${other}", "x"]}));
     }
 

@@ -8,13 +8,15 @@ use serde_json::json;
 
 use crate::cli::{Global, Wanted};
 use crate::component::{self, Component};
+use crate::config::custom;
 use crate::config::sources::origin;
 use crate::config::{
-    ChartComponent, Config, DEFAULT_TIMEOUT, IamConfig, Identity, NodeRoles, Removal, StorageClassConfig, helm_bin,
+    ChartComponent, Config, Custom, DEFAULT_TIMEOUT, IamConfig, Identity, NodeRoles, Removal, StorageClassConfig,
+    helm_bin,
 };
 use crate::config_file::{
-    API_VERSION, ChartSpec, ClusterBootstrap, ClusterSpec, ComponentsSpec, DriverSpec, IamSpec, ManagedBy, Metadata,
-    RolelessChartSpec, Spec, StorageClassSpec,
+    API_VERSION, ChartSpec, ClusterBootstrap, ClusterSpec, ComponentsSpec, CustomSpec, DriverSpec, IamSpec, ManagedBy,
+    Metadata, RolelessChartSpec, Spec, StorageClassSpec,
 };
 use crate::error::{Error, Result};
 use crate::validate;
@@ -36,7 +38,11 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
         tags.insert(key.to_owned(), value.to_owned());
     }
     let parts = &spec.components;
-    let identities = identities(&wanted.identity)?;
+    let custom = custom::of_files(parts, wanted)?;
+    let known: Vec<_> = custom.iter().map(|(component, ..)| *component).collect();
+    let known = [&component::BUILT_IN[..], &known].concat();
+    check_switches(&known, wanted)?;
+    let said = &Said { wanted, identities: identities(&wanted.identity, &known)?, known: &known };
     Ok(Config {
         cluster,
         region: or(&global.region, &spec.cluster.region),
@@ -60,13 +66,12 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             permissions_boundary: or(&wanted.permissions_boundary, &spec.iam.permissions_boundary),
             tags,
         },
-        identity: identities.all.or(spec.identity).unwrap_or_default(),
+        identity: said.identities.all.or(spec.identity).unwrap_or_default(),
         migrating: BTreeSet::new(),
         load_balancer_controller: chart_component(
             &component::LOAD_BALANCER_CONTROLLER,
             &parts.aws_load_balancer_controller,
-            wanted,
-            &identities,
+            said,
             &Flags {
                 version: wanted.lbc_version.as_ref(),
                 role_arn: wanted.lbc_role_arn.as_ref(),
@@ -74,12 +79,11 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
                 policy_arn: wanted.policies.lbc_policy_arn.as_ref(),
             },
         )?,
-        ebs_csi_driver: driver(&parts.aws_ebs_csi_driver, wanted, &identities)?,
+        ebs_csi_driver: driver(&parts.aws_ebs_csi_driver, said)?,
         metrics_server: chart_component(
             &component::METRICS_SERVER,
             &parts.metrics_server.clone().into(),
-            wanted,
-            &identities,
+            said,
             &Flags { version: wanted.metrics_server_version.as_ref(), ..Flags::default() },
         )?,
         gp3_storage_class: StorageClassConfig {
@@ -88,12 +92,30 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
             encrypted: parts.gp3_storage_class.encrypted.unwrap_or(true),
             kms_key_id: parts.gp3_storage_class.kms_key_id.clone(),
         },
+        custom: custom
+            .into_iter()
+            .map(|(component, spec, definition)| {
+                Ok(Custom {
+                    name: component.name.to_owned(),
+                    file: spec.file.clone(),
+                    definition,
+                    settings: chart_component(&component, &spec.as_chart(), said, &Flags::default())?,
+                })
+            })
+            .collect::<Result<_>>()?,
         removing: false,
         removal: Removal::default(),
         adopt: BTreeSet::new(),
         only: BTreeSet::new(),
         skip: BTreeSet::new(),
     })
+}
+
+/// What flags say about components, and which there are.
+struct Said<'a> {
+    wanted: &'a Wanted,
+    identities: Identities,
+    known: &'a [Component],
 }
 
 /// What flags say about one component.
@@ -108,8 +130,7 @@ struct Flags<'a> {
 fn chart_component(
     component: &Component,
     spec: &ChartSpec,
-    wanted: &Wanted,
-    identities: &Identities,
+    said: &Said<'_>,
     flags: &Flags<'_>,
 ) -> Result<ChartComponent> {
     // A flag that says one thing takes back what the file says of the other.
@@ -118,16 +139,16 @@ fn chart_component(
         (policy, arn) => (policy.map(|name| component::camel_case(name)), arn.cloned()),
     };
     Ok(ChartComponent {
-        enabled: enabled(component.name, spec.enabled, wanted)?,
+        enabled: enabled(component.name, spec.enabled, said.wanted)?,
         version: flags.version.or(spec.version.as_ref()).cloned().unwrap_or_else(|| component.version.to_owned()),
-        chart: origin(component, &spec.chart, wanted)?,
+        chart: origin(component, &spec.chart, said.wanted, said.known)?,
         replicas: spec.replicas,
         role_arn: flags.role_arn.or(spec.role_arn.as_ref()).cloned(),
         policy,
         policy_arn,
         kms_keys: Vec::new(),
         // A flag for all is stronger than what the file says of one.
-        identity: identities.of(component).or(identities.all).or(spec.identity),
+        identity: said.identities.of(component).or(said.identities.all).or(spec.identity),
         values: spec.values.clone().unwrap_or_else(|| json!({})),
         managed_by: None,
         addon_version: None,
@@ -135,14 +156,15 @@ fn chart_component(
     })
 }
 
-fn driver(spec: &DriverSpec, wanted: &Wanted, identities: &Identities) -> Result<ChartComponent> {
+fn driver(spec: &DriverSpec, said: &Said<'_>) -> Result<ChartComponent> {
+    let wanted = said.wanted;
     let flags = Flags {
         version: wanted.ebs_version.as_ref(),
         role_arn: wanted.ebs_role_arn.as_ref(),
         policy: wanted.policies.ebs_policy.as_ref(),
         policy_arn: wanted.policies.ebs_policy_arn.as_ref(),
     };
-    let chart = chart_component(&component::EBS_CSI_DRIVER, &spec.as_chart(), wanted, identities, &flags)?;
+    let chart = chart_component(&component::EBS_CSI_DRIVER, &spec.as_chart(), said, &flags)?;
     let keys = &wanted.policies.kms_keys;
     Ok(ChartComponent {
         kms_keys: if keys.is_empty() { &spec.kms_keys } else { keys }.clone(),
@@ -170,7 +192,7 @@ impl Identities {
 }
 
 /// Reads `irsa`, `pod-identity` and `COMPONENT=pod-identity`, with a component's name or its short one.
-fn identities(flags: &[String]) -> Result<Identities> {
+fn identities(flags: &[String], known: &[Component]) -> Result<Identities> {
     let mut identities = Identities::default();
     for flag in flags {
         let (component, word) = flag.split_once('=').map_or((None, flag.as_str()), |(name, word)| (Some(name), word));
@@ -179,7 +201,7 @@ fn identities(flags: &[String]) -> Result<Identities> {
         let before = match component {
             None => identities.all.replace(identity),
             Some(name) => {
-                let component = component::with_role("--identity", name)?;
+                let component = component::with_role("--identity", name, known)?;
                 identities.each.insert(component.name.to_owned(), identity)
             }
         };
@@ -190,13 +212,19 @@ fn identities(flags: &[String]) -> Result<Identities> {
     Ok(identities)
 }
 
-/// Whether a component is said to be on or off, by flag or else by file.
-fn enabled(component: &str, in_file: Option<bool>, wanted: &Wanted) -> Result<Option<bool>> {
+/// `--enable` and `--disable` name components that there are.
+fn check_switches(known: &[Component], wanted: &Wanted) -> Result<()> {
     for (flag, names) in [("--enable", &wanted.enable), ("--disable", &wanted.disable)] {
         for name in names {
-            validate::one_of(flag, name, component::names())?;
+            let known = known.iter().map(|component| component.name).chain([component::GP3_STORAGE_CLASS]);
+            validate::one_of(flag, name, known)?;
         }
     }
+    Ok(())
+}
+
+/// Whether a component is said to be on or off, by flag or else by file.
+fn enabled(component: &str, in_file: Option<bool>, wanted: &Wanted) -> Result<Option<bool>> {
     let named = |names: &[String]| names.iter().any(|name| name == component);
     match (named(&wanted.enable), named(&wanted.disable)) {
         (true, true) => {
@@ -241,6 +269,12 @@ impl Config {
             policy_arn: component.policy_arn.clone(),
             identity: component.identity,
             values: Some(component.values.clone()),
+        };
+        let custom = |custom: &Custom| {
+            let ChartSpec { enabled, version, chart, replicas, role_arn, identity, values, .. } =
+                chart(&custom.settings);
+            let file = custom.file.clone();
+            CustomSpec { file, enabled, version, chart, replicas, role_arn, identity, values }
         };
         let driver = &self.ebs_csi_driver;
         ClusterBootstrap {
@@ -293,6 +327,7 @@ impl Config {
                         encrypted: Some(self.gp3_storage_class.encrypted),
                         kms_key_id: self.gp3_storage_class.kms_key_id.clone(),
                     },
+                    custom: self.custom.iter().map(custom).collect(),
                 },
             },
         }

@@ -8,11 +8,12 @@ impl Config {
     /// The same for moving `component` to `identity`: only its own steps, and those that it shares with others.
     #[must_use]
     pub fn for_migration(mut self, component: &Component, identity: Identity) -> Config {
-        let all = [
+        let built_in = [
             (component::LOAD_BALANCER_CONTROLLER.name, &mut self.load_balancer_controller),
             (component::EBS_CSI_DRIVER.name, &mut self.ebs_csi_driver),
         ];
-        for (name, configured) in all {
+        let custom = self.custom.iter_mut().map(|custom| (custom.name.as_str(), &mut custom.settings));
+        for (name, configured) in built_in.into_iter().chain(custom) {
             if name == component.name {
                 configured.identity = Some(identity);
             }
@@ -23,7 +24,7 @@ impl Config {
             Identity::PodIdentity => pod_identity_agent::ID,
         };
         let own = format!(".{}", component.short);
-        self.only = crate::steps::ids().into_iter().filter(|id| id.ends_with(&own)).collect();
+        self.only = crate::steps::ids(&component::all(&self)).into_iter().filter(|id| id.ends_with(&own)).collect();
         self.only.insert(shared.to_string());
         self
     }

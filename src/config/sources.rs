@@ -31,10 +31,15 @@ impl From<&ChartOrigin> for ChartOriginSpec {
 }
 
 /// Flags laid on the file, for one component.
-pub(super) fn origin(component: &Component, spec: &ChartOriginSpec, wanted: &Wanted) -> Result<ChartOrigin> {
+pub(super) fn origin(
+    component: &Component,
+    spec: &ChartOriginSpec,
+    wanted: &Wanted,
+    known: &[Component],
+) -> Result<ChartOrigin> {
     let sources = &wanted.sources;
     let pick = |flag, given: &[String], field: &Option<String>| {
-        Ok::<_, Error>(of_component(component, flag, given)?.or_else(|| field.clone()))
+        Ok::<_, Error>(of_component(component, flag, given, known)?.or_else(|| field.clone()))
     };
     Ok(ChartOrigin {
         repository: pick("--chart-repository", &sources.chart_repositories, &spec.repository)?,
@@ -43,14 +48,14 @@ pub(super) fn origin(component: &Component, spec: &ChartOriginSpec, wanted: &Wan
 }
 
 /// What the flag says for a component; the last one wins, as everywhere on the command line.
-fn of_component(component: &Component, flag: &str, given: &[String]) -> Result<Option<String>> {
+fn of_component(component: &Component, flag: &str, given: &[String], known: &[Component]) -> Result<Option<String>> {
     let mut found = None;
     for text in given {
         let Some((name, value)) = text.split_once('=') else {
             let mend = format!("write {flag} COMPONENT=..., as in {flag} {}=...", component.name);
             return Err(Error::config(flag, text, "no `=` in it", mend));
         };
-        validate::one_of(flag, name, component::ALL.iter().map(|component| component.name))?;
+        validate::one_of(flag, name, known.iter().map(|component| component.name))?;
         if name == component.name {
             found = Some(value.to_owned());
         }
@@ -65,7 +70,7 @@ fn field(component: &Component, name: &str) -> String {
 
 /// Checks everything about charts and images.
 pub(super) fn check(config: &Config) -> Result<()> {
-    for component in component::ALL {
+    for component in component::all(config) {
         let origin = &component.configured(config).chart;
         if let Some(url) = &origin.repository {
             repository(&field(&component, "repository"), url, origin.digest.is_some())?;
@@ -179,7 +184,7 @@ impl Config {
             }
         };
         ChartRef {
-            name: component.name.to_owned(),
+            name: component.chart.to_owned(),
             version: configured.version.clone(),
             source,
             digest: origin.digest.clone(),
@@ -194,7 +199,7 @@ impl Config {
         if !self.isolated || self.charts.is_some() {
             return Ok(());
         }
-        let open: Vec<_> = component::ALL
+        let open: Vec<_> = component::all(self)
             .into_iter()
             .filter(|component| component.configured(self).enabled.unwrap_or(component.by_default))
             .filter(|component| component.configured(self).chart.repository.is_none())

@@ -1,10 +1,12 @@
 //! What every purpose needs in the cluster, as RBAC: a Role where the namespace is known, a ClusterRole for the rest, and
 //! their bindings to a group.
 //!
-//! Two tables: what the charts contain with the values that we set ([`CHARTS`]), by the names that they give by default, and what the steps and
-//! checks do besides ([`NEEDS`]). Reading, changing and deleting is granted on those names only; RBAC cannot limit creating,
+//! Two tables: what the charts contain with the values that we set (`contents.rs`), by the names that they give by default, and what the
+//! steps and checks do besides ([`NEEDS`]). Reading, changing and deleting is granted on those names only; RBAC cannot limit creating,
 //! listing and watching by name. The charts' roles are written and bound by name too, instead of holding all their rights;
 //! whoever may do that can still give itself any right through them, as an administrator can.
+
+mod contents;
 
 use std::collections::BTreeMap;
 
@@ -12,7 +14,10 @@ use super::Purpose::{self, Apply, Destroy, Migrate, Plan, Verify};
 use crate::component::{Component, ServiceAccountMaker};
 use crate::config::{Config, Identity};
 use crate::context::Facts;
-use crate::steps::pod_identity_agent;
+use crate::steps::{namespace, pod_identity_agent};
+
+pub use contents::Contents;
+use contents::Row;
 
 /// Where a right holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,70 +30,12 @@ enum Place {
 
 use Place::{Cluster, Namespace};
 
-/// Objects of one kind in a chart: component, place, API group, plural, names.
-type InChart = (&'static str, Place, &'static str, &'static str, &'static [&'static str]);
-
 const LBC: &str = crate::component::LOAD_BALANCER_CONTROLLER.name;
-const EBS: &str = crate::component::EBS_CSI_DRIVER.name;
-const METRICS: &str = crate::component::METRICS_SERVER.name;
 const RBAC: &str = "rbac.authorization.k8s.io";
 const CRDS: &str = "apiextensions.k8s.io";
 
-/// What the charts contain.
-#[rustfmt::skip]
-const CHARTS: &[InChart] = &[
-    (LBC, Namespace, "", "services", &["aws-load-balancer-webhook-service"]),
-    (LBC, Namespace, "", "secrets", &["aws-load-balancer-tls"]),
-    (LBC, Namespace, "apps", "deployments", &["aws-load-balancer-controller"]),
-    (LBC, Namespace, RBAC, "roles", &["aws-load-balancer-controller-leader-election-role"]),
-    (LBC, Namespace, RBAC, "rolebindings", &["aws-load-balancer-controller-leader-election-rolebinding"]),
-    (LBC, Cluster, RBAC, "clusterroles", &["aws-load-balancer-controller-role"]),
-    (LBC, Cluster, RBAC, "clusterrolebindings", &["aws-load-balancer-controller-rolebinding"]),
-    (LBC, Cluster, "admissionregistration.k8s.io", "mutatingwebhookconfigurations", &["aws-load-balancer-webhook"]),
-    (LBC, Cluster, "admissionregistration.k8s.io", "validatingwebhookconfigurations", &["aws-load-balancer-webhook"]),
-    (LBC, Cluster, "networking.k8s.io", "ingressclasses", &["alb"]),
-    (LBC, Cluster, "elbv2.k8s.aws", "ingressclassparams", &["alb"]),
-    (EBS, Namespace, "", "serviceaccounts", &["ebs-csi-controller-sa", "ebs-csi-node-sa"]),
-    (EBS, Namespace, "apps", "deployments", &["ebs-csi-controller"]),
-    (EBS, Namespace, "apps", "daemonsets", &["ebs-csi-node", "ebs-csi-node-windows"]),
-    (EBS, Namespace, "policy", "poddisruptionbudgets", &["ebs-csi-controller"]),
-    (EBS, Namespace, RBAC, "roles", &["ebs-csi-leases-role"]),
-    (EBS, Namespace, RBAC, "rolebindings", &["ebs-csi-leases-rolebinding"]),
-    (EBS, Cluster, RBAC, "clusterroles", &["ebs-csi-node-role", "ebs-external-attacher-role", "ebs-external-provisioner-role", "ebs-external-resizer-role", "ebs-external-snapshotter-role"]),
-    (EBS, Cluster, RBAC, "clusterrolebindings", &["ebs-csi-node-getter-binding", "ebs-csi-attacher-binding", "ebs-csi-provisioner-binding", "ebs-csi-resizer-binding", "ebs-csi-snapshotter-binding"]),
-    (EBS, Cluster, "storage.k8s.io", "csidrivers", &["ebs.csi.aws.com"]),
-    (METRICS, Namespace, "", "serviceaccounts", &["metrics-server"]),
-    (METRICS, Namespace, "", "services", &["metrics-server"]),
-    (METRICS, Namespace, "apps", "deployments", &["metrics-server"]),
-    (METRICS, Namespace, "policy", "poddisruptionbudgets", &["metrics-server"]),
-    (METRICS, Namespace, RBAC, "rolebindings", &["metrics-server-auth-reader"]),
-    (METRICS, Cluster, RBAC, "clusterroles", &["system:metrics-server", "system:metrics-server-aggregated-reader"]),
-    (METRICS, Cluster, RBAC, "clusterrolebindings", &["metrics-server:system:auth-delegator", "system:metrics-server"]),
-    (METRICS, Cluster, "apiregistration.k8s.io", "apiservices", &["v1beta1.metrics.k8s.io"]),
-];
-
-/// The CRDs that a step of ours applies before the chart.
-const CHART_CRDS: &[(&str, &[&str])] = &[(
-    LBC,
-    &[
-        "albtargetcontrolconfigs.elbv2.k8s.aws",
-        "globalaccelerators.aga.k8s.aws",
-        "ingressclassparams.elbv2.k8s.aws",
-        "listenerruleconfigurations.gateway.k8s.aws",
-        "loadbalancerconfigurations.gateway.k8s.aws",
-        "targetgroupbindings.elbv2.k8s.aws",
-        "targetgroupconfigurations.gateway.k8s.aws",
-    ],
-)];
-
 /// Helm 4 waits by watching every kind of a chart in all namespaces, since a chart has objects inside and outside of its own.
 const WATCHED: &str = "helm's wait, which watches the kinds of a chart in all namespaces";
-
-/// Roles that are there and to which a chart binds its service account: component, place, plural, names.
-const BOUND: &[(&str, Place, &str, &[&str])] = &[
-    (METRICS, Cluster, "clusterroles", &["system:auth-delegator"]),
-    (METRICS, Namespace, "roles", &["extension-apiserver-authentication-reader"]),
-];
 
 /// What steps and checks do besides: reason, purposes, place, API group, plurals, verbs.
 type Need = (&'static str, &'static [Purpose], Place, &'static str, &'static [&'static str], &'static [&'static str]);
@@ -159,8 +106,8 @@ pub struct Rights {
     pub cluster: Vec<Rule>,
 }
 
-/// The rights of a purpose under a configuration, for a group.
-pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str) -> Rights {
+/// The rights of a purpose under a configuration, for a group. `charts` say what the charts of components of files contain.
+pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str, charts: &[Contents]) -> Rights {
     let mut rights = Rights {
         name: format!("eks-bootstrap-{}", purpose.word()),
         group: group.to_owned(),
@@ -170,10 +117,15 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str) -> 
     // A move is an apply that knows both ways, whichever the configuration says.
     let moves = purpose == Migrate;
     let purpose = if moves { Apply } else { purpose };
-    let wanted = |component: &Component| component.wanted(config, facts) && (!moves || component.has_role());
-    for component in crate::component::ALL.into_iter().filter(wanted) {
-        rights.add_chart(purpose, &component);
-        rights.add_steps(purpose, &component);
+    let all = crate::component::wanted(config, facts).into_iter();
+    for component in all.filter(|component| !moves || component.has_role()) {
+        let known = charts.iter().find(|contents| contents.is_of(&component)).cloned();
+        let contents = known.unwrap_or_else(|| Contents::built_in(&component));
+        rights.add_chart(purpose, &component, &contents);
+        rights.add_steps(purpose, &component, &contents);
+        if namespace::is_made(component.namespace) {
+            rights.add_namespace(purpose, &component);
+        }
         if component.has_role() && (moves || component.identity(config) == Identity::PodIdentity) {
             rights.add_pod_identity(purpose, &component);
         }
@@ -203,25 +155,45 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str) -> 
 
 impl Rights {
     /// The objects of the component's chart.
-    fn add_chart(&mut self, purpose: Purpose, component: &Component) {
+    fn add_chart(&mut self, purpose: Purpose, component: &Component, contents: &Contents) {
         let (own, make, watch) = match purpose {
             Plan | Verify => (&["get"][..], &[][..], &[][..]),
             Apply | Migrate => (&["delete", "get", "patch", "update"][..], &["create"][..], &["list", "watch"][..]),
             Destroy => (&["delete", "get"][..], &[][..], &["list", "watch"][..]),
         };
         let reason = format!("what the chart {} contains", component.name);
-        for (_, place, group, resource, names) in CHARTS.iter().filter(|row| row.0 == component.name) {
-            self.add(*place, component, &reason, (group, resource), names, own);
-            self.add(*place, component, "making what the charts contain", (group, resource), &[], make);
-            self.add(Cluster, component, WATCHED, (group, resource), &[], watch);
-            if purpose == Apply && *group == RBAC && resource.ends_with("roles") {
+        for Row { place, group, plural, names } in &contents.rows {
+            let (kind, names) = ((group.as_str(), plural.as_str()), &words(names)[..]);
+            self.add(*place, component, &reason, kind, names, own);
+            self.add(*place, component, "making what the charts contain", kind, &[], make);
+            self.add(Cluster, component, WATCHED, kind, &[], watch);
+            if purpose == Apply && group == RBAC && plural.ends_with("roles") {
                 let reason = format!("what the chart {} grants to its own service accounts", component.name);
-                self.add(*place, component, &reason, (group, resource), names, &["bind", "escalate"]);
+                self.add(*place, component, &reason, kind, names, &["bind", "escalate"]);
             }
         }
-        for (_, place, resource, names) in BOUND.iter().filter(|row| purpose == Apply && row.0 == component.name) {
+        for Row { place, plural, names, .. } in contents.bound.iter().filter(|_| purpose == Apply) {
             let reason = format!("roles of Kubernetes that the chart {} uses", component.name);
-            self.add(*place, component, &reason, (RBAC, resource), names, &["bind"]);
+            self.add(*place, component, &reason, (RBAC, plural), &words(names), &["bind"]);
+        }
+    }
+
+    /// The namespace of a component that is in none of every cluster's.
+    fn add_namespace(&mut self, purpose: Purpose, component: &Component) {
+        let (reason, kind) = ("the namespaces of components of yours", ("", "namespaces"));
+        let own = match purpose {
+            Plan | Verify => &["get"][..],
+            Apply | Migrate => &["get", "patch"][..],
+            Destroy => &["delete", "get"][..],
+        };
+        self.add(Cluster, component, reason, kind, &[component.namespace], own);
+        if purpose == Apply {
+            self.add(Cluster, component, reason, kind, &[], &["create"]);
+        }
+        if purpose == Destroy {
+            // Deleting a namespace takes everything in it along, whatever it is.
+            let reason = "whether a namespace holds anything of others";
+            self.add(Namespace, component, reason, ("*", "*"), &[], &["list"]);
         }
     }
 
@@ -240,7 +212,7 @@ impl Rights {
     }
 
     /// The objects of steps of our own: service account, its tokens, CRDs.
-    fn add_steps(&mut self, purpose: Purpose, component: &Component) {
+    fn add_steps(&mut self, purpose: Purpose, component: &Component, contents: &Contents) {
         if matches!(purpose, Plan | Apply) && component.name == LBC {
             self.add(Namespace, component, "the pod network", ("apps", "daemonsets"), &["aws-node"], &["get"]);
         }
@@ -257,11 +229,12 @@ impl Rights {
                 self.add(Namespace, component, &reason, ("", "serviceaccounts"), &[], &["create"]);
             }
         }
-        if matches!(purpose, Apply | Verify) {
+        if matches!(purpose, Apply | Verify) && component.has_role() {
             let reason = "the proof that a service account gets its role";
             self.add(Namespace, component, reason, ("", "serviceaccounts/token"), account, &["create"]);
         }
-        for (_, names) in CHART_CRDS.iter().filter(|row| row.0 == component.name) {
+        if !contents.crds.is_empty() {
+            let names = &words(&contents.crds)[..];
             let reason = format!("the CRDs of the chart {}", component.name);
             let own = if purpose == Apply { &["get", "patch"][..] } else { &["get"][..] };
             self.add(Cluster, component, &reason, (CRDS, "customresourcedefinitions"), names, own);
@@ -299,6 +272,10 @@ impl Rights {
             list.push(rule);
         }
     }
+}
+
+fn words(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
 }
 
 /// Without what another rule grants already; then kinds with equal rights share a rule. Names of one kind must not spread to

@@ -222,7 +222,8 @@ pub(super) const GRANTS: &[Grant] = &[
     // Subnets by their tags; at the end of a destroy, what is left by the controllers' tags.
     grant("ReadTags", ALL, &["tag:GetResources"], On::Everything, When::Always, Only::Always),
     // Whether others trust the provider is asked of every role of the account.
-    grant("ReadTrusts", &[Destroy], &["iam:ListRoles"], On::Everything, When::Always, Only::Always),
+    // And what of ours is left is asked of every role and policy.
+    grant("ReadTrusts", &[Destroy], &["iam:ListRoles", "iam:ListPolicies"], On::Everything, When::Always, Only::Always),
     grant("ReadLeftRoles", &[Destroy], &["iam:GetRole"], On::LeftRoles, When::Always, Only::Always),
     grant("ReadLeftPolicies", &[Destroy], &["iam:GetPolicy"], On::LeftPolicies, When::Always, Only::Always),
 ];

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_iam::Client;
-use aws_sdk_iam::types::Tag;
+use aws_sdk_iam::types::{PolicyScopeType, Tag};
 
 use crate::error::{AwsError, Error, Result};
 use crate::policy::Document;
@@ -202,6 +202,20 @@ impl IamRead {
             }));
             if !page.is_truncated() {
                 return Ok(roles);
+            }
+            marker = page.marker;
+        }
+    }
+
+    /// The ARN of every customer managed policy of the account.
+    pub async fn local_policies(&self) -> Result<Vec<String>> {
+        let (mut arns, mut marker) = (Vec::new(), None);
+        loop {
+            let call = self.client.list_policies().scope(PolicyScopeType::Local).set_marker(marker);
+            let page = call.send().await.map_err(|error| AwsError::new("iam:ListPolicies", &error))?;
+            arns.extend(page.policies().iter().filter_map(|policy| policy.arn().map(ToOwned::to_owned)));
+            if !page.is_truncated() {
+                return Ok(arns);
             }
             marker = page.marker;
         }

@@ -2,6 +2,8 @@
 //!
 //! A dry run and a token request are POSTs but keep nothing: the API server answers and forgets.
 
+mod contents;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 
 pub mod chart;
 mod clock;
+pub mod contents;
 pub mod eks;
 pub mod iam;
 pub mod kube;

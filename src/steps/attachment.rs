@@ -25,7 +25,7 @@ pub enum Source {
     Ours,
     /// It is AWS's: existence differs by partition and has to be asked.
     Aws,
-    /// The user names it: it must exist, and what it lacks of these needs is said.
+    /// The user names it: what it lacks of these needs is said.
     Named(Option<Document>),
 }
 
@@ -40,8 +40,10 @@ pub struct AttachmentStep {
     pub role: String,
     /// The policy: any of these will do if it is attached already; else the first that exists is attached.
     pub policies: Vec<String>,
-    /// Policies of ours that are to be attached beside it.
+    /// Policies that are to be attached beside it.
     pub also: Vec<String>,
+    /// Those among all of them that the user names, and that must exist.
+    pub named: Vec<String>,
     /// Policies that another configuration of the component attaches.
     pub others: Vec<String>,
     /// Whether those are taken off a role of ours: only where the user says which policy it is to be.
@@ -147,12 +149,16 @@ impl AttachmentStep {
 
     /// What is to be said of a policy that the user names; an error text where it does not exist.
     async fn named(&self, cx: &ReadContext) -> Result<std::result::Result<Option<String>, String>> {
-        let Source::Named(needed) = &self.source else { return Ok(Ok(None)) };
-        let arn = &self.policies[0];
-        let Some(policy) = cx.iam.policy(arn).await? else {
-            return Ok(Err(format!("policy {arn} was named but does not exist")));
+        let mut found = Vec::new();
+        for arn in &self.named {
+            let Some(policy) = cx.iam.policy(arn).await? else {
+                return Ok(Err(format!("policy {arn} was named but does not exist")));
+            };
+            found.push((arn, policy));
+        }
+        let (Source::Named(Some(needed)), Some((arn, policy))) = (&self.source, found.first()) else {
+            return Ok(Ok(None));
         };
-        let Some(needed) = needed else { return Ok(Ok(None)) };
         let document = cx.iam.policy_document(arn, &policy.default_version).await?;
         let lacking = document.map(|document| policy::lacking(&document, needed)).unwrap_or_default();
         Ok(Ok(shortened(&lacking).map(|actions| format!("the policy lacks {actions}"))))
@@ -195,7 +201,7 @@ impl Step for AttachmentStep {
         let lacks = match self.named(cx).await? {
             Ok(lacks) => lacks,
             Err(reason) => {
-                let mend = "correct the policy's ARN, or leave it out to get a policy of ours";
+                let mend = "correct the policy's ARN, make the policy, or leave it out";
                 return Ok(Assessment {
                     mend: Some(mend.to_owned()),
                     ..Assessment::blocked(&self.id, Owner::Unmarked, reason)
@@ -252,6 +258,7 @@ mod tests {
             role: "r".to_owned(),
             policies: vec!["arn:v2".to_owned(), "arn:v1".to_owned()],
             also: Vec::new(),
+            named: Vec::new(),
             others: Vec::new(),
             swaps: false,
             possibly_ours: Vec::new(),

@@ -1,8 +1,10 @@
 //! All steps of a run, made from the component catalogue. Read from top to bottom this is the order of an apply.
 
 mod identity;
+mod ids;
 mod installation;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
@@ -21,13 +23,15 @@ use crate::steps::attachment::{AttachmentStep, Source};
 use crate::steps::chart_crds::ChartCrdsStep;
 use crate::steps::drain::{self, DrainStep};
 use crate::steps::kube_object::KubeObjectStep;
+use crate::steps::namespace::{self, NamespaceStep};
 use crate::steps::node_role::NodeRoleStep;
-use crate::steps::oidc_provider::{self, OidcProviderStep};
-use crate::steps::pod_identity_agent;
+use crate::steps::oidc_provider::OidcProviderStep;
 use crate::steps::policy::PolicyStep;
 use crate::steps::role::RoleStep;
 use crate::steps::storage_class::{self, StorageClassStep};
 use crate::steps::webhook::WebhookStep;
+
+pub use ids::ids;
 
 /// Annotation by which EKS' webhook knows the role of a service account.
 /// <https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html>
@@ -36,40 +40,9 @@ pub const ROLE_ANNOTATION: &str = "eks.amazonaws.com/role-arn";
 /// The kind of steps that make policies.
 const KEY_POLICY: &str = "iam.policy";
 
-/// The ids of all steps that can exist, for checking flags before anything is asked.
-pub fn ids() -> Vec<String> {
-    let mut ids = vec![oidc_provider::ID.to_string(), pod_identity_agent::ID.to_string()];
-    for component in component::ALL {
-        let kinds = [
-            (matches!(component.permissions, Permissions::Document(_)), "iam.policy"),
-            (component.has_role(), "iam.role"),
-            (component.has_role(), "iam.attachment"),
-            (component.offers_node_role, "iam.node-role"),
-            (component.has_role(), "eks.pod-identity"),
-            (component.service_account_maker == ServiceAccountMaker::Us, "k8s.service-account"),
-            (component.has_role(), "proof.identity"),
-            (component.has_role(), "proof.admission"),
-            (component.has_crds, "k8s.crds"),
-            (true, "helm"),
-            (component.offers_addon, "eks.addon"),
-            (component.has_role(), "proof.pods"),
-            (component.has_role(), "iam.trust"),
-            (component.webhook_service.is_some(), "proof.webhook"),
-            (component.api_service.is_some(), "proof"),
-        ];
-        if component.key_policy.is_some() {
-            ids.push(format!("{KEY_POLICY}.{}-kms", component.short));
-        }
-        ids.extend(kinds.iter().filter(|(there, _)| *there).map(|(_, kind)| format!("{kind}.{}", component.short)));
-    }
-    ids.push(storage_class::ID.to_string());
-    ids.push(drain::ID.to_string());
-    ids
-}
-
 /// The steps that `config` asks for on the cluster of `facts`.
 pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
-    let wanted: Vec<_> = component::ALL.into_iter().filter(|component| component.wanted(config, facts)).collect();
+    let wanted = component::wanted(config, facts);
     let mut steps: Vec<Arc<dyn Step>> = Vec::new();
     let with_roles = wanted.iter().filter(|component| component.has_role());
     let builders: Vec<_> = with_roles.map(|component| Builder { component, config, facts }).collect();
@@ -88,6 +61,15 @@ pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
     }
     for builder in &builders {
         builder.iam(&mut steps);
+    }
+    let places: BTreeSet<_> = wanted.iter().map(|it| it.namespace).filter(|place| namespace::is_made(place)).collect();
+    for place in places {
+        let inside = wanted.iter().filter(|component| component.namespace == place);
+        steps.push(Arc::new(NamespaceStep {
+            id: namespace::id(place),
+            name: place.to_owned(),
+            releases: inside.map(|component| component.name.to_owned()).collect(),
+        }));
     }
     // A component whose webhook is asked about every Service comes after all others.
     let (last, first): (Vec<_>, Vec<_>) = wanted.iter().partition(|component| component.webhook_service.is_some());
@@ -190,15 +172,16 @@ impl Builder<'_> {
             needs: attachment_needs,
             role: self.role_name(),
             policies: component.policy_arns(config, facts),
-            also: keys.into_iter().collect(),
+            also: component.more_policy_arns(config, facts),
+            named: component.named_policy_arns(config, facts),
             others: component.other_policy_arns(config, facts),
             swaps: component.chooses_policy(config),
             possibly_ours: component.possible_policy_arns(config, facts),
             cluster_arn: facts.arn.clone(),
             source: match component.grants(config) {
                 Permissions::AwsManaged(_) => Source::Aws,
-                Permissions::Named => Source::Named(component.needed(config, facts)),
-                Permissions::Document(_) | Permissions::None => Source::Ours,
+                Permissions::Named | Permissions::Arn(_) => Source::Named(component.needed(config, facts)),
+                Permissions::Document(_) | Permissions::Template(_) | Permissions::None => Source::Ours,
             },
         }));
         if component.offers_node_role {
@@ -227,7 +210,12 @@ impl Builder<'_> {
         let tag = component.role_tag(config, facts);
         let mut tags = our_tags(config, facts, Some(component));
         tags.extend(tag.clone());
-        let attached = [component.policy_arns(config, facts), component.other_policy_arns(config, facts)].concat();
+        let attached = [
+            component.policy_arns(config, facts),
+            component.more_policy_arns(config, facts),
+            component.other_policy_arns(config, facts),
+        ]
+        .concat();
         RoleStep {
             adopt: self.adopts(&id),
             id,
@@ -247,7 +235,8 @@ impl Builder<'_> {
             cluster_arn: facts.arn.clone(),
             named_by_user: component.configured(config).role_arn.is_some(),
             attached_by_us: attached.into_iter().chain(component.key_policy_arn(config, facts)).collect(),
-            documented: (component.documented_role, format!("--{}-role-arn", component.flag)),
+            documented: component.documented_role(),
+            setting: component.setting("role-arn"),
         }
     }
 
@@ -257,12 +246,17 @@ impl Builder<'_> {
         let release = self.installer();
         let chart = config.chart(component);
         let mut release_needs = self.role_ready();
+        let mut account_needs = self.role_ready();
+        if namespace::is_made(component.namespace) {
+            release_needs.push(namespace::id(component.namespace));
+            account_needs.push(namespace::id(component.namespace));
+        }
         if component.service_account_maker == ServiceAccountMaker::Us {
             let id = self.id("k8s.service-account");
             steps.push(Arc::new(KubeObjectStep {
                 adopt: self.adopts(&id),
                 id,
-                needs: self.role_ready(),
+                needs: account_needs,
                 object: self.service_account(),
                 without: if self.identity() == Identity::PodIdentity { vec![ROLE_ANNOTATION] } else { Vec::new() },
             }));

@@ -95,17 +95,25 @@ impl ChartCrdsStep {
         let total = wanted.len();
         if changes.is_empty() {
             return if unready == 0 {
-                Assessment::keep(format!("{total} CRDs of chart {}", self.chart.version))
+                Assessment::keep(format!("{} of chart {}", counted(total), self.chart.version))
             } else {
                 // Nothing to write, yet not settled: the API server is still setting the kinds up.
                 Assessment::unknown(format!("{unready} of {total} CRDs are not established yet"))
             };
         }
         if missing == total {
-            return Assessment::create(format!("{total} CRDs of chart {}", self.chart.version), changes);
+            return Assessment::create(format!("{} of chart {}", counted(total), self.chart.version), changes);
         }
         let reason = format!("{} of {total} CRDs differ from chart {}", changes.len(), self.chart.version);
         Assessment::update(reason, changes)
+    }
+}
+
+fn counted(total: usize) -> String {
+    match total {
+        0 => "no CRDs".to_owned(),
+        1 => "1 CRD".to_owned(),
+        _ => format!("{total} CRDs"),
     }
 }
 

@@ -13,6 +13,7 @@ pub mod drain;
 pub mod former_trust;
 pub mod identity;
 pub mod kube_object;
+pub mod namespace;
 pub mod node_role;
 pub mod oidc_provider;
 pub mod pod_identity_agent;

@@ -62,8 +62,10 @@ pub struct RoleStep {
     pub adopt: bool,
     /// ARNs of the policies that the component's attachment step attaches and detaches.
     pub attached_by_us: Vec<String>,
-    /// The name that AWS's documentation gives to such a role, and the flag that uses it.
-    pub documented: (&'static str, String),
+    /// The name that AWS' documentation gives to such a role.
+    pub documented: Option<&'static str>,
+    /// How the user names another role.
+    pub setting: String,
 }
 
 impl RoleStep {
@@ -171,7 +173,7 @@ impl RoleStep {
             let mend = format!(
                 "{} with another role (or without it, to get one of ours), or a raised quota \"Role trust policy length\" \
                  and leave to call iam:GetAccountSummary",
-                self.documented.1
+                self.setting
             );
             return Some(blocked(reason, mend));
         }
@@ -299,10 +301,10 @@ impl Step for RoleStep {
         let mut assessment = self.diff(role.as_ref(), limit);
         if assessment.action == Action::Create {
             // People who followed the documentation have such a role; it is offered, never changed unasked.
-            let (name, flag) = &self.documented;
+            let Some(name) = self.documented else { return Ok(assessment) };
             let documented = cx.iam.role(name).await?.filter(|role| self.refusals(&role.trust).is_empty());
             if let Some(role) = documented {
-                let _ = write!(assessment.reason, "; {name} does so already: {flag} {} uses that", role.arn);
+                let _ = write!(assessment.reason, "; {name} does so already: {} {} uses that", self.setting, role.arn);
             }
         }
         Ok(assessment)

@@ -2,17 +2,21 @@
 
 use std::fs;
 
-use eks_bootstrap::config_schema;
+use eks_bootstrap::{component_file, config_schema};
 use serde_json::Value;
 
 use crate::support::{Run, program};
 
+const COMPONENT_SCHEMA: &str = include_str!("../../templates/component.schema.json");
 const SCHEMA: &str = include_str!("../../templates/config.schema.json");
 
 #[test]
 fn the_committed_schema_is_the_programs() {
     let expected = format!("{:#}\n", config_schema::schema());
     assert!(SCHEMA == expected, "run: cargo run -- config schema > templates/config.schema.json");
+    let expected = format!("{:#}\n", component_file::schema());
+    let mend = "run: cargo run -- config schema --component > templates/component.schema.json";
+    assert!(COMPONENT_SCHEMA == expected, "{mend}");
 }
 
 #[test]

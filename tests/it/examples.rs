@@ -2,7 +2,7 @@
 //! that it applies, finds nothing to do for afterwards, and takes away without a trace.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use eks_bootstrap::sandbox::aws::{Seed, SeedPolicy};
 use eks_bootstrap::sandbox::control_plane::HelmMajor;
@@ -34,6 +34,16 @@ fn examples() -> BTreeMap<String, String> {
     all
 }
 
+/// Puts an example where the program runs, with the components that it may name.
+fn place(name: &str, text: &str, home: &Path) {
+    std::fs::write(home.join(name), text).unwrap();
+    std::fs::create_dir_all(home.join("components")).unwrap();
+    for entry in std::fs::read_dir(folder().join("components")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, home.join("components").join(path.file_name().unwrap())).unwrap();
+    }
+}
+
 /// The clusters that a file speaks of.
 fn clusters(text: &str) -> Vec<String> {
     let documents = text.split("\n---\n").map(|document| serde_saphyr::from_str::<Value>(document).unwrap());
@@ -47,7 +57,7 @@ fn every_example_is_named_in_the_readme_and_understood() {
     for (name, text) in examples() {
         readme |= name.starts_with("readme-");
         assert!(name.starts_with("readme-") || README.contains(&format!("examples/{name}")), "{name}");
-        std::fs::write(home.path().join(&name), &text).unwrap();
+        place(&name, &text, home.path());
         let clusters = clusters(&text);
         assert_eq!(clusters.iter().collect::<BTreeSet<_>>().len(), clusters.len(), "{name}");
         for cluster in clusters {
@@ -80,7 +90,7 @@ async fn whole_lives(first: usize) {
     let before = lab.sandbox.simulator.snapshot();
     for (name, text) in examples().into_iter().skip(first).step_by(2) {
         assert!(clusters(&text).iter().any(|cluster| cluster == "demo"), "{name}: the sandbox has only demo");
-        std::fs::write(lab.work.path().join(&name), text).unwrap();
+        place(&name, &text, lab.work.path());
         let with = |words: &[&'static str]| -> Vec<String> {
             words.iter().copied().chain(["-f", &name, "-c", "demo"]).map(ToOwned::to_owned).collect()
         };

@@ -31,6 +31,7 @@ mod house;
 #[cfg(feature = "sandbox")]
 mod node_role;
 #[cfg(feature = "sandbox")]
+mod own_components;
 mod partitions;
 #[cfg(feature = "sandbox")]
 mod permissions;

@@ -238,7 +238,7 @@ fn repositories(value: &Value, path: &str, found: &mut BTreeMap<String, String>)
 fn known_images_are_those_of_the_charts() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for folder in [root.join("templates/sandbox/charts"), root.join("../shared/upstream/charts")] {
-        for component in component::ALL {
+        for component in component::BUILT_IN {
             // A plain clone has the stand-ins only.
             let Ok(text) = fs::read_to_string(folder.join(component.name).join("values.yaml")) else {
                 assert!(folder.ends_with("upstream/charts"), "{} has no values", component.name);
@@ -266,7 +266,8 @@ async fn images_are_listed_and_moved_all_of_them() {
     let base = ["images", "-f", "all.yaml", "--charts", charts];
     let plain = alone(home.path(), HelmMajor::Three, &base, &[]).await.expect(0).stdout;
     let listed: BTreeSet<_> = plain.lines().map(|image| image.rsplit_once(':').unwrap().0).collect();
-    let known: BTreeSet<_> = component::ALL.iter().flat_map(|part| part.images).map(|image| image.repository).collect();
+    let known: BTreeSet<_> =
+        component::BUILT_IN.iter().flat_map(|part| part.images).map(|image| image.repository).collect();
     assert_eq!(listed, known, "every image is listed, and each is known");
 
     let moved = [&base[..], &["--image-registry", MIRROR]].concat();

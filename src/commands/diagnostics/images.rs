@@ -20,7 +20,7 @@ pub(super) fn unreachable(cx: &ReadContext) -> Option<Diagnostic> {
     let runs = |component: &component::Component| {
         component.wanted(&cx.config, &cx.facts) && cx.config.chooses(&StepId::from(format!("helm.{}", component.short)))
     };
-    let wanted = component::ALL.into_iter().filter(runs);
+    let wanted = component::all(&cx.config).into_iter().filter(runs);
     // Whoever names the image in the component's values has seen to it.
     let left = wanted.filter(|component| {
         let values = &component.configured(&cx.config).values;

@@ -11,7 +11,7 @@ use crate::versions;
 
 /// Versions outside of what was tried.
 pub(super) fn tried(cx: &ReadContext) -> Vec<Diagnostic> {
-    let wanted: Vec<_> = component::ALL.into_iter().filter(|it| it.wanted(&cx.config, &cx.facts)).collect();
+    let wanted = component::wanted(&cx.config, &cx.facts);
     let charts = wanted.iter().filter(|component| !component.configured(&cx.config).is_addon());
     let charts = charts.filter(|component| cx.config.chooses(&id("helm", component)));
     let told = charts.filter_map(|it| versions::of_chart(it, &it.configured(&cx.config).version));
@@ -21,7 +21,7 @@ pub(super) fn tried(cx: &ReadContext) -> Vec<Diagnostic> {
 /// Policies that this run leaves as they are and that lack what the wanted chart's software calls.
 pub(super) async fn policies(cx: &ReadContext) -> Result<Vec<Diagnostic>> {
     let mut all = Vec::new();
-    for component in component::ALL.into_iter().filter(|it| it.wanted(&cx.config, &cx.facts)) {
+    for component in component::wanted(&cx.config, &cx.facts) {
         all.extend(policy(cx, &component).await?);
     }
     Ok(all)

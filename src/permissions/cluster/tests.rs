@@ -31,14 +31,3 @@ fn names_do_not_spread_to_other_kinds() {
     let rules = [rule("services", &["a"], &["get"]), rule("secrets", &["b"], &["get"])];
     assert_eq!(shortened(&rules), rules);
 }
-
-#[test]
-fn the_tables_speak_of_components_that_exist() {
-    let known: Vec<_> = crate::component::ALL.iter().map(|component| component.name).collect();
-    let named = CHARTS.iter().map(|row| row.0).chain(CHART_CRDS.iter().map(|row| row.0));
-    assert!(named.into_iter().chain(BOUND.iter().map(|row| row.0)).all(|name| known.contains(&name)));
-    for component in crate::component::ALL {
-        assert!(CHARTS.iter().any(|row| row.0 == component.name), "{} has a chart", component.name);
-        assert_eq!(CHART_CRDS.iter().any(|row| row.0 == component.name), component.has_crds, "{}", component.name);
-    }
-}

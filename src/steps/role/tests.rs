@@ -35,7 +35,8 @@ pub(in crate::steps) fn step() -> RoleStep {
         named_by_user: false,
         adopt: false,
         attached_by_us: Vec::new(),
-        documented: ("AmazonEKSLoadBalancerControllerRole", "--lbc-role-arn".to_owned()),
+        documented: Some("AmazonEKSLoadBalancerControllerRole"),
+        setting: "--lbc-role-arn".to_owned(),
     }
 }
 
