@@ -293,7 +293,9 @@ fn documents(file: &Path) -> Result<Vec<Value>> {
         })?;
     }
     let folder = file.parent().unwrap_or(Path::new(""));
-    values.iter_mut().for_each(|value| custom::anchor(value, folder));
+    for value in &mut values {
+        custom::anchor(value, folder);
+    }
     Ok(values)
 }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use semver::Version;
 
-use crate::component::{Component, NEWEST_KUBERNETES_TRIED};
+use crate::component::{Component, EBS_CSI_DRIVER, LOAD_BALANCER_CONTROLLER, METRICS_SERVER, NEWEST_KUBERNETES_TRIED};
 use crate::policy::Document;
 
 /// Versions that were tried together.
@@ -26,6 +26,10 @@ pub struct Tried {
     pub crds: usize,
     /// Its permissions: a document of ours, or AWS managed policies.
     pub policy: &'static str,
+    /// The images that the chart can run, with their tags.
+    pub images: &'static [&'static str],
+    /// The oldest and the newest Kubernetes.
+    pub kubernetes: ((u64, u64), (u64, u64)),
 }
 
 /// All sets.
@@ -36,6 +40,8 @@ pub const TRIED: &[Tried] = &[
         app: "3.5.0",
         crds: 7,
         policy: "policies/aws-load-balancer-controller.json",
+        images: &["public.ecr.aws/eks/aws-load-balancer-controller:v3.5.0"],
+        kubernetes: (LOAD_BALANCER_CONTROLLER.oldest_kubernetes, NEWEST_KUBERNETES_TRIED),
     },
     Tried {
         component: "aws-ebs-csi-driver",
@@ -43,8 +49,30 @@ pub const TRIED: &[Tried] = &[
         app: "1.64.0",
         crds: 0,
         policy: "AmazonEBSCSIDriverPolicyV2, else AmazonEBSCSIDriverPolicy",
+        images: &[
+            "public.ecr.aws/csi-components/csi-attacher:v4.12.0-eksbuild.5",
+            "public.ecr.aws/csi-components/csi-node-driver-registrar:v2.17.0-eksbuild.5",
+            "public.ecr.aws/csi-components/csi-provisioner:v6.3.0-eksbuild.4",
+            "public.ecr.aws/csi-components/csi-resizer:v2.2.1-eksbuild.3",
+            "public.ecr.aws/csi-components/csi-snapshotter:v8.6.0-eksbuild.5",
+            "public.ecr.aws/csi-components/livenessprobe:v2.19.0-eksbuild.5",
+            "public.ecr.aws/ebs-csi-driver/aws-ebs-csi-driver:v1.64.0",
+            "public.ecr.aws/ebs-csi-driver/volume-modifier-for-k8s:v0.9.5-eksbuild.5",
+        ],
+        kubernetes: (EBS_CSI_DRIVER.oldest_kubernetes, NEWEST_KUBERNETES_TRIED),
     },
-    Tried { component: "metrics-server", chart: "3.13.1", app: "0.8.1", crds: 0, policy: "none" },
+    Tried {
+        component: "metrics-server",
+        chart: "3.13.1",
+        app: "0.8.1",
+        crds: 0,
+        policy: "none",
+        images: &[
+            "registry.k8s.io/autoscaling/addon-resizer:1.8.23",
+            "registry.k8s.io/metrics-server/metrics-server:v0.8.1",
+        ],
+        kubernetes: (METRICS_SERVER.oldest_kubernetes, NEWEST_KUBERNETES_TRIED),
+    },
 ];
 
 /// What is to be said of a chart's version.
@@ -110,7 +138,7 @@ fn actions(document: &Document) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::component::{BUILT_IN, EBS_CSI_DRIVER, LOAD_BALANCER_CONTROLLER, METRICS_SERVER};
+    use crate::component::BUILT_IN;
     use crate::policy::load_balancer_controller_policy;
 
     #[test]

@@ -17,6 +17,7 @@ use crate::read::contents;
 use crate::read::sts::{Caller, StsRead};
 use crate::render::rights;
 use crate::render::terminal::Terminal;
+use crate::steps::namespace;
 
 /// Runs the command.
 ///
@@ -82,6 +83,9 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
         "An administrator applies it (kubectl apply -f -) and maps the caller to the group once:".to_owned(),
     ];
     head.extend(entry::lines(&principal, &facts, group).into_iter().map(|line| format!("  {line}")));
+    for place in rights.namespaced.keys().filter(|place| namespace::is_made(place)) {
+        head.push(format!("Rights in a namespace are given where it exists: kubectl create namespace {place}"));
+    }
     head.push(
         "Kinds and names are those of the charts' defaults: what values of yours add needs rights of its own."
             .to_owned(),

@@ -3,8 +3,11 @@
 use crate::context::Facts;
 use crate::validate;
 
-/// Every place, and what stands there.
-pub(crate) const PLACES: [(&str, fn(&Facts) -> &str); 5] = [
+/// A place's name, and what stands there.
+type Place = (&'static str, fn(&Facts) -> &str);
+
+/// Every place.
+const PLACES: [Place; 5] = [
     ("partition", |facts| &facts.partition),
     ("account", |facts| &facts.account),
     ("region", |facts| &facts.region),

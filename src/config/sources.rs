@@ -72,7 +72,8 @@ fn field(component: &Component, name: &str) -> String {
 pub(super) fn check(config: &Config) -> Result<()> {
     for component in component::all(config) {
         let origin = &component.configured(config).chart;
-        if let Some(url) = &origin.repository {
+        let own = component.is_custom().then_some(component.repository);
+        if let Some(url) = origin.repository.as_deref().or(own) {
             repository(&field(&component, "repository"), url, origin.digest.is_some())?;
         }
         if let Some(digest) = origin.digest.as_ref().filter(|digest| !is_digest(digest)) {

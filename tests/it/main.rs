@@ -32,6 +32,7 @@ mod house;
 mod node_role;
 #[cfg(feature = "sandbox")]
 mod own_components;
+#[cfg(feature = "sandbox")]
 mod partitions;
 #[cfg(feature = "sandbox")]
 mod permissions;

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use eks_bootstrap::component;
 use eks_bootstrap::images::of_objects;
 use eks_bootstrap::read::chart::digest_of;
 use eks_bootstrap::sandbox::aws::Seed;
 use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use eks_bootstrap::{component, versions};
 use serde_json::Value;
 
 use crate::support::{Aws, Lab, Run, helm, program};
@@ -269,6 +269,8 @@ async fn images_are_listed_and_moved_all_of_them() {
     let known: BTreeSet<_> =
         component::BUILT_IN.iter().flat_map(|part| part.images).map(|image| image.repository).collect();
     assert_eq!(listed, known, "every image is listed, and each is known");
+    let tried: BTreeSet<_> = versions::TRIED.iter().flat_map(|set| set.images).copied().collect();
+    assert_eq!(plain.lines().collect::<BTreeSet<_>>(), tried, "the tested sets name them with their tags");
 
     let moved = [&base[..], &["--image-registry", MIRROR]].concat();
     let text = alone(home.path(), HelmMajor::Four, &moved, &[]).await.expect(0);
