@@ -161,6 +161,7 @@ impl Scope<'_> {
         match when {
             When::Always => true,
             When::OwnRole => !named,
+            When::NamedRole => named,
             When::BoundRole => !named && self.config.iam.permissions_boundary.is_some(),
             When::OwnPolicy => !component.made_policy_arns(self.config, self.facts).is_empty(),
             When::AwsPolicy => matches!(grants, Permissions::AwsManaged(_)),

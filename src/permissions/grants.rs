@@ -79,6 +79,8 @@ pub(super) enum When {
     Always,
     /// Those whose role is ours and not named by the user.
     OwnRole,
+    /// Those whose role the user names.
+    NamedRole,
     /// Those whose role is ours, where a boundary is asked for.
     BoundRole,
     /// Those whose policy is ours.
@@ -178,7 +180,9 @@ pub(super) const GRANTS: &[Grant] = &[
 
     grant("ReadAddon", ALL, &["eks:DescribeAddon"], On::Addon, When::Addon, Only::Always),
 
-    grant("ReadRole", ALL, &["iam:GetRole"], On::Roles, When::Always, Only::Always),
+    grant("ReadRole", LOOK, &["iam:GetRole"], On::Roles, When::Always, Only::Always),
+    // Roles and policies of ours are read by the end of their names, see below.
+    grant("ReadRole", &[Destroy], &["iam:GetRole"], On::Role, When::NamedRole, Only::Always),
     grant("ReadAttachments", ALL, &["iam:ListAttachedRolePolicies"], On::RoleOrNone, When::Always, Only::Always),
     grant("SimulateRole", &[Verify], &["iam:SimulatePrincipalPolicy"], On::Role, When::Always, Only::Always),
     // What the driver may do with the keys that StorageClasses name.
@@ -193,11 +197,11 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("Swap", &[Apply], &["iam:DetachRolePolicy"], On::Role, When::Swaps, Only::ThesePolicies),
 
     grant("ReadPolicy", LOOK, &["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"], On::Policies, When::OwnPolicy, Only::Always),
-    grant("ReadPolicy", &[Destroy], &["iam:GetPolicy", "iam:ListPolicyVersions", "iam:ListEntitiesForPolicy"], On::Policies, When::OwnPolicy, Only::Always),
+    grant("ReadPolicy", &[Destroy], &["iam:ListPolicyVersions", "iam:ListEntitiesForPolicy"], On::Policies, When::OwnPolicy, Only::Always),
     grant("ReadAwsPolicy", LOOK, &["iam:GetPolicy"], On::Policies, When::AwsPolicy, Only::Always),
     grant("ReadNamedPolicy", LOOK, &["iam:GetPolicy", "iam:GetPolicyVersion"], On::Policies, When::NamedPolicy, Only::Always),
     // What a policy of ours that another one replaces was made by.
-    grant("ReadOtherPolicies", &[Plan, Apply, Destroy, Migrate], &["iam:GetPolicy"], On::OtherPolicies, When::Swaps, Only::Always),
+    grant("ReadOtherPolicies", &[Plan, Apply, Migrate], &["iam:GetPolicy"], On::OtherPolicies, When::Swaps, Only::Always),
     grant("ChangePolicy", &[Apply], &["iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicyVersion"], On::Policies, When::OwnPolicy, Only::Always),
 
     grant("ReadAddonVersions", LOOK, &["eks:DescribeAddonVersions"], On::Offers, When::ByEks, Only::Always),
