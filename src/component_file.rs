@@ -83,5 +83,5 @@ fn policy(path: &PathBuf) -> Result<Value> {
 }
 
 fn unusable(path: &Path, source: Cause) -> Error {
-    Error::ConfigFile { path: path.display().to_string(), source }
+    Error::ComponentFile { path: path.display().to_string(), source }
 }

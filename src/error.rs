@@ -51,8 +51,17 @@ pub enum Error {
         #[source]
         source: Cause,
     },
-    /// The configuration file has a field that does not exist.
-    #[error("unknown field `{}` in configuration file `{path}`", unknown.path)]
+    /// The file of a component cannot be read or understood, or one that it names.
+    #[error("cannot use component file `{path}`")]
+    ComponentFile {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: Cause,
+    },
+    /// A file has a field that does not exist.
+    #[error("unknown field `{}` in file `{path}`", unknown.path)]
     UnknownField {
         /// The file, `-` for standard input.
         path: String,
@@ -239,9 +248,11 @@ impl Error {
     /// The exit code of the program for this error; the table stands in the README.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Config { .. } | Error::Usage { .. } | Error::ConfigFile { .. } | Error::UnknownField { .. } => {
-                exit_code::USAGE
-            }
+            Error::Config { .. }
+            | Error::Usage { .. }
+            | Error::ConfigFile { .. }
+            | Error::ComponentFile { .. }
+            | Error::UnknownField { .. } => exit_code::USAGE,
             Error::Credentials { .. } => exit_code::NO_PERMISSION,
             Error::Aws(error) if error.denied() || error.bad_credentials() => exit_code::NO_PERMISSION,
             Error::Kube(error) if error.denied() => exit_code::NO_PERMISSION,

@@ -12,6 +12,10 @@ pub fn of(error: &Error) -> Option<String> {
         Error::ConfigFile { .. } => {
             "the README shows an example; every field has a flag too (`eks-bootstrap plan --help`)".to_owned()
         }
+        Error::ComponentFile { .. } => {
+            "`eks-bootstrap config schema --component` prints the form; the README names two files to start from"
+                .to_owned()
+        }
         Error::UnknownField { unknown, .. } => {
             let known = unknown.known.join(", ");
             match unknown.known.first().filter(|_| unknown.near) {

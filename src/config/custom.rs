@@ -48,9 +48,11 @@ pub(super) fn of_files(parts: &ComponentsSpec, wanted: &Wanted) -> Result<Vec<(C
             specs.push(spec);
         }
     }
-    let read = |spec: CustomSpec| {
-        let (name, mut definition) = component_file::read(Path::new(&spec.file))?;
-        definition.chart.digest = spec.chart.digest.clone().or(definition.chart.digest);
+    let read = |mut spec: CustomSpec| {
+        let (name, definition) = component_file::read(Path::new(&spec.file))?;
+        // A digest is of one version: where another one is wanted, that of the file says nothing.
+        let digest = definition.chart.digest.as_ref().filter(|_| spec.version.is_none());
+        spec.chart.digest = spec.chart.digest.or_else(|| digest.cloned());
         Ok((definition.component(&name), spec, definition))
     };
     specs.into_iter().map(read).collect()

@@ -1,7 +1,7 @@
 //! Components of the user's own in the configuration file: which file describes one, and what is said about it beside. What such
 //! a file holds is `component_file.rs`' business.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,8 @@ pub(super) fn anchor(document: &mut Value, folder: &Path) {
     let custom = document.pointer_mut("/spec/components/custom").and_then(Value::as_array_mut);
     for named in custom.into_iter().flatten().filter_map(|custom| custom.get_mut("file")) {
         if let Some(path) = named.as_str() {
-            *named = Value::from(folder.join(path).display().to_string());
+            let path: PathBuf = folder.join(path).components().collect();
+            *named = Value::from(path.display().to_string());
         }
     }
 }

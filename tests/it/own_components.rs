@@ -199,11 +199,12 @@ const BAD: &[(&str, &str, [&str; 3])] = &[
     ),
     ("${partition}", "${partitoin}", ["spec.policyArns", "${partitoin}", "${partition}"]),
     ("policyArns:", "policyDocument: {Version: x}\n  policyArns:", ["spec.policyDocument", "Version", "Statement"]),
-    ("policyArns:", "policyDocument: ./nowhere.json\n  policyArns:", ["nowhere.json", "No such file", "README"]),
+    ("policyArns:", "policyDocument: ./nowhere.json\n  policyArns:", ["nowhere.json", "No such file", "--component"]),
+    ("version: 1.2.3", "version: 1.2.3, digest: abc", ["chart digest of mine", "abc", "sha256:"]),
     ("replicasValue: a.b", "replicasValue: a..b", ["spec.replicasValue", "a..b", "controller.replicaCount"]),
     ("title: Mine", "titel: Mine", ["mine.yaml", "titel", "title"]),
     ("kind: Component", "kind: Componet", ["mine.yaml", "Componet", "Component"]),
-    ("values: {a:", "values: [a, {a:", ["mine.yaml", "values", "README"]),
+    ("values: {a:", "values: [a, {a:", ["mine.yaml", "cannot use component file", "--component"]),
 ];
 
 const GOOD: &str = r#"apiVersion: eks-bootstrap.dev/v1alpha1
