@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use clap::CommandFactory as _;
 use eks_bootstrap::cli::Cli;
-use eks_bootstrap::{config_file, config_schema, exit_code, steps};
+use eks_bootstrap::{config_file, config_schema, exit_code, steps, versions};
 use serde_json::Value;
 
 pub(crate) const README: &str = include_str!("../../README.md");
@@ -148,4 +148,22 @@ fn every_field_of_the_file_is_in_the_table_of_options() {
     assert!(missing.is_empty(), "not in the table: {missing:?}");
     let unknown: Vec<_> = told.iter().filter(|told| !known.iter().any(|leaf| is(told, leaf))).collect();
     assert!(unknown.is_empty(), "no fields of the file: {unknown:?}");
+}
+
+#[test]
+fn every_tried_set_is_in_the_readme() {
+    let shown = |(major, minor): (u64, u64)| format!("{major}.{minor}");
+    for set in versions::TRIED {
+        let row = format!(
+            "| `{}` | {} | {} | {} | {} | {} to {} |",
+            set.component,
+            set.chart,
+            set.app,
+            set.crds,
+            set.policy,
+            shown(set.kubernetes.0),
+            shown(set.kubernetes.1)
+        );
+        assert!(README.contains(&row), "{row}");
+    }
 }
