@@ -44,7 +44,7 @@ async fn grant(lab: &Lab, purpose: &str) {
     for object in printed.json()["items"].as_array().unwrap() {
         let mut object = object.clone();
         let place = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
-        if let Some(rules) = object["rules"].as_array_mut() {
+        if let Some(rules) = object.get_mut("rules").and_then(Value::as_array_mut) {
             let mark = format!("{purpose}-{}.test", if place.is_empty() { "all" } else { &place });
             rules.push(json!({"apiGroups": [mark], "resources": ["marks"], "verbs": ["get"]}));
             marks.push((mark, place));
