@@ -30,6 +30,8 @@ pub enum Purpose {
     Verify,
     /// To look and to remove
     Destroy,
+    /// To move what is installed between IRSA and EKS Pod Identity, in either direction
+    Migrate,
 }
 
 impl Purpose {
@@ -40,13 +42,14 @@ impl Purpose {
             Purpose::Apply => "apply",
             Purpose::Verify => "verify",
             Purpose::Destroy => "destroy",
+            Purpose::Migrate => "migrate",
         }
     }
 }
 
 /// The IAM policy of one purpose.
 pub fn policy(purpose: Purpose, config: &Config, facts: &Facts) -> Document {
-    let scope = Scope { config, facts };
+    let scope = Scope { config, facts, purpose };
     let wanted = component::wanted(config, facts);
     let with_role: Vec<_> = wanted.iter().copied().filter(Component::has_role).collect();
     let mut statements = Vec::new();
@@ -109,6 +112,7 @@ fn statement(grant: &Grant, sid: String, resources: Vec<String>, condition: Cond
 struct Scope<'a> {
     config: &'a Config,
     facts: &'a Facts,
+    purpose: Purpose,
 }
 
 impl Scope<'_> {
@@ -147,7 +151,8 @@ impl Scope<'_> {
     /// The provider's ARN where it may be made or removed.
     fn provider(&self, wanted: &[Component], purpose: Purpose) -> Option<String> {
         let used = wanted.iter().any(|component| component.identity(self.config) == Identity::Irsa);
-        (used || purpose == Purpose::Destroy || wanted.is_empty()).then(|| self.facts.provider_arn())
+        (used || matches!(purpose, Purpose::Destroy | Purpose::Migrate) || wanted.is_empty())
+            .then(|| self.facts.provider_arn())
     }
 
     fn applies(&self, when: When, component: &Component) -> bool {
@@ -156,6 +161,7 @@ impl Scope<'_> {
         match when {
             When::Always => true,
             When::OwnRole => !named,
+            When::NamedRole => named,
             When::BoundRole => !named && self.config.iam.permissions_boundary.is_some(),
             When::OwnPolicy => !component.made_policy_arns(self.config, self.facts).is_empty(),
             When::AwsPolicy => matches!(grants, Permissions::AwsManaged(_)),
@@ -167,15 +173,22 @@ impl Scope<'_> {
             When::Addon => component.addon.is_some(),
             When::ByEks => component.offers_addon && component.configured(self.config).is_addon(),
             When::OnNodeRoles => component.offers_node_role && component.configured(self.config).nodes.attach,
-            When::PodIdentity => component.identity(self.config) == Identity::PodIdentity,
+            // A move knows both ways, whichever the configuration says.
+            When::PodIdentity => {
+                self.purpose == Purpose::Migrate || component.identity(self.config) == Identity::PodIdentity
+            }
         }
     }
 
     fn resources(&self, grant: &Grant, component: &Component, purpose: Purpose) -> Vec<String> {
-        let Scope { config, facts } = self;
+        let Scope { config, facts, .. } = self;
         let role = component.role_arn(config, facts);
         match grant.on {
             On::Role => vec![role],
+            On::RoleOrNone => {
+                let absent = self.absent_role(component).filter(|_| component.configured(config).role_arn.is_none());
+                [role].into_iter().chain(absent).collect()
+            }
             On::Roles => {
                 let documented = component.documented_role();
                 let documented =
@@ -183,7 +196,8 @@ impl Scope<'_> {
                 // It is only looked for where a role of ours would be made.
                 let named = component.configured(config).role_arn.is_some();
                 let looked_for = !named && purpose != Purpose::Destroy;
-                [role].into_iter().chain(documented.filter(|_| looked_for)).collect()
+                let absent = self.absent_role(component).filter(|_| !named);
+                [role].into_iter().chain(absent).chain(documented.filter(|_| looked_for)).collect()
             }
             On::Policies if grant.when == When::OwnPolicy => component.made_policy_arns(config, facts),
             On::Policies if grant.when == When::NamedPolicy => component.named_policy_arns(config, facts),
@@ -204,6 +218,13 @@ impl Scope<'_> {
         }
     }
 
+    /// The name of a role that does not exist yet has no path: IAM looks for a right on it without one.
+    fn absent_role(&self, component: &Component) -> Option<String> {
+        let Scope { config, facts, .. } = self;
+        let name = component.iam_name(config, facts);
+        (config.iam.path != "/").then(|| names::iam_arn(&facts.partition, &facts.account, "role", "/", &name))
+    }
+
     /// What EKS Pod Identity makes in the cluster.
     fn eks_objects(&self) -> Vec<String> {
         vec![self.in_cluster("podidentityassociation", ""), self.in_cluster("addon", pod_identity_agent::NAME)]
@@ -216,7 +237,7 @@ impl Scope<'_> {
     }
 
     fn global(&self, on: On, wanted: &[Component], purpose: Purpose) -> Vec<String> {
-        let Scope { config, facts } = self;
+        let Scope { config, facts, .. } = self;
         match on {
             On::Cluster => vec![facts.arn.clone()],
             On::Everything => vec!["*".to_owned()],
@@ -243,7 +264,7 @@ impl Scope<'_> {
 
     /// The policies that may be attached to a component's role, and those that may have been.
     fn policies(&self, component: &Component, only: Only) -> Vec<String> {
-        let Scope { config, facts } = self;
+        let Scope { config, facts, .. } = self;
         let wanted = component.policy_arns(config, facts).into_iter().chain(component.more_policy_arns(config, facts));
         let detaches = only == Only::ThesePolicies && component.chooses_policy(config);
         let others = if detaches { component.other_policy_arns(config, facts) } else { Vec::new() };

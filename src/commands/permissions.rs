@@ -90,7 +90,7 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
         "Kinds and names are those of the charts' defaults: what values of yours add needs rights of its own."
             .to_owned(),
     );
-    if args.purpose == permissions::Purpose::Apply {
+    if matches!(args.purpose, permissions::Purpose::Apply | permissions::Purpose::Migrate) {
         head.push(
             "Helm 3 creates roles without telling RBAC their names: with it, take resourceNames off `escalate`."
                 .to_owned(),

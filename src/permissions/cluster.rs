@@ -10,7 +10,7 @@ mod contents;
 
 use std::collections::BTreeMap;
 
-use super::Purpose::{self, Apply, Destroy, Plan, Verify};
+use super::Purpose::{self, Apply, Destroy, Migrate, Plan, Verify};
 use crate::component::{Component, ServiceAccountMaker};
 use crate::config::{Config, Identity};
 use crate::context::Facts;
@@ -62,6 +62,7 @@ const NEEDS: &[Need] = &[
     ("the webhooks and what they guard", &[Verify], Namespace, "networking.k8s.io", &["networkpolicies"], &["list"]),
     ("the webhooks and what they guard", &[Verify], Cluster, "networking.k8s.io", &["ingressclasses", "ingresses"], &["list"]),
     ("claims, volumes and why they wait", &[Verify], Cluster, "", &["persistentvolumeclaims", "persistentvolumes", "events", "services"], &["list"]),
+    ("the metrics of the nodes", &[Verify], Cluster, "metrics.k8s.io", &["nodes"], &["list"]),
     ("Gateways and their CRDs", &[Verify], Cluster, "gateway.networking.k8s.io", &["gatewayclasses", "gateways"], &["list"]),
     ("Gateways and their CRDs", &[Verify], Cluster, CRDS, &["customresourcedefinitions"], &["list"]),
     ("load balancers that depend on the controller", &[Destroy], Cluster, "", &["services"], &["list"]),
@@ -113,7 +114,11 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str, cha
         namespaced: BTreeMap::new(),
         cluster: Vec::new(),
     };
-    for component in crate::component::wanted(config, facts) {
+    // A move is an apply that knows both ways, whichever the configuration says.
+    let moves = purpose == Migrate;
+    let purpose = if moves { Apply } else { purpose };
+    let all = crate::component::wanted(config, facts).into_iter();
+    for component in all.filter(|component| !moves || component.has_role()) {
         let known = charts.iter().find(|contents| contents.is_of(&component)).cloned();
         let contents = known.unwrap_or_else(|| Contents::built_in(&component));
         rights.add_chart(purpose, &component, &contents);
@@ -121,7 +126,7 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str, cha
         if namespace::is_made(component.namespace) {
             rights.add_namespace(purpose, &component);
         }
-        if component.has_role() && component.identity(config) == Identity::PodIdentity {
+        if component.has_role() && (moves || component.identity(config) == Identity::PodIdentity) {
             rights.add_pod_identity(purpose, &component);
         }
         for (reason, purposes, place, api_group, resources, verbs) in NEEDS {
@@ -132,10 +137,10 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str, cha
             }
         }
     }
-    if config.gp3_storage_class.enabled == Some(true) {
+    if config.gp3_storage_class.enabled == Some(true) && !moves {
         let own = match purpose {
             Plan | Verify => &["get", "list"][..],
-            Apply => &["create", "delete", "get", "list", "patch"][..],
+            Apply | Migrate => &["create", "delete", "get", "list", "patch"][..],
             Destroy => &["delete", "get", "list", "patch"][..],
         };
         // It moves the default from whichever class has it, so the names are not known.
@@ -153,7 +158,7 @@ impl Rights {
     fn add_chart(&mut self, purpose: Purpose, component: &Component, contents: &Contents) {
         let (own, make, watch) = match purpose {
             Plan | Verify => (&["get"][..], &[][..], &[][..]),
-            Apply => (&["delete", "get", "patch", "update"][..], &["create"][..], &["list", "watch"][..]),
+            Apply | Migrate => (&["delete", "get", "patch", "update"][..], &["create"][..], &["list", "watch"][..]),
             Destroy => (&["delete", "get"][..], &[][..], &["list", "watch"][..]),
         };
         let reason = format!("what the chart {} contains", component.name);
@@ -178,7 +183,7 @@ impl Rights {
         let (reason, kind) = ("the namespaces of components of yours", ("", "namespaces"));
         let own = match purpose {
             Plan | Verify => &["get"][..],
-            Apply => &["get", "patch"][..],
+            Apply | Migrate => &["get", "patch"][..],
             Destroy => &["delete", "get"][..],
         };
         self.add(Cluster, component, reason, kind, &[component.namespace], own);
@@ -216,7 +221,7 @@ impl Rights {
             let reason = format!("the service account of {}", component.name);
             let own = match purpose {
                 Plan | Verify => &["get"][..],
-                Apply => &["get", "patch"][..],
+                Apply | Migrate => &["get", "patch"][..],
                 Destroy => &["delete", "get", "patch"][..],
             };
             self.add(Namespace, component, &reason, ("", "serviceaccounts"), account, own);
@@ -280,7 +285,7 @@ fn shortened(rules: &[Rule]) -> Vec<Rule> {
     for (place, rule) in rules.iter().enumerate() {
         let mut rule = rule.clone();
         for (other_place, other) in rules.iter().enumerate() {
-            let wider = other.names.is_empty() && (!rule.names.is_empty() || other_place < place);
+            let wider = if other.names == rule.names { other_place < place } else { other.names.is_empty() };
             if other_place != place && wider && other.group == rule.group && other.resources == rule.resources {
                 rule.verbs.retain(|verb| !other.verbs.contains(verb));
             }

@@ -4,7 +4,7 @@
 //! on what makes or tags, tags of the object on what deletes, the policy's ARN on attachments, the boundary on what makes,
 //! bounds or extends a role. Names, prefix and path need no condition: they are in the ARNs.
 
-use super::Purpose::{self, Apply, Destroy, Plan, Verify};
+use super::Purpose::{self, Apply, Destroy, Migrate, Plan, Verify};
 
 /// Which objects a statement speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,9 @@ pub(super) enum On {
     LeftPolicies,
     /// The component's role.
     Role,
-    /// The component's role, and the one of AWS's documentation where it is looked for.
+    /// The component's role, whether it exists or not.
+    RoleOrNone,
+    /// The same, and the one of AWS's documentation where it is looked for.
     Roles,
     /// The component's policy, or the AWS managed ones that will do.
     Policies,
@@ -54,6 +56,7 @@ impl On {
         matches!(
             self,
             On::Role
+                | On::RoleOrNone
                 | On::Roles
                 | On::Policies
                 | On::OtherPolicies
@@ -76,6 +79,8 @@ pub(super) enum When {
     Always,
     /// Those whose role is ours and not named by the user.
     OwnRole,
+    /// Those whose role the user names.
+    NamedRole,
     /// Those whose role is ours, where a boundary is asked for.
     BoundRole,
     /// Those whose policy is ours.
@@ -134,8 +139,10 @@ pub(super) struct Grant {
     pub(super) only: Only,
 }
 
-const ALL: &[Purpose] = &[Plan, Apply, Verify, Destroy];
-const LOOK: &[Purpose] = &[Plan, Apply, Verify];
+const ALL: &[Purpose] = &[Plan, Apply, Verify, Destroy, Migrate];
+const LOOK: &[Purpose] = &[Plan, Apply, Verify, Migrate];
+/// What a move changes too: it finds roles, policies and releases as an apply has left them.
+const MOVE: &[Purpose] = &[Apply, Migrate];
 
 const fn grant(
     sid: &'static str,
@@ -155,47 +162,51 @@ pub(super) const GRANTS: &[Grant] = &[
     // Only to name the clusters that exist when the one asked for does not.
     grant("FindCluster", ALL, &["eks:ListClusters"], On::Everything, When::Always, Only::Always),
     grant("ReadProvider", ALL, &["iam:GetOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
-    grant("ChangeProvider", &[Apply], &["iam:AddClientIDToOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
+    grant("ChangeProvider", MOVE, &["iam:AddClientIDToOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
 
     grant("ReadAssociations", &[Verify], &["eks:ListPodIdentityAssociations"], On::Cluster, When::Always, Only::Always),
     grant("ReadEks", LOOK, &["eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation", "eks:DescribeAddon"], On::EksTagged, When::PodIdentity, Only::Always),
     grant("ReadEks", &[Destroy], &["eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation", "eks:DescribeAddon"], On::EksTagged, When::Always, Only::Always),
-    grant("ReadAgentVersions", &[Plan, Apply], &["eks:DescribeAddonVersions"], On::Everything, When::PodIdentity, Only::Always),
-    grant("MakeEks", &[Apply], &["eks:CreatePodIdentityAssociation", "eks:CreateAddon"], On::InCluster, When::PodIdentity, Only::TheseTags),
+    grant("ReadAgentVersions", &[Plan, Apply, Migrate], &["eks:DescribeAddonVersions"], On::Everything, When::PodIdentity, Only::Always),
+    grant("MakeEks", MOVE, &["eks:CreatePodIdentityAssociation", "eks:CreateAddon"], On::InCluster, When::PodIdentity, Only::TheseTags),
     grant("ChangeAssociation", &[Apply], &["eks:UpdatePodIdentityAssociation"], On::Associations, When::PodIdentity, Only::Always),
-    grant("HandToPods", &[Apply], &["iam:PassRole"], On::Role, When::PodIdentity, Only::ToPods),
-    grant("TagEks", &[Apply], &["eks:TagResource"], On::EksTagged, When::PodIdentity, Only::TheseTagKeys),
+    grant("HandToPods", MOVE, &["iam:PassRole"], On::Role, When::PodIdentity, Only::ToPods),
+    grant("TagEks", MOVE, &["eks:TagResource"], On::EksTagged, When::PodIdentity, Only::TheseTagKeys),
     grant("RemoveEks", &[Destroy], &["eks:DeletePodIdentityAssociation", "eks:DeleteAddon", "eks:UntagResource"], On::EksObjects, When::Always, Only::Ours),
+    // On the way back to IRSA; `apply` never takes one away.
+    grant("RemoveAssociation", &[Migrate], &["eks:DeletePodIdentityAssociation"], On::Associations, When::PodIdentity, Only::Ours),
     // How many providers there are is asked only where the cluster's is missing.
     grant("CountProviders", &[Verify], &["iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
 
     grant("ReadAddon", ALL, &["eks:DescribeAddon"], On::Addon, When::Addon, Only::Always),
 
-    grant("ReadRole", ALL, &["iam:GetRole"], On::Roles, When::Always, Only::Always),
-    grant("ReadAttachments", ALL, &["iam:ListAttachedRolePolicies"], On::Role, When::Always, Only::Always),
+    grant("ReadRole", LOOK, &["iam:GetRole"], On::Roles, When::Always, Only::Always),
+    // Roles and policies of ours are read by the end of their names, see below.
+    grant("ReadRole", &[Destroy], &["iam:GetRole"], On::Role, When::NamedRole, Only::Always),
+    grant("ReadAttachments", ALL, &["iam:ListAttachedRolePolicies"], On::RoleOrNone, When::Always, Only::Always),
     grant("SimulateRole", &[Verify], &["iam:SimulatePrincipalPolicy"], On::Role, When::Always, Only::Always),
     // What the driver may do with the keys that StorageClasses name.
     grant("ReadInlinePolicies", &[Verify], &["iam:ListRolePolicies", "iam:GetRolePolicy"], On::Role, When::Keys, Only::Always),
     grant("MakeRole", &[Apply], &["iam:CreateRole"], On::Role, When::OwnRole, Only::TheseTagsAndBoundary),
     grant("ChangeRole", &[Apply], &["iam:UpdateRole"], On::Role, When::OwnRole, Only::Always),
-    grant("ChangeRole", &[Apply, Destroy], &["iam:UpdateAssumeRolePolicy"], On::Role, When::Always, Only::Always),
+    grant("ChangeRole", &[Apply, Destroy, Migrate], &["iam:UpdateAssumeRolePolicy"], On::Role, When::Always, Only::Always),
     grant("BoundRole", &[Apply], &["iam:PutRolePermissionsBoundary"], On::Role, When::BoundRole, Only::Boundary),
     grant("Attach", &[Apply], &["iam:AttachRolePolicy"], On::Role, When::Always, Only::ThesePoliciesAndBoundary),
-    grant("ReadWhatHangsOnRole", &[Destroy], &["iam:ListRolePolicies", "iam:ListInstanceProfilesForRole"], On::Role, When::Always, Only::Always),
+    grant("ReadWhatHangsOnRole", &[Destroy], &["iam:ListRolePolicies", "iam:ListInstanceProfilesForRole"], On::RoleOrNone, When::Always, Only::Always),
     grant("Detach", &[Destroy], &["iam:DetachRolePolicy"], On::Role, When::Always, Only::ThesePolicies),
     grant("Swap", &[Apply], &["iam:DetachRolePolicy"], On::Role, When::Swaps, Only::ThesePolicies),
 
     grant("ReadPolicy", LOOK, &["iam:GetPolicy", "iam:GetPolicyVersion", "iam:ListPolicyVersions"], On::Policies, When::OwnPolicy, Only::Always),
-    grant("ReadPolicy", &[Destroy], &["iam:GetPolicy", "iam:ListPolicyVersions", "iam:ListEntitiesForPolicy"], On::Policies, When::OwnPolicy, Only::Always),
+    grant("ReadPolicy", &[Destroy], &["iam:ListPolicyVersions", "iam:ListEntitiesForPolicy"], On::Policies, When::OwnPolicy, Only::Always),
     grant("ReadAwsPolicy", LOOK, &["iam:GetPolicy"], On::Policies, When::AwsPolicy, Only::Always),
     grant("ReadNamedPolicy", LOOK, &["iam:GetPolicy", "iam:GetPolicyVersion"], On::Policies, When::NamedPolicy, Only::Always),
     // What a policy of ours that another one replaces was made by.
-    grant("ReadOtherPolicies", &[Plan, Apply, Destroy], &["iam:GetPolicy"], On::OtherPolicies, When::Swaps, Only::Always),
+    grant("ReadOtherPolicies", &[Plan, Apply, Migrate], &["iam:GetPolicy"], On::OtherPolicies, When::Swaps, Only::Always),
     grant("ChangePolicy", &[Apply], &["iam:CreatePolicyVersion", "iam:SetDefaultPolicyVersion", "iam:DeletePolicyVersion"], On::Policies, When::OwnPolicy, Only::Always),
 
     grant("ReadAddonVersions", LOOK, &["eks:DescribeAddonVersions"], On::Offers, When::ByEks, Only::Always),
-    grant("MakeAddon", &[Apply], &["eks:CreateAddon", "eks:UpdateAddon", "eks:TagResource"], On::Addon, When::ByEks, Only::Always),
-    grant("PassRole", &[Apply], &["iam:PassRole"], On::Role, When::ByEks, Only::Always),
+    grant("MakeAddon", MOVE, &["eks:CreateAddon", "eks:UpdateAddon", "eks:TagResource"], On::Addon, When::ByEks, Only::Always),
+    grant("PassRole", MOVE, &["iam:PassRole"], On::Role, When::ByEks, Only::Always),
     grant("RemoveAddon", &[Destroy], &["eks:DeleteAddon", "eks:UntagResource"], On::Addon, When::ByEks, Only::Always),
     // Whether nodes hold a policy that nobody asked for is looked at in any case.
     grant("AuditNodeGroups", &[Verify], &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::Always, Only::Always),
@@ -208,6 +219,8 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("UntagNodes", &[Apply, Destroy], &["iam:UntagRole"], On::NodeRoles, When::OnNodeRoles, Only::OurTagKeys),
 
     grant("Make", &[Apply], &["iam:CreateOpenIDConnectProvider", "iam:CreatePolicy"], On::ProviderAndPolicies, When::Always, Only::TheseTags),
+    grant("Make", &[Migrate], &["iam:CreateOpenIDConnectProvider"], On::Provider, When::Always, Only::TheseTags),
+    grant("Tag", &[Migrate], &["iam:TagOpenIDConnectProvider"], On::Provider, When::Always, Only::TheseTagKeys),
     // Whatever is made with tags needs the right to tag it as well.
     grant("Tag", &[Apply], &["iam:TagOpenIDConnectProvider", "iam:TagRole", "iam:TagPolicy"], On::Made, When::Always, Only::TheseTagKeys),
     grant("Remove", &[Destroy], &["iam:DeleteOpenIDConnectProvider", "iam:DeleteRole", "iam:DeletePolicyVersion", "iam:DeletePolicy"], On::Made, When::Always, Only::Ours),

@@ -5,6 +5,8 @@
 //! state of its own with a planned way out. A release by someone else is used where it fits and blocked where it does not.
 
 mod absent;
+mod account;
+mod values;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,7 +16,6 @@ use serde_json::Value;
 
 use crate::context::ReadContext;
 use crate::error::Result;
-use crate::names;
 use crate::op::Op;
 use crate::op::helm::{HelmOp, ReleaseSpec, cluster_label};
 use crate::owner::{self, Owner};
@@ -24,7 +25,9 @@ use crate::read::kube::ObjectRef;
 use crate::read::release::{self, Release};
 use crate::read::rollout::{self, Rollout};
 use crate::steps::Step;
-use crate::steps::kube_object::{subset_diff, text};
+use crate::steps::kube_object::subset_diff;
+use values::value_diff;
+pub(super) use values::value_differences;
 
 /// One release.
 #[derive(Debug, Clone)]
@@ -47,6 +50,8 @@ pub struct ReleaseStep {
     pub insists: bool,
     /// The role that the add-on would have to use; none where any will do.
     pub role_arn: Option<String>,
+    /// The service account that the chart makes and that has to name this role; none where the chart makes none.
+    pub account: Option<ObjectRef>,
     /// The component's name, for the commands that the user is told.
     pub component: String,
     /// Whether what someone else installed may be taken over.
@@ -58,6 +63,8 @@ struct Observed {
     history: Vec<Release>,
     /// Objects of the manifest that are gone.
     missing: Vec<ObjectRef>,
+    /// The service account of the manifest.
+    account: Option<Value>,
     rollout: Rollout,
     /// Objects of the chart that exist although the release does not, with their owners.
     foreign: Vec<(ObjectRef, Owner)>,
@@ -80,10 +87,12 @@ impl ReleaseStep {
             let found = try_join_all(objects.iter().map(|object| cx.kube.get(object))).await?;
             Ok::<_, crate::error::Error>(objects.into_iter().zip(found).collect::<Vec<_>>())
         };
-        let (mut missing, mut foreign, mut state) = (Vec::new(), Vec::new(), Rollout::default());
+        let (mut missing, mut foreign, mut account, mut state) = (Vec::new(), Vec::new(), None, Rollout::default());
         if let Some(latest) = history.first() {
             let (found, rolled) =
                 futures::try_join!(existing(latest.objects.clone()), rollout::of(&cx.kube, &latest.objects))?;
+            let ours = found.iter().find(|(reference, _)| Some(reference) == self.account.as_ref());
+            account = ours.and_then(|(_, object)| object.clone());
             missing.extend(found.into_iter().filter(|(_, object)| object.is_none()).map(|(reference, _)| reference));
             state = rolled;
         } else {
@@ -93,7 +102,7 @@ impl ReleaseStep {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Ok(Observed { history, missing, rollout: state, foreign, addon, now })
+        Ok(Observed { history, missing, account, rollout: state, foreign, addon, now })
     }
 
     fn diff(&self, observed: &Observed) -> Assessment {
@@ -237,16 +246,19 @@ impl ReleaseStep {
         if !ours {
             fields.push(FieldDiff::new("labels", None, "ours".to_owned()));
         }
-        if fields.is_empty() {
+        let account = observed.account.as_ref().and_then(|account| self.renamed(account, &fields));
+        if fields.is_empty() && account.is_none() {
             let state = if observed.rollout.ready { String::new() } else { format!(", but {}", observed.rollout.text) };
             return Assessment::keep(format!("chart {} deployed{state}", latest.chart_version));
         }
-        let reason = match fields.first() {
-            Some(first) if fields.len() == 1 => format!("{} differs", first.path),
-            Some(first) => format!("{} and {} more differ", first.path, fields.len() - 1),
-            None => String::new(),
+        let differing: Vec<_> = account.iter().flat_map(|change| &change.fields).chain(&fields).collect();
+        let reason = match differing.as_slice() {
+            [first] => format!("{} differs", first.path),
+            [first, rest @ ..] => format!("{} and {} more differ", first.path, rest.len()),
+            [] => String::new(),
         };
-        Assessment::update(reason, vec![self.upgrade(fields, !ours)])
+        let upgrade = (!fields.is_empty()).then(|| self.upgrade(fields, !ours));
+        Assessment::update(reason, account.into_iter().chain(upgrade).collect())
     }
 
     /// Chart and values against a revision.
@@ -270,37 +282,6 @@ impl ReleaseStep {
 
     fn change(&self, fields: Vec<FieldDiff>, op: HelmOp) -> Change {
         Change { resource: self.resource(), fields, op: Op::Helm(op) }
-    }
-}
-
-fn value_diff(before: &Value, after: &Value) -> Vec<FieldDiff> {
-    value_differences("values", before, after)
-}
-
-/// Every value that differs, in either direction, with its path under `root`.
-pub(super) fn value_differences(root: &str, before: &Value, after: &Value) -> Vec<FieldDiff> {
-    let mut fields = Vec::new();
-    compare(before, after, root, &mut fields);
-    fields
-}
-
-fn compare(before: &Value, after: &Value, path: &str, fields: &mut Vec<FieldDiff>) {
-    let shown = |value: &Value| match value {
-        Value::String(_) if names::is_secret(path) => Some("(hidden)".to_owned()),
-        other => text(other),
-    };
-    let empty = serde_json::Map::new();
-    match (before, after) {
-        (before, after) if before == after => {}
-        (Value::Object(_) | Value::Null, Value::Object(_) | Value::Null) => {
-            let (before, after) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
-            let names: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).collect();
-            for name in names {
-                let of = |map: &serde_json::Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
-                compare(&of(before), &of(after), &format!("{path}.{name}"), fields);
-            }
-        }
-        (before, after) => fields.push(FieldDiff::new(path, shown(before), shown(after))),
     }
 }
 

@@ -113,6 +113,11 @@ impl World<'_> {
                 let path = format!("/api/v1/namespaces/kube-system/serviceaccounts/{LBC}");
                 self.lab.patch(&path, &json!({"metadata": {"annotations": other}})).await;
             }
+            "annotation of the chart's account changed" => {
+                let other = json!({"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/other"});
+                let path = "/api/v1/namespaces/kube-system/serviceaccounts/ebs-csi-controller-sa";
+                self.lab.patch(path, &json!({"metadata": {"annotations": other}})).await;
+            }
             "service account deleted" => {
                 self.lab.delete(&format!("/api/v1/namespaces/kube-system/serviceaccounts/{LBC}")).await;
             }
@@ -220,7 +225,7 @@ fn writing(plan: &Value) -> Vec<(String, Vec<String>)> {
 pub(crate) type Drift = (&'static str, &'static [(&'static str, &'static [&'static str])]);
 
 /// Drift -> the steps that write, each with its calls.
-pub(crate) const IAM_AND_KUBERNETES: [Drift; 14] = [
+pub(crate) const IAM_AND_KUBERNETES: [Drift; 15] = [
     ("audience removed", &[("iam.oidc-provider", &["iam:AddClientIDToOpenIDConnectProvider"])]),
     ("provider deleted", &[("iam.oidc-provider", &["iam:CreateOpenIDConnectProvider"])]),
     ("trust edited", &[("iam.role.lbc", &["iam:UpdateAssumeRolePolicy"])]),
@@ -233,6 +238,7 @@ pub(crate) const IAM_AND_KUBERNETES: [Drift; 14] = [
     ("attachment detached", &[("iam.attachment.lbc", &["iam:AttachRolePolicy"])]),
     ("role deleted", &[("iam.role.ebs", &["iam:CreateRole"]), ("iam.attachment.ebs", &["iam:AttachRolePolicy"])]),
     ("annotation changed", &[("k8s.service-account.lbc", &["k8s:patch ServiceAccount"])]),
+    ("annotation of the chart's account changed", &[("helm.ebs", &["k8s:patch ServiceAccount"])]),
     ("service account deleted", &[("k8s.service-account.lbc", &["k8s:patch ServiceAccount"])]),
     ("CRD deleted", &[("k8s.crds.lbc", &["k8s:patch CustomResourceDefinition"])]),
 ];

@@ -17,6 +17,8 @@ mod contract;
 #[cfg(feature = "sandbox")]
 mod control_plane;
 #[cfg(feature = "sandbox")]
+mod credentials;
+#[cfg(feature = "sandbox")]
 mod destroy;
 #[cfg(feature = "sandbox")]
 mod drift;
@@ -26,6 +28,8 @@ mod drift_options;
 mod drift_table;
 #[cfg(feature = "sandbox")]
 mod errors;
+#[cfg(feature = "sandbox")]
+mod examples;
 #[cfg(feature = "sandbox")]
 mod house;
 #[cfg(feature = "sandbox")]
@@ -40,6 +44,8 @@ mod permissions;
 mod permissions_enforced;
 #[cfg(feature = "sandbox")]
 mod permissions_kubernetes;
+#[cfg(feature = "sandbox")]
+mod permissions_options;
 #[cfg(feature = "sandbox")]
 mod pod_identity;
 mod policies;

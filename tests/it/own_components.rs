@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use eks_bootstrap::permissions::entry::GROUP;
 use eks_bootstrap::policy::Document;
@@ -33,16 +34,38 @@ async fn with_example(lab: &Lab, words: &[&str], purpose: &str) -> Run {
     run
 }
 
-/// Gives the caller's group the rights that are printed for a purpose, as an administrator would.
+/// Gives the caller's group the rights that are printed for a purpose, as an administrator would, and waits until the API
+/// server knows: each role gets a rule of no meaning that is asked for.
 async fn grant(lab: &Lab, purpose: &str) {
     let file = example("own-components.yaml");
     let printed =
         lab.run(&["permissions", "--kubernetes", "--for", purpose, "-f", &file, "-o", "json"]).await.expect(0);
+    let mut marks = Vec::new();
     for object in printed.json()["items"].as_array().unwrap() {
+        let mut object = object.clone();
+        let place = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
+        if let Some(rules) = object.get_mut("rules").and_then(Value::as_array_mut) {
+            let mark = format!("{purpose}-{}.test", if place.is_empty() { "all" } else { &place });
+            rules.push(json!({"apiGroups": [mark], "resources": ["marks"], "verbs": ["get"]}));
+            marks.push((mark, place));
+        }
         let plural = format!("{}s", object["kind"].as_str().unwrap().to_lowercase());
         let name = object["metadata"]["name"].as_str().unwrap();
         let place = object["metadata"]["namespace"].as_str().map(|it| format!("/namespaces/{it}")).unwrap_or_default();
-        lab.apply(&format!("/apis/rbac.authorization.k8s.io/v1{place}/{plural}/{name}"), object).await;
+        lab.apply(&format!("/apis/rbac.authorization.k8s.io/v1{place}/{plural}/{name}"), &object).await;
+    }
+    let reader = lab.reader().await;
+    let begun = Instant::now();
+    for (mark, place) in marks {
+        let attributes = json!({"group": mark, "resource": "marks", "verb": "get", "namespace": place});
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "metadata": {},
+            "spec": {"user": "anyone", "groups": [GROUP], "resourceAttributes": attributes},
+        });
+        while reader.dry_run_create(&review).await.unwrap()["status"]["allowed"] != true {
+            assert!(begun.elapsed() < Duration::from_mins(1), "the API server does not see {mark}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }
 

@@ -143,7 +143,7 @@ async fn every_policy_fits_into_one_of_iams() {
     let cluster = "c".repeat(100);
     for (region, partition) in regions.iter().zip(PARTITIONS) {
         let boundary = format!("arn:{partition}:iam::111122223333:policy/bound");
-        for purpose in ["plan", "apply", "verify", "destroy"] {
+        for purpose in ["plan", "apply", "verify", "destroy", "migrate"] {
             let base = ["permissions", "-c", &cluster, "-r", region, "--account", "111122223333", "--for", purpose];
             let arguments = [&base[..], &["--permissions-boundary", &boundary]].concat();
             let policy = Run::from(program(&arguments, home.path()).output().unwrap()).expect(0).stdout;

@@ -19,21 +19,21 @@ const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/kube-system/ro
 const CLUSTER_ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
 
 /// A sandbox whose caller has no rights but those of one Role and one ClusterRole.
-struct Rights {
-    lab: Lab,
+pub(crate) struct Rights {
+    pub(crate) lab: Lab,
     changes: AtomicUsize,
 }
 
 /// What one purpose prints.
 #[derive(Clone)]
-struct Printed {
+pub(crate) struct Printed {
     policy: Document,
     namespaced: Vec<Value>,
     cluster: Vec<Value>,
 }
 
 impl Rights {
-    async fn start(change: impl FnOnce(&mut Seed)) -> Rights {
+    pub(crate) async fn start(change: impl FnOnce(&mut Seed)) -> Rights {
         Rights::with(helm(HelmMajor::Four), change).await
     }
 
@@ -62,7 +62,7 @@ impl Rights {
         rights
     }
 
-    async fn printed(&self, purpose: &str, flags: &[&str]) -> Printed {
+    pub(crate) async fn printed(&self, purpose: &str, flags: &[&str]) -> Printed {
         let of = async |more: &[&str]| {
             let arguments = [&["permissions", "--for", purpose], more, flags].concat();
             self.lab.run(&arguments).await.expect(0)
@@ -103,7 +103,7 @@ impl Rights {
     }
 
     /// Runs with only what is printed.
-    async fn run(&self, printed: &Printed, arguments: &[&str]) -> Run {
+    pub(crate) async fn run(&self, printed: &Printed, arguments: &[&str]) -> Run {
         self.allow(&printed.namespaced, &printed.cluster).await;
         self.lab.sandbox.simulator.set_caller_policy(Some(printed.policy.clone()));
         let run = self.lab.run(arguments).await;
@@ -275,8 +275,8 @@ async fn destroy_needs_every_statement_of_its_policy_and_no_other() {
     for place in 0..printed.policy.statements.len() {
         let (less, removed) = without(&printed.policy, place);
         // Naming clusters is a courtesy that apply's test looks at; add-ons are asked for where there are releases; the
-        // objects of Pod Identity have tests of their own; what other runs left is looked for below.
-        let elsewhere = ["FindCluster", "ReadAddon", "ReadEks", "RemoveEks", "ReadLeftRoles", "ReadLeftPolicies"];
+        // objects of Pod Identity have tests of their own.
+        let elsewhere = ["FindCluster", "ReadAddon", "ReadEks", "RemoveEks"];
         if removed.sid.as_deref().is_some_and(|sid| elsewhere.contains(&sid)) {
             continue;
         }
@@ -306,10 +306,62 @@ async fn destroy_needs_every_statement_of_its_policy_and_no_other() {
         assert!(said.contains("left in AWS:") && said.contains(&named), "{said}");
         let (policy, removed) = without(&printed.policy, place);
         let less = Printed { policy, ..printed.clone() };
-        let run = ours.run(&less, &command).await.expect(0);
+        let run = ours.run(&less, &command).await;
         let said = format!("{}{}", run.stdout, run.stderr);
         assert!(stumbled(&run, &removed), "destroy gets along without {}: {said}", removed_text(&removed));
     }
     ours.lab.stop().await;
     adopted.lab.stop().await;
+}
+
+/// Fails unless a move stumbles without each of these statements; it stays where it came to.
+async fn moves_only_with(rights: &Rights, printed: &Printed, arguments: &[&str], names: &[&str]) {
+    for name in names {
+        let place = printed.policy.statements.iter().position(|statement| statement.sid.as_deref() == Some(name));
+        let (policy, removed) = without(&printed.policy, place.unwrap_or_else(|| panic!("no {name}")));
+        let run = rights.run(&Printed { policy, ..printed.clone() }, arguments).await;
+        assert!(run.code != 0 && stumbled(&run, &removed), "{arguments:?} gets along without {name}: {}", run.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_between_irsa_and_pod_identity_gets_along_with_what_is_printed() {
+    let rights = Rights::start(|_| {}).await;
+    let by_pods = ["--identity", "pod-identity"];
+    let printed = rights.printed("migrate", &[]).await;
+    // Both ways are in it, whichever the configuration says.
+    let same = rights.printed("migrate", &by_pods).await;
+    assert_eq!((&printed.policy, &printed.namespaced), (&same.policy, &same.namespaced));
+    assert_eq!(printed.cluster, same.cluster);
+    let (there, back) = (["migrate", "--to", "pod-identity", "--yes"], ["migrate", "--to", "irsa", "--yes"]);
+
+    let apply = rights.printed("apply", &[]).await;
+    rights.run(&apply, &["apply", "--yes"]).await.expect(0);
+    let needed = ["ReadEks", "ReadAgentVersions", "MakeEks", "TagEks", "HandToPods", "ChangeRole"];
+    moves_only_with(&rights, &printed, &there, &needed).await;
+    for (resource, verb) in [("pods", "create"), ("serviceaccounts", "patch")] {
+        rights.lab.sandbox.simulator.set_caller_policy(Some(printed.policy.clone()));
+        // A proof asks again until its time is over.
+        let soon = [&there[..], &["--timeout", "3s"]].concat();
+        rights.forbidden(&printed, Rights::rule(&printed, resource, verb), &soon).await;
+    }
+    rights.run(&printed, &there).await.expect(0);
+    let plan = rights.printed("plan", &by_pods).await;
+    rights.run(&plan, &[&["plan", "--detailed-exitcode"][..], &by_pods].concat()).await.expect(0);
+
+    // What `apply` may do is not enough for the way back: it never takes an association away.
+    let run = rights.run(&rights.printed("apply", &by_pods).await, &back).await;
+    assert!(run.code != 0 && run.stderr.contains("eks:DeletePodIdentityAssociation"), "{}", run.stderr);
+    moves_only_with(&rights, &printed, &back, &["RemoveAssociation"]).await;
+    rights.run(&printed, &back).await.expect(0);
+    rights.run(&rights.printed("plan", &[]).await, &["plan", "--detailed-exitcode"]).await.expect(0);
+
+    // Where there has never been a provider, the way to IRSA makes it.
+    rights.run(&rights.printed("destroy", &[]).await, &["destroy", "--confirm", "demo"]).await.expect(0);
+    let apply = rights.printed("apply", &by_pods).await;
+    rights.run(&apply, &[&["apply", "--yes"][..], &by_pods].concat()).await.expect(0);
+    moves_only_with(&rights, &printed, &back, &["Make"]).await;
+    rights.run(&printed, &back).await.expect(0);
+    rights.run(&rights.printed("plan", &[]).await, &["plan", "--detailed-exitcode"]).await.expect(0);
+    rights.lab.stop().await;
 }

@@ -38,10 +38,11 @@ pub(super) fn one(installation: &Installation) -> Finding {
             "an EKS add-on installs it, with another role",
             addon.role_arn.clone().unwrap_or_else(|| "no role".to_owned()),
             installation.addon_role.clone().unwrap_or_else(|| "no role: its pods use EKS Pod Identity".to_owned()),
-            match &addon.role_arn {
+            match (&addon.role_arn, &installation.addon_role) {
                 _ if installation.by_eks => super::super::apply_only(component, &[installation.installer]),
-                Some(arn) => format!("eks-bootstrap apply --{}-role-arn {arn}", component.short),
-                None => format!("eks-bootstrap apply --disable {}", component.name),
+                (Some(_), None) => format!("eks-bootstrap apply --only eks.addon.{}", component.short),
+                (Some(arn), Some(_)) => format!("eks-bootstrap apply --{}-role-arn {arn}", component.short),
+                (None, _) => format!("eks-bootstrap apply --disable {}", component.name),
             },
         ),
     }
@@ -119,6 +120,13 @@ mod tests {
         assert_eq!(one(&alone).verdict, Verdict::Passed);
         alone.addon = addon(Some("arn:other"));
         assert_eq!(one(&alone).severity(), Some(Severity::Error));
+        // With EKS Pod Identity no role is named, and one that is wins over the association.
+        let by_association = Installation { addon_role: None, ..installation(&EBS_CSI_DRIVER) };
+        assert_eq!(one(&Installation { addon: addon(None), ..by_association }).verdict, Verdict::Passed);
+        let by_association = Installation { addon_role: None, ..installation(&EBS_CSI_DRIVER) };
+        let stale = one(&Installation { addon: addon(Some("arn:other")), ..by_association });
+        let Verdict::Failed { mend, .. } = stale.verdict else { panic!("{stale:?}") };
+        assert_eq!(mend, "eks-bootstrap apply --only eks.addon.ebs");
         alone.history = Ok(vec![release("deployed", true)]);
         let both = one(&alone);
         let Verdict::Failed { mend, .. } = both.verdict else { panic!("{both:?}") };

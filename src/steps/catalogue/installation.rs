@@ -1,6 +1,7 @@
 //! Who installs a component, as a step: a Helm release, or an EKS add-on of the same.
 
 use super::{Builder, our_tags};
+use crate::component::ServiceAccountMaker;
 use crate::config::Identity;
 use crate::config_file::ManagedBy;
 use crate::op::helm::ReleaseSpec;
@@ -40,6 +41,8 @@ impl Builder<'_> {
                 take_ownership: false,
             },
             role_arn: self.annotated_role(),
+            account: (component.service_account_maker == ServiceAccountMaker::Chart)
+                .then(|| ObjectRef::new("v1", "ServiceAccount", component.namespace, component.service_account)),
             component: component.name.to_owned(),
             guarded_objects: self.guarded_objects(),
             addon: component.addon.map(ToOwned::to_owned),

@@ -31,6 +31,7 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
         addon_flag: Some("ebs"),
         insists: false,
         role_arn: Some("arn:r".to_owned()),
+        account: None,
         component: "x".to_owned(),
         adopt,
     }
@@ -55,7 +56,7 @@ pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
 
 pub(super) fn observed(history: Vec<Release>) -> Observed {
     let rollout = Rollout { ready: true, ..Rollout::default() };
-    Observed { history, missing: Vec::new(), rollout, foreign: Vec::new(), addon: None, now: 10_000 }
+    Observed { history, missing: Vec::new(), account: None, rollout, foreign: Vec::new(), addon: None, now: 10_000 }
 }
 
 fn outcome(step: &ReleaseStep, observed: &Observed) -> (Action, Vec<String>) {
