@@ -233,10 +233,14 @@ impl AddonStep {
         );
         let taken = self.adopt && conflicts(addon);
         if !fields.is_empty() || addon.status.ends_with("_FAILED") || taken {
+            // What EKS says comes first: it is the cause of what differs, or the only thing that is wrong.
+            if addon.status != "ACTIVE" || fields.is_empty() {
+                reasons.push(told.clone());
+            }
             match fields.first() {
                 Some(first) if fields.len() == 1 => reasons.push(format!("{} differs", first.path)),
                 Some(first) => reasons.push(format!("{} and {} more differ", first.path, fields.len() - 1)),
-                None => reasons.push(told.clone()),
+                None => {}
             }
             let fields = if fields.is_empty() {
                 vec![FieldDiff::new("status", addon.status.clone(), "ACTIVE".to_owned())]
