@@ -12,7 +12,7 @@ use eks_bootstrap::sandbox::aws::Seed;
 use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
-use crate::drift::mend;
+use crate::drift::{Drift, mend};
 use crate::support::{Lab, Run, helm, program};
 
 const DNS_POLICY: &str = "arn:aws:iam::111122223333:policy/demo-external-dns-2bfeae5e";
@@ -152,6 +152,40 @@ async fn the_examples_live_and_go_with_helm_3() {
     lives_and_goes(HelmMajor::Three).await;
 }
 
+/// What is changed behind our back, which step finds it, and the calls that mend it.
+pub(crate) const DRIFTS: [Drift; 5] = [
+    ("policy detached", &[("iam.attachment.efs", &["iam:AttachRolePolicy"])]),
+    ("policy widened", &[("iam.policy.dns", &["iam:SetDefaultPolicyVersion"])]),
+    ("annotation changed", &[("k8s.service-account.dns", &["k8s:patch ServiceAccount"])]),
+    ("release deleted", &[("helm.dns", &["helm:upgrade"])]),
+    ("CRD deleted", &[("k8s.crds.dns", &["k8s:patch CustomResourceDefinition"])]),
+];
+
+async fn break_by(lab: &Lab, iam: &aws_sdk_iam::Client, drift: &str) {
+    match drift {
+        "policy detached" => {
+            iam.detach_role_policy().role_name(EFS_ROLE).policy_arn(EFS_POLICY).send().await.unwrap();
+        }
+        "policy widened" => {
+            let statement = json!({"Effect": "Allow", "Action": "route53:*", "Resource": "*"});
+            let other = json!({"Version": "2012-10-17", "Statement": [statement]});
+            let call = iam.create_policy_version().policy_arn(DNS_POLICY).policy_document(other.to_string());
+            call.set_as_default(true).send().await.unwrap();
+        }
+        "annotation changed" => {
+            let account = "/api/v1/namespaces/external-dns/serviceaccounts/external-dns";
+            let elsewhere = json!({"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/other"});
+            lab.patch(account, &json!({"metadata": {"annotations": elsewhere}})).await;
+        }
+        "release deleted" => lab.helm(&["uninstall", "external-dns", "-n", "external-dns"]).await,
+        "CRD deleted" => {
+            let crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+            lab.delete(&format!("{crds}/dnsendpoints.externaldns.k8s.io")).await;
+        }
+        other => panic!("no such drift: {other}"),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_drift_of_them_is_mended_and_one_moves_to_pod_identity_and_back() {
     let lab = Lab::start().await;
@@ -160,22 +194,12 @@ async fn every_drift_of_them_is_mended_and_one_moves_to_pod_identity_and_back() 
     lab.run(&[&["apply", "--yes"][..], &wanted].concat()).await.expect(0);
     let iam = lab.iam().await;
 
-    iam.detach_role_policy().role_name(EFS_ROLE).policy_arn(EFS_POLICY).send().await.unwrap();
-    mend(&lab, "policy detached", &[("iam.attachment.efs", &["iam:AttachRolePolicy"])], &wanted).await;
-    let other =
-        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "route53:*", "Resource": "*"}]});
-    let call = iam.create_policy_version().policy_arn(DNS_POLICY).policy_document(other.to_string());
-    call.set_as_default(true).send().await.unwrap();
-    mend(&lab, "policy widened", &[("iam.policy.dns", &["iam:SetDefaultPolicyVersion"])], &wanted).await;
-    let account = "/api/v1/namespaces/external-dns/serviceaccounts/external-dns";
-    let elsewhere = json!({"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/other"});
-    lab.patch(account, &json!({"metadata": {"annotations": elsewhere}})).await;
-    assert!(!complaints(&lab).await.is_empty());
-    mend(&lab, "annotation changed", &[("k8s.service-account.dns", &["k8s:patch ServiceAccount"])], &wanted).await;
-    lab.helm(&["uninstall", "external-dns", "-n", "external-dns"]).await;
-    mend(&lab, "release deleted", &[("helm.dns", &["helm:upgrade"])], &wanted).await;
-    lab.delete("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/dnsendpoints.externaldns.k8s.io").await;
-    mend(&lab, "CRD deleted", &[("k8s.crds.dns", &["k8s:patch CustomResourceDefinition"])], &wanted).await;
+    assert_eq!(complaints(&lab).await, Vec::<Value>::new());
+    for (drift, expected) in &DRIFTS {
+        break_by(&lab, &iam, drift).await;
+        assert!(*drift != "annotation changed" || !complaints(&lab).await.is_empty());
+        mend(&lab, drift, expected, &wanted).await;
+    }
 
     for way in ["pod-identity", "irsa"] {
         let run = lab.run(&[&["migrate", "--to", way, "--component", "dns", "--yes"][..], &wanted].concat()).await;
