@@ -3,6 +3,7 @@
 
 mod addons;
 mod commands;
+mod components;
 mod identity;
 mod limits;
 mod pod_identity;
