@@ -138,6 +138,11 @@ async fn steps_are_explained() {
     insta::assert_snapshot!("explain_a_role", run.stdout);
     let run = refused(&aws, &["explain"], &[]).await.expect(0);
     assert_eq!(run.stdout.lines().count(), eks_bootstrap::explain::codes().len());
+    // A component of the user's own has steps of the same kinds.
+    for own in ["iam.policy.dns", "k8s.namespace.external-dns"] {
+        let run = refused(&aws, &["explain", own], &[]).await.expect(0);
+        assert!(run.stdout.starts_with(own) && run.stdout.contains("  mend "), "{}", run.stdout);
+    }
     let run = refused(&aws, &["explain", "iam.rol.lbc"], &[]).await.expect(64);
     assert!(run.stderr.contains("did you mean `iam.role.lbc`"), "{}", run.stderr);
 }
