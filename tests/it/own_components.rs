@@ -123,6 +123,15 @@ async fn lives_and_goes(major: HelmMajor) {
     }
     assert_eq!(complaints(&lab).await, Vec::<Value>::new());
 
+    // The other drifts, and this one with Helm 4, have a test of their own.
+    if major == HelmMajor::Three {
+        let file = example("own-components.yaml");
+        for (drift, expected) in DRIFTS.iter().filter(|(_, steps)| steps[0].0.starts_with("helm.")) {
+            break_by(&lab, &lab.iam().await, drift).await;
+            mend(&lab, drift, expected, &["-f", &file]).await;
+        }
+    }
+
     // Who forgets the file is told what is left.
     if admin {
         grant(&lab, "destroy").await;
