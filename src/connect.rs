@@ -18,6 +18,7 @@ use crate::helm_process::Helm;
 use crate::kube_client::KubeTarget;
 use crate::names;
 use crate::read::chart::ChartRead;
+use crate::read::ec2::Ec2Read;
 use crate::read::eks::EksRead;
 use crate::read::iam::IamRead;
 use crate::read::kube::KubeRead;
@@ -126,6 +127,7 @@ async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Res
         iam: IamRead::new(&aws),
         eks,
         sts,
+        ec2: Ec2Read::new(&aws),
         tagging: TaggingRead::new(&aws),
         kube: KubeRead::connect(&kube).await?,
         charts: ChartRead::new(helm.clone()),

@@ -12,6 +12,7 @@ use crate::op::iam::IamWrite;
 use crate::op::kube::KubeWrite;
 use crate::plan::Target;
 use crate::read::chart::ChartRead;
+use crate::read::ec2::Ec2Read;
 use crate::read::eks::EksRead;
 use crate::read::iam::IamRead;
 use crate::read::kube::KubeRead;
@@ -117,6 +118,8 @@ pub struct ReadContext {
     pub config: Arc<Config>,
     /// IAM.
     pub iam: IamRead,
+    /// EC2.
+    pub ec2: Ec2Read,
     /// EKS.
     pub eks: EksRead,
     /// STS.

@@ -20,13 +20,13 @@ use crate::read::kube::ObjectRef;
 use crate::read::rollout;
 
 pub(super) use policies::blocking;
-pub(super) use subnets::cluster_subnets;
+pub(super) use subnets::{cluster_subnets, private};
 
 /// The checks.
 pub(super) const CHECKS: &[Check] = &[
     Check {
         id: "EKB-NET-001",
-        title: "load balancers find subnets by their role tags",
+        title: "load balancers find subnets by their role tags, in two zones",
         severity: Severity::Warning,
         stages: ALWAYS,
         why: "kubernetes.io/role/elb and kubernetes.io/role/internal-elb say which subnets are for which load balancers; \

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::check::{Check, Finding, Scene, Verdict};
 use crate::checks::apply_installer;
-use crate::checks::network::cluster_subnets;
+use crate::checks::network::{cluster_subnets, private};
 use crate::checks::trouble::{self, Seen};
 use crate::component::Component;
 use crate::error::Result;
@@ -136,7 +136,7 @@ async fn rolled_out(
     let cause = trouble::classify(&trouble::words(&pods, &events), trouble::have_role(&pods));
     // Where endpoints could be put is only asked for when one is missing, and only to name it.
     let subnets = match cause {
-        trouble::Cause::NoEndpoint(_) => cluster_subnets(scene).await.map(|subnets| subnets.private()),
+        trouble::Cause::NoEndpoint(_) => cluster_subnets(scene).await.map(|subnets| private(&subnets)),
         _ => Ok(Vec::new()),
     };
     let subnets = subnets.unwrap_or_default();

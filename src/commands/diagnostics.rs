@@ -15,7 +15,8 @@ use crate::steps::{api_service, storage_class};
 
 /// All of it.
 pub async fn of(cx: &ReadContext, goal: Goal) -> Vec<Diagnostic> {
-    if goal == Goal::Absent {
+    // A move from one way of identity to the other changes nothing of all this.
+    if goal == Goal::Absent || !cx.config.migrating.is_empty() {
         return Vec::new();
     }
     let mut all = brought_by_auto_mode(cx);

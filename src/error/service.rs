@@ -30,7 +30,9 @@ pub struct AwsError {
 const DENIED: [&str; 5] =
     ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnauthorizedException", "NotAuthorized"];
 /// Codes for credentials that AWS does not take (any more).
-const BAD_CREDENTIALS: [&str; 7] = [
+const BAD_CREDENTIALS: [&str; 9] = [
+    "AuthFailure",
+    "RequestExpired",
     "ExpiredToken",
     "ExpiredTokenException",
     "InvalidClientTokenId",

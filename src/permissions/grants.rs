@@ -227,7 +227,8 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("Untag", &[Destroy], &["iam:UntagRole", "iam:UntagPolicy"], On::Made, When::Always, Only::OurTagKeys),
 
     // Subnets by their tags; at the end of a destroy, what is left by the controllers' tags.
-    grant("ReadTags", ALL, &["tag:GetResources"], On::Everything, When::Always, Only::Always),
+    grant("ReadNetwork", &[Plan, Apply, Verify], &["ec2:DescribeSubnets", "ec2:DescribeRouteTables", "tag:GetResources"], On::Everything, When::Always, Only::Always),
+    grant("ReadTags", &[Destroy], &["tag:GetResources"], On::Everything, When::Always, Only::Always),
     // Whether others trust the provider is asked of every role of the account.
     // And what of ours is left is asked of every role and policy.
     grant("ReadTrusts", &[Destroy], &["iam:ListRoles", "iam:ListPolicies"], On::Everything, When::Always, Only::Always),

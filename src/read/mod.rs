@@ -4,6 +4,7 @@
 pub mod chart;
 mod clock;
 pub mod contents;
+pub mod ec2;
 pub mod eks;
 pub mod iam;
 pub mod kube;

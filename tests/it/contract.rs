@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "skipped cases are named")]
 
 mod association;
+mod ec2;
 mod eks;
 mod fault;
 mod iam;
@@ -64,7 +65,15 @@ async fn check(reach: Reach) {
     let external = matches!(reach, Reach::External(_));
     let mut failures = Vec::new();
     let (mut ran, mut skipped) = (0, Vec::new());
-    let tables = [iam::cases(), sts::cases(), fault::cases(), eks::cases(), association::cases(), tagging::cases()];
+    let tables = [
+        iam::cases(),
+        sts::cases(),
+        fault::cases(),
+        eks::cases(),
+        association::cases(),
+        tagging::cases(),
+        ec2::cases(),
+    ];
     for case in tables.into_iter().flatten() {
         if external && case.needs == Needs::Simulator {
             skipped.push(case.name);

@@ -156,7 +156,7 @@ async fn apply_needs_every_statement_of_its_policy_and_no_other() {
             "FindCluster" => !misspelled(&less).await,
             // What asks for add-ons asks the API server too: see the runs with a control plane.
             // What nobody may look at is told, and stops nothing: see the tests of the plan's network.
-            "ReadAddon" | "ReadTags" => true,
+            "ReadAddon" | "ReadNetwork" => true,
             _ => failed(Before::Fresh).await || failed(Before::Drifted).await,
         };
         assert!(needed, "apply gets along without {}", removed_text(&removed));
@@ -173,7 +173,7 @@ async fn plan_needs_every_statement_of_its_policy_and_no_other() {
         let (less, removed) = without(&policy, place);
         let needed = match removed.sid.as_deref().unwrap() {
             "FindCluster" => !misspelled(&less).await,
-            "ReadAddon" | "ReadTags" => true,
+            "ReadAddon" | "ReadNetwork" => true,
             _ => {
                 let run = under(&less, Before::Drifted, &["plan", "-c", "demo"]).await;
                 run.code == 77 && stumbled(&run, &removed)

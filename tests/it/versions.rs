@@ -97,12 +97,19 @@ async fn the_plan_looks_at_subnets_and_the_pod_network() {
     for resource in seed.resources.iter_mut().filter(|resource| resource.arn.contains(":subnet/subnet-0b")) {
         resource.tags.remove("kubernetes.io/role/elb");
     }
+    // The private ones have their tags and all lie in one zone.
+    for subnet in seed.subnets.iter_mut().filter(|subnet| subnet.id.starts_with("subnet-0a")) {
+        subnet.zone = "a".to_owned();
+    }
     let lab = Lab::with(seed, helm(HelmMajor::Four)).await;
     let text = told(&lab.run(&["plan", "-o", "json"]).await.expect(0).json()).join("\n");
     let mend = "aws ec2 create-tags --resources subnet-0b000000000000001 subnet-0b000000000000002 subnet-0b000000000000003 \
                 --tags Key=kubernetes.io/role/elb,Value=1";
     assert!(text.contains("subnets: internet-facing load balancers find no subnets by tag"), "{text}");
     assert!(text.contains(mend), "{text}");
+    let zones = "internal load balancers find no subnets by tag in two zones (kubernetes.io/role/internal-elb in eu-west-1a \
+                 (3 of 6 subnets)); mend: aws ec2 describe-subnets --filters Name=vpc-id,Values=vpc-0a1b2c3d4e5f60718";
+    assert!(text.contains(zones), "{text}");
     assert!(!text.contains("VPC CNI"), "{text}");
     // Pods that cannot start on any node: the plugin's DaemonSet names an image that nobody has.
     lab.delete("/apis/apps/v1/namespaces/kube-system/daemonsets/aws-node").await;
@@ -111,7 +118,7 @@ async fn the_plan_looks_at_subnets_and_the_pod_network() {
     // What may not be read is told, and stops nothing.
     let deny = json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": "*", "Resource": "*"},
-        {"Effect": "Deny", "Action": "tag:GetResources", "Resource": "*"}]});
+        {"Effect": "Deny", "Action": "ec2:DescribeRouteTables", "Resource": "*"}]});
     lab.sandbox.simulator.set_caller_policy(Some(Document::parse(&deny.to_string()).unwrap()));
     let text = told(&lab.run(&["plan", "-o", "json"]).await.expect(0).json()).join("\n");
     assert!(text.contains("subnets could not be looked at"), "{text}");

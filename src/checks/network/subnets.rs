@@ -1,100 +1,90 @@
-//! Subnets of the cluster by their tags: which load balancers find them.
+//! Subnets of the VPC: which ones load balancers find by their tags, in which zones they lie, and whether there is room.
 //!
-//! Which subnets the VPC has, where they lie and where their routes lead is EC2's knowledge; the cluster's own subnets and
-//! those that carry its tag are what can be judged here.
+//! An Application Load Balancer needs two zones, and the controller takes one subnet a zone with at least eight free addresses.
+//! <https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/deploy/subnet_discovery/>
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::check::{Finding, Scene};
 use crate::checks::network::{FOREIGN, ROLES};
 use crate::context::{Facts, ReadContext};
 use crate::error::Result;
-use crate::names;
 use crate::object::some_of;
-use crate::read::tagging::Tags;
+use crate::read::ec2::Subnet;
 
-/// The tag of subnets for load balancers of the internet, and of those inside the VPC.
-const ROLE: [(&str, &str); 2] =
-    [("internet-facing", "kubernetes.io/role/elb"), ("internal", "kubernetes.io/role/internal-elb")];
-const CLUSTER: &str = "kubernetes.io/cluster/";
-
-/// The subnets that are known to be the cluster's, by id, and how many others of the region have a role tag.
-pub(in crate::checks) struct Subnets {
-    ours: BTreeMap<String, Tags>,
-    others: usize,
+/// For whom a load balancer is, and what says so.
+struct Scheme {
+    name: &'static str,
+    role: &'static str,
+    public: bool,
 }
 
-/// Reads them.
+const SCHEMES: [Scheme; 2] = [
+    Scheme { name: "internet-facing", role: "kubernetes.io/role/elb", public: true },
+    Scheme { name: "internal", role: "kubernetes.io/role/internal-elb", public: false },
+];
+const CLUSTER: &str = "kubernetes.io/cluster/";
+
+/// Zones that an Application Load Balancer needs.
+const ZONES: usize = 2;
+
+/// Free addresses that the controller asks of a subnet.
+const ROOM: i32 = 8;
+
+/// Reads the subnets of the cluster's VPC.
 ///
 /// # Errors
 /// A read that failed.
-pub(in crate::checks) async fn cluster_subnets(scene: &Scene<'_>) -> Result<Subnets> {
+pub(in crate::checks) async fn cluster_subnets(scene: &Scene<'_>) -> Result<Vec<Subnet>> {
     of_cluster(scene.cx).await
 }
 
 /// The same for who has no scene.
-pub(super) async fn of_cluster(cx: &ReadContext) -> Result<Subnets> {
-    let facts = &cx.facts;
-    let tagged = cx.tagging.all("ec2:subnet").await?;
-    Ok(Subnets::of(&facts.subnets, tagged, &facts.cluster))
+pub(super) async fn of_cluster(cx: &ReadContext) -> Result<Vec<Subnet>> {
+    cx.ec2.subnets(&cx.facts.vpc).await
 }
 
-fn has_role(tags: &Tags, role: &str) -> bool {
+/// Ids of subnets for load balancers inside the VPC: the ones that endpoints belong into.
+pub(in crate::checks) fn private(subnets: &[Subnet]) -> Vec<String> {
+    ids(subnets.iter().filter(|subnet| has_role(subnet, SCHEMES[1].role)))
+}
+
+fn has_role(subnet: &Subnet, role: &str) -> bool {
     // The controller takes 1 and the empty text.
-    tags.get(role).is_some_and(|value| matches!(value.as_str(), "" | "1"))
+    subnet.tags.get(role).is_some_and(|value| matches!(value.as_str(), "" | "1"))
 }
 
-impl Subnets {
-    /// `configured` are ids, `tagged` are by ARN.
-    fn of(configured: &[String], tagged: BTreeMap<String, Tags>, cluster: &str) -> Subnets {
-        let own = format!("{CLUSTER}{cluster}");
-        let mut ours: BTreeMap<_, _> = configured.iter().map(|id| (id.clone(), Tags::new())).collect();
-        let mut others = 0;
-        for (arn, tags) in tagged {
-            let id = names::last_part(&arn);
-            if ours.contains_key(id) || tags.contains_key(&own) {
-                ours.insert(id.to_owned(), tags);
-            } else if ROLE.iter().any(|(_, role)| has_role(&tags, role)) {
-                others += 1;
-            }
-        }
-        Subnets { ours, others }
-    }
-
-    /// Ids of subnets with a tag.
-    fn with(&self, role: &str) -> Vec<String> {
-        self.ours.iter().filter(|(_, tags)| has_role(tags, role)).map(|(id, _)| id.clone()).collect()
-    }
-
-    /// Ids of subnets for load balancers inside the VPC: the ones that endpoints belong into.
-    pub(in crate::checks) fn private(&self) -> Vec<String> {
-        self.with(ROLE[1].1)
-    }
-
-    /// Ids of subnets without a role.
-    fn untagged(&self) -> Vec<String> {
-        let none = |tags: &Tags| !ROLE.iter().any(|(_, role)| has_role(tags, role));
-        self.ours.iter().filter(|(_, tags)| none(tags)).map(|(id, _)| id.clone()).collect()
-    }
+/// Whether a subnet is tagged for other clusters and not for this one, so that the controller leaves it out.
+fn is_foreign(subnet: &Subnet, cluster: &str) -> bool {
+    let own = format!("{CLUSTER}{cluster}");
+    !subnet.tags.contains_key(&own) && subnet.tags.keys().any(|key| key.starts_with(CLUSTER))
 }
 
-/// The findings about role tags and foreign tags.
-pub(super) fn judge(subnets: &Subnets, facts: &Facts) -> Vec<Finding> {
+fn ids<'a>(subnets: impl Iterator<Item = &'a Subnet>) -> Vec<String> {
+    subnets.map(|subnet| subnet.id.clone()).collect()
+}
+
+fn zones<'a>(subnets: impl Iterator<Item = &'a Subnet>) -> BTreeSet<&'a str> {
+    subnets.map(|subnet| subnet.zone.as_str()).collect()
+}
+
+fn list(zones: &BTreeSet<&str>) -> String {
+    if zones.is_empty() { "no zone".to_owned() } else { zones.iter().copied().collect::<Vec<_>>().join(", ") }
+}
+
+/// The findings about role tags, zones, room and foreign tags.
+pub(super) fn judge(subnets: &[Subnet], facts: &Facts) -> Vec<Finding> {
     let mut findings: Vec<_> =
-        ROLE.iter().map(|(scheme, role)| role_of(subnets, facts, scheme, role).about(*scheme)).collect();
-    let own = format!("{CLUSTER}{}", facts.cluster);
-    let foreign: Vec<_> = subnets
-        .ours
-        .iter()
-        .filter(|(_, tags)| !tags.contains_key(&own) && tags.keys().any(|key| key.starts_with(CLUSTER)))
-        .map(|(id, _)| id.clone())
-        .collect();
-    findings.push(if foreign.is_empty() {
-        FOREIGN.passed(format!("{} subnets, none for other clusters only", subnets.ours.len()))
+        SCHEMES.iter().map(|scheme| of_scheme(subnets, facts, scheme).about(scheme.name)).collect();
+    let foreign = ids(subnets.iter().filter(|subnet| is_foreign(subnet, &facts.cluster)));
+    let meant: Vec<_> = foreign.iter().filter(|id| facts.subnets.contains(id)).cloned().collect();
+    findings.push(if meant.is_empty() {
+        FOREIGN.passed(format!("{} subnets of the cluster, none for other clusters only", facts.subnets.len()))
     } else {
-        let says = format!("subnets are tagged for other clusters only: {}", some_of(&foreign));
-        let mend = tag(&foreign, &own, "shared");
-        FOREIGN.failed(says, format!("{} without {own}", foreign.len()), format!("{own}=shared on each"), mend)
+        let own = format!("{CLUSTER}{}", facts.cluster);
+        let says = format!("subnets are tagged for other clusters only: {}", some_of(&meant));
+        let mend = tag(&meant, &own, "shared");
+        FOREIGN.failed(says, format!("{} without {own}", meant.len()), format!("{own}=shared on each"), mend)
     });
     findings
 }
@@ -103,34 +93,39 @@ fn tag(subnets: &[String], key: &str, value: &str) -> String {
     format!("aws ec2 create-tags --resources {} --tags Key={key},Value={value}", subnets.join(" "))
 }
 
-fn role_of(subnets: &Subnets, facts: &Facts, scheme: &str, role: &str) -> Finding {
-    let tagged = subnets.with(role);
-    let unread = "zones and free addresses are EC2's and not read";
-    if tagged.len() >= 2 {
-        return ROLES.passed(format!("{} subnets for {scheme} load balancers ({unread})", tagged.len()));
+fn of_scheme(subnets: &[Subnet], facts: &Facts, scheme: &Scheme) -> Finding {
+    let Scheme { name, role, public } = scheme;
+    let usable: Vec<_> = subnets.iter().filter(|subnet| !is_foreign(subnet, &facts.cluster)).collect();
+    let tagged: Vec<_> = usable.iter().copied().filter(|subnet| has_role(subnet, role)).collect();
+    let roomy = zones(tagged.iter().copied().filter(|subnet| subnet.free >= ROOM));
+    if roomy.len() >= ZONES {
+        return ROLES.passed(format!("{} subnets for {name} load balancers, in {}", tagged.len(), list(&roomy)));
     }
-    let others = match subnets.others {
-        0 => String::new(),
-        others => format!("; {others} more in the region have a role, of a VPC that the tagging API does not name"),
-    };
-    let observed = format!("{role} on {} of {} subnets{others}", tagged.len(), subnets.ours.len());
-    let expected = format!("{role}=1 on two subnets in different zones");
-    let says = format!("{scheme} load balancers find no subnets by tag");
-    let untagged = subnets.untagged();
-    let one_kind_is_missing = ROLE.iter().filter(|(_, other)| subnets.with(other).len() < 2).count() == 1;
-    if tagged.is_empty() && untagged.is_empty() {
-        // Every subnet has the other role, as in a private cluster.
-        return ROLES.passed(format!("no subnet is meant for {scheme} load balancers"));
+    // Subnets of the right kind that nobody has given another role.
+    let other = |subnet: &Subnet| SCHEMES.iter().any(|other| other.role != *role && has_role(subnet, other.role));
+    let candidates: Vec<_> = usable
+        .iter()
+        .copied()
+        .filter(|subnet| subnet.public == *public && !has_role(subnet, role) && !other(subnet))
+        .collect();
+    if tagged.is_empty() && candidates.is_empty() {
+        return ROLES.passed(format!("no subnet is meant for {name} load balancers"));
     }
-    let mend = if one_kind_is_missing && untagged.len() >= 2 {
-        tag(&untagged, role, "1")
+    let expected = format!("{role}=1 on subnets in {ZONES} zones, each with {ROOM} free addresses");
+    let full: Vec<_> = tagged.iter().filter(|subnet| subnet.free < ROOM).collect();
+    if zones(tagged.iter().copied()).len() >= ZONES && !full.is_empty() {
+        let names: Vec<_> = full.iter().map(|subnet| format!("{} ({} free)", subnet.id, subnet.free)).collect();
+        let says = format!("subnets for {name} load balancers are full: {}", some_of(&names));
+        let mend = format!("aws ec2 describe-network-interfaces --filters Name=subnet-id,Values={}", full[0].id);
+        return ROLES.failed(says, format!("room in {}", list(&roomy)), expected, mend);
+    }
+    let observed = format!("{role} in {} ({} of {} subnets)", list(&roomy), tagged.len(), subnets.len());
+    let says = format!("{name} load balancers find no subnets by tag in two zones");
+    let mend = if candidates.is_empty() {
+        // Nothing is there to be tagged: the VPC lacks a subnet of that kind in another zone.
+        format!("aws ec2 describe-subnets --filters Name=vpc-id,Values={}", facts.vpc)
     } else {
-        // Which subnets are public is said by their routes only.
-        format!(
-            "aws ec2 describe-route-tables --filters Name=vpc-id,Values={} --query \
-             RouteTables[].[Associations[].SubnetId,Routes[].GatewayId]",
-            facts.vpc
-        )
+        tag(&ids(candidates.into_iter()), role, "1")
     };
     ROLES.failed(says, observed, expected, mend)
 }
@@ -138,53 +133,54 @@ fn role_of(subnets: &Subnets, facts: &Facts, scheme: &str, role: &str) -> Findin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check::Verdict;
 
-    fn subnets(tags: &[(&str, &[&str])]) -> Subnets {
-        let configured: Vec<_> = tags.iter().map(|(id, _)| (*id).to_owned()).collect();
-        let tagged = tags
-            .iter()
-            .map(|(id, keys)| {
-                let tags = keys.iter().map(|key| ((*key).to_owned(), "1".to_owned())).collect();
-                (format!("arn:aws:ec2:eu-west-1:111122223333:subnet/{id}"), tags)
-            })
-            .collect();
-        Subnets::of(&configured, tagged, "demo")
+    const ELB: &str = SCHEMES[0].role;
+    const INTERNAL: &str = SCHEMES[1].role;
+
+    fn subnet(id: &str, zone: &str, public: bool, tags: &[&str]) -> Subnet {
+        let tags = tags.iter().map(|key| ((*key).to_owned(), "1".to_owned())).collect();
+        Subnet { id: id.to_owned(), zone: zone.to_owned(), free: 100, tags, public }
     }
 
-    const ELB: &str = ROLE[0].1;
-    const INTERNAL: &str = ROLE[1].1;
+    fn facts() -> Facts {
+        let subnets = vec!["a".to_owned(), "b".to_owned()];
+        Facts { vpc: "vpc-1".to_owned(), subnets, ..crate::context::tests::facts() }
+    }
 
-    fn mend(subnets: &Subnets, place: usize) -> String {
-        let facts = facts();
-        match role_of(subnets, &facts, ROLE[place].0, ROLE[place].1).verdict {
-            crate::check::Verdict::Failed { mend, .. } => mend,
+    fn mend(subnets: &[Subnet], place: usize) -> String {
+        match of_scheme(subnets, &facts(), &SCHEMES[place]).verdict {
+            Verdict::Failed { mend, .. } => mend,
             other => format!("{other:?}"),
         }
     }
 
-    fn facts() -> Facts {
-        Facts { vpc: "vpc-1".to_owned(), ..crate::context::tests::facts() }
-    }
-
     #[test]
-    fn tags_decide_and_what_is_missing_is_named() {
-        let sound = subnets(&[("a", &[ELB]), ("b", &[ELB]), ("c", &[INTERNAL]), ("d", &[INTERNAL])]);
-        assert_eq!(mend(&sound, 0), "Passed");
-        let public = subnets(&[("a", &[]), ("b", &[]), ("c", &[INTERNAL]), ("d", &[INTERNAL])]);
-        assert_eq!(mend(&public, 0), "aws ec2 create-tags --resources a b --tags Key=kubernetes.io/role/elb,Value=1");
-        assert_eq!(mend(&public, 1), "Passed");
-        let private = subnets(&[("c", &[INTERNAL]), ("d", &[INTERNAL])]);
+    fn tags_and_zones_decide_and_what_is_missing_is_named() {
+        let private = [subnet("c", "1a", false, &[INTERNAL]), subnet("d", "1b", false, &[INTERNAL])];
+        let with = |public: &[Subnet]| [&private[..], public].concat();
+        assert_eq!(mend(&with(&[subnet("a", "1a", true, &[ELB]), subnet("b", "1b", true, &[ELB])]), 0), "Passed");
+        let bare = with(&[subnet("a", "1a", true, &[]), subnet("b", "1b", true, &[])]);
+        assert_eq!(mend(&bare, 0), "aws ec2 create-tags --resources a b --tags Key=kubernetes.io/role/elb,Value=1");
+        assert_eq!(mend(&bare, 1), "Passed");
         assert_eq!(mend(&private, 0), "Passed", "a private cluster");
-        let bare = subnets(&[("a", &[]), ("b", &[])]);
-        assert!(mend(&bare, 0).starts_with("aws ec2 describe-route-tables --filters Name=vpc-id,Values=vpc-1 "));
+        let one_zone = with(&[subnet("a", "1a", true, &[ELB]), subnet("b", "1a", true, &[ELB])]);
+        assert_eq!(mend(&one_zone, 0), "aws ec2 describe-subnets --filters Name=vpc-id,Values=vpc-1");
+        let half = with(&[subnet("a", "1a", true, &[ELB]), subnet("b", "1b", true, &[])]);
+        assert_eq!(mend(&half, 0), "aws ec2 create-tags --resources b --tags Key=kubernetes.io/role/elb,Value=1");
+        let full = with(&[subnet("a", "1a", true, &[ELB]), Subnet { free: 3, ..subnet("b", "1b", true, &[ELB]) }]);
+        assert_eq!(mend(&full, 0), "aws ec2 describe-network-interfaces --filters Name=subnet-id,Values=b");
+        assert_eq!(super::private(&with(&[])), ["c", "d"]);
     }
 
     #[test]
     fn tags_of_other_clusters_count_where_ours_is_missing() {
-        let shared = subnets(&[("a", &["kubernetes.io/cluster/other", "kubernetes.io/cluster/demo"]), ("b", &[])]);
-        let foreign = subnets(&[("a", &["kubernetes.io/cluster/other"]), ("b", &[])]);
-        let last = |subnets: &Subnets| judge(subnets, &facts()).pop().unwrap();
+        let shared = [subnet("a", "1a", false, &["kubernetes.io/cluster/other", "kubernetes.io/cluster/demo"])];
+        let foreign = [subnet("a", "1a", false, &["kubernetes.io/cluster/other"])];
+        let elsewhere = [subnet("z", "1a", false, &["kubernetes.io/cluster/other"])];
+        let last = |subnets: &[Subnet]| judge(subnets, &facts()).pop().unwrap();
         assert_eq!(last(&shared).severity(), None);
         assert!(last(&foreign).severity().is_some());
+        assert_eq!(last(&elsewhere).severity(), None, "a subnet that the cluster was not given");
     }
 }

@@ -114,6 +114,7 @@ pub(super) fn authenticate(
 ) -> Result<Caller> {
     let (unknown, expired, mismatch) = match service {
         Service::Iam | Service::Sts => ("InvalidClientTokenId", "ExpiredToken", "SignatureDoesNotMatch"),
+        Service::Ec2 => ("AuthFailure", "RequestExpired", "AuthFailure"),
         Service::Eks | Service::Tagging => {
             ("UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException")
         }
@@ -159,6 +160,11 @@ pub(super) fn authorise(world: &World, cx: &CallContext, operation: &Operation) 
     );
     Err(match operation.service {
         Service::Iam | Service::Sts => ApiError::new("AccessDenied", 403, text),
+        Service::Ec2 => ApiError::new(
+            "UnauthorizedOperation",
+            403,
+            format!("You are not authorized to perform this operation. {text}"),
+        ),
         Service::Eks => ApiError::new("AccessDeniedException", 403, text),
         Service::Tagging => ApiError::new("AccessDeniedException", 400, text),
     })

@@ -75,6 +75,7 @@ impl Fault {
 pub(super) fn throttled(service: Service) -> ApiError {
     match service {
         Service::Iam | Service::Sts => ApiError::new("Throttling", 400, "Rate exceeded"),
+        Service::Ec2 => ApiError::new("RequestLimitExceeded", 503, "Request limit exceeded."),
         Service::Eks => ApiError::new("ThrottlingException", 429, "Too Many Requests"),
         Service::Tagging => ApiError::new("ThrottledException", 400, "Rate exceeded"),
     }

@@ -1,4 +1,4 @@
-//! The AWS simulator: the few operations of IAM, STS, EKS and the tagging API that the product calls, small and strict.
+//! The AWS simulator: the few operations of IAM, STS, EKS, EC2 and the tagging API that the product calls, small and strict.
 //!
 //! It stands below the AWS SDK as an HTTP connector (`Simulator::http_client`) and behind a loopback address (`Simulator::serve`), with
 //! the same code. The sandbox command and the tests start it from a [`Seed`]. It keeps AWS's error codes, pages, limits and delays; what it
@@ -11,6 +11,7 @@ mod auth;
 mod clock;
 mod connector;
 mod document;
+mod ec2;
 mod eks;
 mod error;
 mod fault;
@@ -54,7 +55,9 @@ pub use front::Front;
 pub use installation::Installation;
 pub use pod_role::{AwsRefusal, PodCall};
 pub use record::Call;
-pub use seed::{Seed, SeedCaller, SeedCredential, SeedError, SeedPolicy, SeedProvider, SeedResource, SeedRole, Tags};
+pub use seed::{
+    Seed, SeedCaller, SeedCredential, SeedError, SeedPolicy, SeedProvider, SeedResource, SeedRole, SeedSubnet, Tags,
+};
 pub use seed_cluster::{SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedIssue, SeedNodegroup};
 pub(super) use world::digest;
 
@@ -278,6 +281,9 @@ impl Simulator {
         auth::authorise(world, &cx, operation)?;
         match (&operation.input, operation.service) {
             (Input::Form(form), Service::Iam) => iam::call(world, &cx, &operation.name, form).map(Output::Xml),
+            (Input::Form(form), Service::Ec2) => {
+                ec2::call(world, &cx, &operation.name, form).map(|xml| Output::Xml(Some(xml)))
+            }
             (Input::Form(form), _) => sts::call(world, &cx, &operation.name, form).map(Output::Xml),
             (Input::Json(input), Service::Eks) => eks::call(world, &cx, &operation.name, input).map(Output::Json),
             (Input::Json(input), _) => tagging::call(world, &cx, &operation.name, input).map(Output::Json),
@@ -290,6 +296,7 @@ impl Simulator {
             Some("eks") => Service::Eks,
             Some("tagging") => Service::Tagging,
             Some("iam") => Service::Iam,
+            Some("ec2") => Service::Ec2,
             _ => Service::Sts,
         };
         let operation = format!("{} {}", request.method(), request.uri().path());

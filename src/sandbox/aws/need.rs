@@ -26,6 +26,8 @@ pub(super) fn needs(world: &World, cx: &CallContext, operation: &Operation) -> V
     let mut context = general(world, cx);
     let own = |resource: String, context: &Context| Need { action: action.clone(), resource, context: context.clone() };
     match &operation.input {
+        // Looking has no resource in EC2.
+        Input::Form(_) if operation.service == Service::Ec2 => vec![own("*".to_owned(), &context)],
         Input::Form(form) => {
             let (resource, tags) = iam_resource(world, operation, form);
             add_resource_tags(&mut context, &tags, operation.service);

@@ -48,7 +48,10 @@ pub struct Seed {
     /// Roles.
     #[serde(default)]
     pub roles: Vec<SeedRole>,
-    /// Tagged things of services that are not simulated (subnets, load balancers, volumes).
+    /// Where clusters' subnets lie; one that is not named is private, in the region's first zone.
+    #[serde(default)]
+    pub subnets: Vec<SeedSubnet>,
+    /// Tags of things in services of which nothing else is simulated (load balancers, volumes), and of subnets.
     #[serde(default)]
     pub resources: Vec<SeedResource>,
     /// AWS managed policies (path and name) that exist besides the known ones.
@@ -223,6 +226,29 @@ pub enum SeedError {
     },
 }
 
+/// Where a subnet lies.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedSubnet {
+    /// Its id.
+    pub id: String,
+    /// The letter of its zone.
+    pub zone: String,
+    /// Whether its routes lead to an internet gateway.
+    #[serde(default)]
+    pub public: bool,
+    /// Addresses that nobody has.
+    #[serde(default = "defaults::free_addresses")]
+    pub free_addresses: u32,
+}
+
+impl SeedSubnet {
+    /// One of which the seed says nothing.
+    pub(super) fn unnamed(id: &str) -> Self {
+        Self { id: id.to_owned(), zone: "a".to_owned(), public: false, free_addresses: defaults::free_addresses() }
+    }
+}
+
 impl Seed {
     /// Returns the built-in seed: the cluster `demo` in `eu-west-1` with two node groups and six tagged subnets.
     pub fn builtin() -> Self {
@@ -249,6 +275,9 @@ impl Seed {
 mod defaults {
     pub(super) fn partition() -> String {
         "aws".into()
+    }
+    pub(super) fn free_addresses() -> u32 {
+        250
     }
     pub(super) fn settle_seconds() -> u64 {
         2

@@ -1,6 +1,6 @@
 //! The protocols: which operation a request asks for, and how its answer is written.
 //!
-//! IAM and STS speak the Query protocol (a form in, XML out), EKS is REST with JSON, the tagging API is JSON 1.1. The service is told by the
+//! IAM and STS speak the Query protocol (a form in, XML out), EC2 one of its own that is like it, EKS is REST with JSON, the tagging API is JSON 1.1. The service is told by the
 //! signature's scope, because all of them may be reached under one address.
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use super::xml::Xml;
 pub(super) enum Service {
     Iam,
     Sts,
+    Ec2,
     Eks,
     Tagging,
 }
@@ -28,6 +29,7 @@ impl Service {
         match self {
             Self::Iam => "iam",
             Self::Sts => "sts",
+            Self::Ec2 => "ec2",
             Self::Eks => "eks",
             Self::Tagging => "tag",
         }
@@ -42,7 +44,7 @@ impl Service {
 
     /// Whether it speaks the Query protocol.
     pub(super) fn is_query(self) -> bool {
-        matches!(self, Self::Iam | Self::Sts)
+        matches!(self, Self::Iam | Self::Sts | Self::Ec2)
     }
 }
 
@@ -77,6 +79,7 @@ impl Operation {
         match scope {
             Some("iam") => Self::query(Service::Iam, request),
             Some("sts") => Self::query(Service::Sts, request),
+            Some("ec2") => Self::query(Service::Ec2, request),
             Some("eks") => Self::rest(request),
             Some("tagging") => Self::json(request),
             Some(other) => Err(ApiError::not_implemented(&format!("the service {other}"))),
@@ -154,6 +157,15 @@ fn json_object(body: &[u8]) -> Result<Map<String, Value>> {
 /// Writes the answer of an operation that succeeded.
 pub(super) fn success(service: Service, operation: &str, output: Output, request_id: &str) -> Response<Bytes> {
     match output {
+        // The protocol of EC2 has neither a result element nor metadata.
+        Output::Xml(result) if service == Service::Ec2 => {
+            let result = result.map(Xml::into_string).unwrap_or_default();
+            let body = format!(
+                "<{operation}Response xmlns=\"{}\"><requestId>{request_id}</requestId>{result}</{operation}Response>",
+                namespace(service)
+            );
+            response(200, "text/xml", request_id, body)
+        }
         Output::Xml(result) => {
             let result = result
                 .map(|xml| format!("<{operation}Result>{}</{operation}Result>", xml.into_string()))
@@ -171,6 +183,18 @@ pub(super) fn success(service: Service, operation: &str, output: Output, request
 
 /// Writes an error in the protocol of the service that was called.
 pub(super) fn failure(service: Service, error: &ApiError, request_id: &str) -> Response<Bytes> {
+    if service == Service::Ec2 {
+        let body = Xml::build(|xml| {
+            xml.node("Errors", |xml| {
+                xml.node("Error", |xml| {
+                    xml.text("Code", &error.code);
+                    xml.text("Message", &error.message);
+                });
+            });
+            xml.text("RequestID", request_id);
+        });
+        return response(error.status, "text/xml", request_id, format!("<Response>{}</Response>", body.into_string()));
+    }
     if service.is_query() {
         let kind = if error.status < 500 { "Sender" } else { "Receiver" };
         let body = Xml::build(|xml| {
@@ -210,9 +234,9 @@ fn json_type(service: Service) -> &'static str {
 }
 
 fn namespace(service: Service) -> &'static str {
-    if service == Service::Iam {
-        "https://iam.amazonaws.com/doc/2010-05-08/"
-    } else {
-        "https://sts.amazonaws.com/doc/2011-06-15/"
+    match service {
+        Service::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
+        Service::Ec2 => "http://ec2.amazonaws.com/doc/2016-11-15/",
+        _ => "https://sts.amazonaws.com/doc/2011-06-15/",
     }
 }

@@ -18,7 +18,7 @@ use super::iam::provider::Provider;
 use super::iam::role::Role;
 use super::installation::Outcome;
 use super::partition::{self, Partition};
-use super::seed::{Seed, Tags};
+use super::seed::{Seed, SeedSubnet, Tags};
 use super::tagging::TagIndex;
 use crate::policy::Document;
 
@@ -55,6 +55,8 @@ pub(super) struct World {
     /// Clusters by region and name.
     pub(super) clusters: BTreeMap<(String, String), Cluster>,
     pub(super) tag_index: TagIndex,
+    /// Where subnets lie.
+    pub(super) subnets: Vec<SeedSubnet>,
     /// How the next creation or update of an add-on ends, by its name.
     pub(super) addon_outcomes: BTreeMap<String, Outcome>,
     issued: u64,
@@ -80,6 +82,7 @@ impl World {
             roles: BTreeMap::new(),
             providers: BTreeMap::new(),
             clusters: BTreeMap::new(),
+            subnets: seed.subnets.clone(),
             tag_index: TagIndex::new(Duration::from_secs(seed.tagging_lag_seconds)),
             addon_outcomes: BTreeMap::new(),
             issued: 0,

@@ -40,6 +40,7 @@ pub(crate) enum Reach {
 pub(crate) struct Lab {
     pub(crate) iam: aws_sdk_iam::Client,
     pub(crate) sts: aws_sdk_sts::Client,
+    pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) eks: aws_sdk_eks::Client,
     pub(crate) tagging: aws_sdk_resourcegroupstagging::Client,
     /// A name that no other case uses.
@@ -85,6 +86,7 @@ impl Lab {
         Self {
             iam: aws_sdk_iam::Client::new(config),
             sts: aws_sdk_sts::Client::new(config),
+            ec2: aws_sdk_ec2::Client::new(config),
             eks: aws_sdk_eks::Client::new(config),
             tagging: aws_sdk_resourcegroupstagging::Client::new(config),
             name,

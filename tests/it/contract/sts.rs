@@ -156,10 +156,11 @@ fn callers() -> Vec<Case> {
                 );
                 let eks = said(aws_sdk_eks::Client::new(&config).describe_cluster().name("demo").send().await);
                 let tag = said(aws_sdk_resourcegroupstagging::Client::new(&config).get_resources().send().await);
+                let ec2 = said(aws_sdk_ec2::Client::new(&config).describe_subnets().send().await);
                 let sts = said(aws_sdk_sts::Client::new(&config).get_caller_identity().send().await);
-                format!("{iam}, {eks}, {tag}, {sts}")
+                format!("{iam}, {eks}, {tag}, {ec2}, {sts}")
             },
-            "403 AccessDenied, 403 AccessDeniedException, 400 AccessDeniedException, ok"
+            "403 AccessDenied, 403 AccessDeniedException, 400 AccessDeniedException, 403 UnauthorizedOperation, ok"
         ),
         case!(
             "caller: unsigned",

@@ -1,6 +1,6 @@
 //! The commands of mends about workloads, for a machine without kubectl and the aws CLI: each is read here and its effect
-//! made by the same API. EC2 and the load balancers' API are not simulated; of them only the effect that `verify` can see is
-//! made, which each says.
+//! made by the same API. Writes of EC2 and the load balancers' API are not simulated; of them only the effect that `verify`
+//! can see is made, which each says.
 
 use std::collections::BTreeMap;
 

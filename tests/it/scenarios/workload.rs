@@ -1,10 +1,11 @@
 //! Failure modes of what runs in the cluster: the load balancer controller and its webhook, CRDs, volumes, subnets, metrics.
 //!
-//! What of them cannot be planted here, since EC2 is not simulated: rules of security groups (the port is closed by the
-//! sandbox's egress instead), free addresses and zones of subnets, the hop limit of instance metadata and the VPC endpoints
+//! What of them cannot be planted here, since of EC2 only subnets and routes are simulated: rules of security groups (the port is closed
+//! by the sandbox's egress instead), the hop limit of instance metadata and the VPC endpoints
 //! themselves (the controllers' own words about them are put into their pods' status instead, as a kubelet would).
 
 use eks_bootstrap::read::kube::ObjectRef;
+use eks_bootstrap::sandbox::aws::{Seed, SeedSubnet};
 use serde_json::{Value, json};
 
 use crate::scenarios::commands::{GATEWAY_KINDS, gateway_crd};
@@ -338,6 +339,21 @@ async fn subnets(stage: &Stage) {
                 --tags Key=kubernetes.io/role/elb,Value=1";
     let untagged = fault(19, "EKB-NET-001", "warning", "find no subnets by tag", mend);
     stage.is_found_and_mended(&Fault { about: Some("internet-facing"), ..untagged }).await;
+
+    // Tagged and found, and the controller takes none of them: too few addresses, then one zone only. Looking is all that a
+    // command can do here; what mends it is another subnet.
+    let builtin = Seed::builtin().subnets;
+    let public = || builtin.iter().filter(|subnet| subnet.public).cloned();
+    public().take(2).for_each(|subnet| simulator.put_subnet(SeedSubnet { free_addresses: 3, ..subnet }));
+    let mend = "aws ec2 describe-network-interfaces --filters Name=subnet-id,Values=subnet-0b000000000000001";
+    let full = fault(19, "EKB-NET-001", "warning", "are full: subnet-0b000000000000001 (3 free)", mend);
+    stage.finds(&Fault { about: Some("internet-facing"), ..full }).await;
+    public().for_each(|subnet| simulator.put_subnet(SeedSubnet { zone: "a".to_owned(), ..subnet }));
+    let mend = "aws ec2 describe-subnets --filters Name=vpc-id,Values=vpc-0a1b2c3d4e5f60718";
+    let narrow = fault(19, "EKB-NET-001", "warning", "elb in eu-west-1a (3 of 6 subnets)", mend);
+    stage.finds(&Fault { about: Some("internet-facing"), ..narrow }).await;
+    public().for_each(|subnet| simulator.put_subnet(subnet));
+    stage.passes().await;
 
     for (arn, mut tags) in
         simulator.tagged_resources().into_iter().filter(|(arn, _)| arn.ends_with("0a000000000000001"))

@@ -151,6 +151,11 @@ impl Cluster {
         self.addons.get(name).map(Addon::installation)
     }
 
+    /// The VPC and the subnets that the cluster was given.
+    pub(in super::super) fn network(&self) -> (&str, &[String]) {
+        (&self.seed.vpc_id, &self.seed.subnets)
+    }
+
     /// Builds the ARN of something in the cluster.
     pub(super) fn arn_of(&self, kind: &str, rest: &str) -> String {
         self.arn.replacen(":cluster/", &format!(":{kind}/"), 1) + "/" + rest
