@@ -32,6 +32,7 @@ pub use document::{Condition, Document, Effect, Grant, Kind, Principals, Stateme
 pub use evaluation::evaluate_trust;
 pub use identity::{Access, AccessDecision, AccessRequest, Context, Matched, NotEvaluated, evaluate};
 pub use lack::lacking;
+pub(crate) use operator::glob;
 pub use pod_identity::{POD_IDENTITY_ACTIONS, POD_IDENTITY_SID, PODS_SERVICE, PodIdentityRequest, holds_pod_identity};
 pub use trust::{
     AUDIENCE, SID, TrustPresence, WEB_IDENTITY_ACTION, find_trust, irsa_document, irsa_statement, merge_trust,

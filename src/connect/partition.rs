@@ -34,13 +34,8 @@ fn named(config: &Config) -> Vec<(String, &str)> {
         single.into_iter().filter_map(|(field, arn)| Some((field.to_owned(), arn.as_deref()?))).collect();
     for component in component::all(config) {
         let configured = component.configured(config);
-        // A component of a file has no flags.
-        let field = |flag: &str, name: &str| match component.flag {
-            "" => format!("{name} of {}", component.name),
-            own => format!("--{own}-{flag}"),
-        };
-        all.extend(configured.role_arn.iter().map(|arn| (field("role-arn", "roleArn"), arn.as_str())));
-        all.extend(configured.policy_arn.iter().map(|arn| (field("policy-arn", "policyArn"), arn.as_str())));
+        all.extend(configured.role_arn.iter().map(|arn| (component.setting("role-arn"), arn.as_str())));
+        all.extend(configured.policy_arn.iter().map(|arn| (component.setting("policy-arn"), arn.as_str())));
         all.extend(configured.kms_keys.iter().map(|arn| ("--kms-key".to_owned(), arn.as_str())));
         all.extend(configured.nodes.more.iter().map(|arn| ("--node-role".to_owned(), arn.as_str())));
     }

@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use super::operator::glob;
 use super::{Document, Effect};
 
 /// The actions of `needed` that no statement of `have` allows, as `needed` spells them, sorted.
 pub fn lacking(have: &Document, needed: &Document) -> Vec<String> {
+    // Names of actions have no case.
+    let like = |pattern: &String, action: &str| glob(&pattern.to_ascii_lowercase(), &action.to_ascii_lowercase());
     let allows = |action: &str| {
         let mut allowing = have.statements.iter().filter(|statement| statement.effect == Effect::Allow);
         allowing.any(|statement| match (&statement.action, &statement.not_action) {
@@ -18,20 +21,6 @@ pub fn lacking(have: &Document, needed: &Document) -> Vec<String> {
     let wanted = needed.statements.iter().filter(|statement| statement.effect == Effect::Allow);
     let wanted: BTreeSet<_> = wanted.flat_map(|statement| statement.action.iter().flatten()).collect();
     wanted.into_iter().filter(|action| !allows(action)).cloned().collect()
-}
-
-/// IAM's `*` and `?`; names of actions have no case.
-fn like(pattern: &str, action: &str) -> bool {
-    fn fits(pattern: &[u8], value: &[u8]) -> bool {
-        match (pattern.split_first(), value.split_first()) {
-            (None, None) => true,
-            (Some((b'*', rest)), _) => (0..=value.len()).any(|place| fits(rest, &value[place..])),
-            (Some((b'?', rest)), Some((_, tail))) => fits(rest, tail),
-            (Some((letter, rest)), Some((found, tail))) => letter == found && fits(rest, tail),
-            _ => false,
-        }
-    }
-    fits(pattern.to_ascii_lowercase().as_bytes(), action.to_ascii_lowercase().as_bytes())
 }
 
 #[cfg(test)]

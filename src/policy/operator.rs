@@ -103,7 +103,7 @@ fn arn_like(pattern: &str, arn: &str) -> bool {
 }
 
 /// Matches IAM's wildcards: `*` any characters, `?` exactly one.
-pub(super) fn glob(pattern: &str, text: &str) -> bool {
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut from, mut star, mut retry) = (0, 0, None, 0);
     while from < text.len() {

@@ -24,6 +24,7 @@ pub mod role;
 pub mod storage_class;
 pub mod webhook;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -86,6 +87,11 @@ pub trait Step: Send + Sync {
     async fn progress(&self, _cx: &ReadContext) -> Option<String> {
         None
     }
+}
+
+/// The step of this id; none where the configuration asks for none.
+pub fn find(cx: &ReadContext, id: &str) -> Option<Arc<dyn Step>> {
+    all(&cx.config, &cx.facts).into_iter().find(|step| step.id().as_str() == id)
 }
 
 /// How long a plan waits for an object that is just being deleted: seconds are normal, since a CRD goes only after its

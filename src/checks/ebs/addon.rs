@@ -14,8 +14,7 @@ pub(super) async fn look(scene: &Scene<'_>, component: &Component) -> Result<Fin
         return Ok(ADDON.skipped("helm is to install the driver"));
     }
     let id = format!("{}.{}", component.installer(&cx.config), component.short);
-    let step = steps::all(&cx.config, &cx.facts).into_iter().find(|step| step.id().as_str() == id);
-    let Some(step) = step else { return Ok(ADDON.skipped("no step looks after it")) };
+    let Some(step) = steps::find(cx, &id) else { return Ok(ADDON.skipped("no step looks after it")) };
     let assessment = step.plan(cx, Goal::Present).await?;
     let pods = match assessment.action {
         // What EKS finds wrong with pods is mended where the pods are looked at.

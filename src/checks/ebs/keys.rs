@@ -10,7 +10,7 @@ use crate::dependants::EBS_DRIVER;
 use crate::error::Result;
 use crate::names;
 use crate::object::{name, text};
-use crate::policy::{Document, Effect};
+use crate::policy::{Document, Effect, glob};
 
 /// What encrypting a volume with a key needs beside EC2 (the driver's documentation).
 const NEEDED: [&str; 3] = ["kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKeyWithoutPlaintext"];
@@ -81,7 +81,7 @@ fn allows(documents: &[Document], action: &str, key: &str) -> bool {
     let says = |effect: Effect| {
         documents.iter().flat_map(|document| &document.statements).any(|statement| {
             let fits = |patterns: &Option<Vec<String>>, value: &str| {
-                patterns.iter().flatten().any(|pattern| like(pattern, value))
+                patterns.iter().flatten().any(|pattern| glob(&pattern.to_ascii_lowercase(), value))
             };
             statement.effect == effect
                 && fits(&statement.action, &action.to_ascii_lowercase())
@@ -89,20 +89,6 @@ fn allows(documents: &[Document], action: &str, key: &str) -> bool {
         })
     };
     says(Effect::Allow) && !says(Effect::Deny)
-}
-
-/// IAM's `*` and `?`, in a pattern of any case against a lowercase value.
-fn like(pattern: &str, value: &str) -> bool {
-    fn fits(pattern: &[u8], value: &[u8]) -> bool {
-        match (pattern.split_first(), value.split_first()) {
-            (None, None) => true,
-            (Some((b'*', rest)), _) => (0..=value.len()).any(|place| fits(rest, &value[place..])),
-            (Some((b'?', rest)), Some((_, tail))) => fits(rest, tail),
-            (Some((letter, rest)), Some((found, tail))) => letter == found && fits(rest, tail),
-            _ => false,
-        }
-    }
-    fits(pattern.to_ascii_lowercase().as_bytes(), value.as_bytes())
 }
 
 #[cfg(test)]

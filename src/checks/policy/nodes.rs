@@ -43,8 +43,7 @@ async fn found(cx: &ReadContext, component: &Component) -> Result<Finding> {
     };
     // What an apply of ours attached, an apply takes off again.
     let id = format!("iam.node-role.{}", component.short);
-    let step = steps::all(&cx.config, &cx.facts).into_iter().find(|step| step.id().as_str() == id);
-    let ours = match step {
+    let ours = match steps::find(cx, &id) {
         Some(step) => step.plan(cx, Goal::Present).await?.action == Action::Delete,
         None => false,
     };

@@ -9,6 +9,8 @@ use crate::component::{EBS_CSI_DRIVER, Permissions, V2_TAG};
 use crate::context::ReadContext;
 use crate::dependants::EBS_DRIVER;
 use crate::error::Result;
+use crate::names::last_part;
+use crate::object::text;
 use crate::plan::{Diagnostic, StepId};
 
 /// How many volumes are named.
@@ -41,13 +43,13 @@ pub(super) async fn untagged(cx: &ReadContext) -> Result<Option<Diagnostic>> {
         return Ok(None);
     }
     let arn = driver.role_arn(config, facts);
-    let attached = cx.iam.attached_policies(arn.rsplit('/').next().unwrap_or_default()).await?.unwrap_or_default();
+    let attached = cx.iam.attached_policies(last_part(&arn)).await?.unwrap_or_default();
     // What is attached stays, and has been lived with.
     if driver.policy_arns(config, facts).iter().any(|policy| attached.contains(policy)) {
         return Ok(None);
     }
     let tagged = cx.tagging.tagged(key, &value, Some(KIND)).await?;
-    let tagged: BTreeSet<_> = tagged.iter().map(|found| found.arn.rsplit('/').next().unwrap_or_default()).collect();
+    let tagged: BTreeSet<_> = tagged.iter().map(|found| last_part(&found.arn)).collect();
     let handles = in_question.iter().map(|volume| text(volume, "/spec/csi/volumeHandle"));
     Ok(judge(&handles.filter(|id| !tagged.contains(id)).collect::<Vec<_>>(), key, &value, &facts.region))
 }
@@ -70,10 +72,6 @@ fn judge(untagged: &[&str], key: &str, value: &str, region: &str) -> Option<Diag
 /// Made by hand rather than by the driver.
 fn is_static(volume: &Value) -> bool {
     text(volume, "/metadata/annotations/pv.kubernetes.io~1provisioned-by") != EBS_DRIVER
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 #[cfg(test)]

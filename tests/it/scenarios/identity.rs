@@ -241,7 +241,7 @@ async fn annotate(stage: &Stage, account: &str, role: &Value) {
 }
 
 /// Waits until the running pods of the controller are new ones, and all of them.
-async fn restarted(stage: &Stage, holds: impl Fn(&Value) -> bool) {
+pub(super) async fn restarted(stage: &Stage, holds: impl Fn(&Value) -> bool) {
     let end = Instant::now() + Duration::from_mins(1);
     loop {
         let selector = format!("app.kubernetes.io/name={LBC}");

@@ -3,12 +3,11 @@
 //! Failure modes 11 and 22. What drift is mended by a plan is in `tests/it/pod_identity.rs`, associations beside IRSA in
 //! `identity.rs`; here `verify` finds the fault and its own mend takes it away.
 
-use std::time::{Duration, Instant};
-
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::{Seed, SeedIssue};
 use serde_json::{Value, json};
 
+use super::identity::restarted;
 use super::{Fault, Stage};
 use crate::pod_identity::World;
 
@@ -37,28 +36,13 @@ async fn admitted_too_early(stage: &Stage) {
     let world = World::of(&stage.lab).await;
     world.break_by("association deleted").await;
     stage.mend("kubectl rollout restart deployment/aws-load-balancer-controller -n kube-system").await;
-    until_pods(stage, |pod| !pod["spec"]["containers"].to_string().contains(URI)).await;
+    restarted(stage, |pod| !pod["spec"]["containers"].to_string().contains(URI)).await;
     let associate = "eks-bootstrap apply --only eks.pod-identity.lbc --identity lbc=pod-identity";
     let mend = stage.finds(&lbc(11, "EKB-PODID-003", "there is no association", associate)).await;
     stage.mend(&mend).await;
     let restart = "eks-bootstrap apply --only proof.pods.lbc --identity lbc=pod-identity";
     let says = "2 of 2 running pods do not use Pod Identity";
     stage.is_found_and_mended(&lbc(11, "EKB-PODID-005", says, restart)).await;
-}
-
-/// Waits until the controller's pods are as wanted, all of them.
-async fn until_pods(stage: &Stage, wanted: impl Fn(&Value) -> bool) {
-    let end = Instant::now() + Duration::from_mins(1);
-    loop {
-        let selector = format!("app.kubernetes.io/name={LBC}");
-        let pods = stage.lab.reader().await.list("v1", "Pod", "kube-system", &selector).await.unwrap();
-        let mut there = pods.iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).peekable();
-        if there.peek().is_some() && there.all(&wanted) {
-            return;
-        }
-        assert!(Instant::now() < end, "{pods:#?}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
 }
 
 /// 11: each link that is wrong, and an annotation that would win over all of them.
