@@ -234,6 +234,7 @@ pub(super) mod tests {
             app_version: "1.0.0".to_owned(),
             values: json!({}),
             objects: Vec::new(),
+            documents: Vec::new(),
             crds: Vec::new(),
             changed_at: 1_000,
             our_cluster: ours.then(|| cluster_label(CLUSTER)),

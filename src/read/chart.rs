@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use crate::bundle;
 use crate::error::{Error, Result};
 use crate::helm_process::{Helm, Home};
+use crate::read::manifest;
 
 pub use archive::{digest_of, is_digest};
 pub(crate) use place::is_loopback;
@@ -156,12 +157,11 @@ impl ChartRead {
         arguments.extend(["--values".into(), values.into_os_string()]);
         let command = format!("template {}", chart.name);
         let text = self.helm.run(&command, &arguments, &home).await?;
-        let objects: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|error| Error::HelmFailed {
+        manifest::objects(&text).map_err(|error| Error::HelmFailed {
             command,
             message: format!("what it rendered cannot be read: {error}"),
             seen: None,
-        })?;
-        Ok(objects.into_iter().filter(|object| !object.is_null()).collect())
+        })
     }
 }
 

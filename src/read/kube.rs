@@ -220,6 +220,20 @@ impl KubeRead {
         Ok(KubeRead { paths: Paths::new(api.clone()), api })
     }
 
+    /// The address with the namespace that the object lives in: its own, else `default`, and none where its kind has none.
+    /// Which kinds have one is asked of the API server; for a kind that it does not know, the address stays as it is.
+    ///
+    /// # Errors
+    /// The API group cannot be read.
+    pub async fn placed(&self, object: &ObjectRef, default: &str) -> Result<ObjectRef> {
+        let namespace = match self.paths.kind(&object.api_version, &object.kind).await? {
+            Some((_, true)) => Some(object.namespace.clone().unwrap_or_else(|| default.to_owned())),
+            Some((_, false)) => None,
+            None => object.namespace.clone(),
+        };
+        Ok(ObjectRef { namespace, ..object.clone() })
+    }
+
     /// The object; none where it, or its kind, does not exist.
     pub async fn get(&self, object: &ObjectRef) -> Result<Option<Value>> {
         let Some(path) = self.paths.object(object).await? else { return Ok(None) };

@@ -12,9 +12,10 @@ use serde_json::Value;
 
 use crate::error::{Error, KubeError, Result};
 use crate::read::kube::{KubeRead, ObjectRef};
+use crate::read::manifest;
 
 /// No record is larger: a Secret holds at most 1 MiB, and gzip rarely saves more than twenty-fold.
-const LARGEST: u64 = 64 * 1024 * 1024;
+const LARGEST: u64 = manifest::LARGEST as u64;
 
 /// One revision of a release.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,8 +32,10 @@ pub struct Release {
     pub app_version: String,
     /// The values that the user gave.
     pub values: Value,
-    /// Addresses of everything in the rendered manifest.
+    /// Addresses of everything in the rendered manifest, lists replaced by their items; hooks are not in it.
     pub objects: Vec<ObjectRef>,
+    /// What the manifest sets, one document for each of `objects`, in the same order.
+    pub documents: Vec<Value>,
     /// The chart's CRDs.
     pub crds: Vec<Value>,
     /// When the revision was made or last changed, in seconds since 1970.
@@ -64,7 +67,7 @@ pub async fn history(kube: &KubeRead, namespace: &str, name: &str) -> Result<Vec
         if secret["type"] != "helm.sh/release.v1" {
             continue;
         }
-        let release = decode(secret, namespace).map_err(|message| {
+        let mut release = decode(secret).map_err(|message| {
             Error::Kube(KubeError {
                 operation: format!("read the record of helm release {namespace}/{name}"),
                 status: None,
@@ -72,13 +75,16 @@ pub async fn history(kube: &KubeRead, namespace: &str, name: &str) -> Result<Vec
                 message,
             })
         })?;
+        for object in &mut release.objects {
+            *object = kube.placed(object, namespace).await?;
+        }
         releases.push(release);
     }
     releases.sort_by_key(|release| std::cmp::Reverse(release.revision));
     Ok(releases)
 }
 
-fn decode(secret: &Value, namespace: &str) -> Result<Release, String> {
+fn decode(secret: &Value) -> Result<Release, String> {
     let text = secret.pointer("/data/release").and_then(Value::as_str).ok_or("the Secret holds no release")?;
     let inner = STANDARD.decode(text).map_err(|error| error.to_string())?;
     let packed = STANDARD.decode(inner).map_err(|error| error.to_string())?;
@@ -90,6 +96,7 @@ fn decode(secret: &Value, namespace: &str) -> Result<Release, String> {
     let record: Value = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
     let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let label = |name: &str| secret["metadata"]["labels"][name].as_str().map(ToOwned::to_owned);
+    let documents = manifest::objects(&text("/manifest"))?;
     let changed = [text("/info/last_deployed"), text("/info/first_deployed")];
     let changed_at = changed.iter().find_map(|time| time.parse::<jiff::Timestamp>().ok());
     Ok(Release {
@@ -103,26 +110,14 @@ fn decode(secret: &Value, namespace: &str) -> Result<Release, String> {
             .filter(|config| config.is_object())
             .cloned()
             .unwrap_or_else(|| serde_json::json!({})),
-        objects: objects(&text("/manifest"), namespace)?,
+        objects: documents.iter().map(ObjectRef::of).collect(),
+        documents,
         crds: crds(&record)?,
         changed_at: changed_at.map_or(0, jiff::Timestamp::as_second),
         our_cluster: label(OUR_LABEL),
         adopted: label(ADOPTED_LABEL).is_some(),
         record: secret["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
     })
-}
-
-/// The addresses in a manifest; objects without a namespace get the release's.
-fn objects(manifest: &str, namespace: &str) -> Result<Vec<ObjectRef>, String> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(manifest).map_err(|error| error.to_string())?;
-    let references = documents.iter().filter(|document| document.is_object()).map(|document| {
-        let mut reference = ObjectRef::of(document);
-        if reference.namespace.is_none() {
-            reference = ObjectRef::new(&reference.api_version, &reference.kind, namespace, &reference.name);
-        }
-        reference
-    });
-    Ok(references.collect())
 }
 
 /// The CRDs under `crds/` of the chart, which the record keeps as base64 files.
@@ -142,7 +137,7 @@ fn crds(record: &Value) -> Result<Vec<Value>, String> {
 
 /// The CRDs of one YAML file.
 pub(super) fn parse_crds(text: &str) -> Result<Vec<Value>, String> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
+    let documents = manifest::objects(text)?;
     Ok(documents.into_iter().filter(|document| document["kind"] == "CustomResourceDefinition").collect())
 }
 
@@ -169,12 +164,12 @@ mod tests {
                       "files": [{"name": "crds/w.yaml", "data": STANDARD.encode(crd)}, {"name": "README.md", "data": ""}]},
             "manifest": "---\n# Source: x\napiVersion: v1\nkind: Service\nmetadata:\n  name: s\n---\napiVersion: storage.k8s.io/v1\nkind: CSIDriver\nmetadata:\n  name: d\n",
         });
-        let release = decode(&secret(&record), "kube-system").unwrap();
+        let release = decode(&secret(&record)).unwrap();
         assert_eq!((release.revision, release.status.as_str()), (3, "deployed"));
         assert_eq!((release.chart.as_str(), release.chart_version.as_str()), ("x", "1.2.3"));
         assert_eq!(release.values, json!({"a": 1}));
         let objects: Vec<_> = release.objects.iter().map(ToString::to_string).collect();
-        assert_eq!(objects, ["Service/kube-system/s", "CSIDriver/d"]);
+        assert_eq!(objects, ["Service/s", "CSIDriver/d"]);
         assert_eq!(release.crds.len(), 1);
         assert_eq!(release.changed_at, 1_785_571_200);
         assert_eq!(release.our_cluster, None);
@@ -187,7 +182,7 @@ mod tests {
             (include_str!("../../tests/fixtures/helm4-release.json"), "four"),
         ] {
             let secret: Value = serde_json::from_str(text).unwrap();
-            let release = decode(&secret, "kube-system").unwrap();
+            let release = decode(&secret).unwrap();
             assert_eq!((release.revision, release.status.as_str()), (1, "deployed"), "{name}");
             assert!(!release.chart.is_empty() && !release.chart_version.is_empty(), "{name}: {release:?}");
             assert!(!release.objects.is_empty() && release.changed_at > 0, "{name}: {release:?}");
@@ -197,6 +192,6 @@ mod tests {
     #[test]
     fn a_record_that_is_none_is_an_error() {
         let secret = json!({"type": "helm.sh/release.v1", "data": {"release": "AAAA"}});
-        assert!(decode(&secret, "x").is_err());
+        assert!(decode(&secret).is_err());
     }
 }

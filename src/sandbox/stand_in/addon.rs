@@ -10,6 +10,7 @@ use super::cluster::{Cluster, SIMULATED};
 use crate::component::{EBS_CSI_DRIVER, merge};
 use crate::error::{Cause, Error, Result};
 use crate::owner::MANAGED_BY_LABEL;
+use crate::read::manifest;
 use crate::sandbox::aws::Installation;
 
 /// What renders the chart.
@@ -84,9 +85,8 @@ impl Addon {
             return Err(failed(String::from_utf8_lossy(&output.stderr).into_owned().into()));
         }
         let text = String::from_utf8_lossy(&output.stdout);
-        let objects: Vec<Value> =
-            serde_saphyr::from_multiple(&text).map_err(|source| failed(source.to_string().into()))?;
-        Ok(objects.into_iter().filter(|object| object["kind"].is_string()).map(as_eks_does).collect())
+        let objects = manifest::objects(&text).map_err(|reason| failed(reason.into()))?;
+        Ok(objects.into_iter().map(as_eks_does).collect())
     }
 }
 

@@ -45,6 +45,7 @@ pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
         chart_version: "2.0.0".to_owned(),
         values: json!({"a": {"b": 1}}),
         objects: Vec::new(),
+        documents: Vec::new(),
         crds: Vec::new(),
         changed_at: 0,
         app_version: "v1.2.3".to_owned(),
