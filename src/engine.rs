@@ -332,3 +332,6 @@ fn shown(outcome: &Outcome, assessment: &Assessment) -> Outcome {
         (outcome, _) => outcome.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,7 +46,7 @@ async fn who_claims_the_stop_is_cut_off_only_when_the_time_is_over() {
     send(&sender, Stop::Interrupted);
     assert_eq!(took(stops.cut_off()).await, None);
     send(&sender, Stop::Terminated);
-    assert_eq!(took(stops.cut_off()).await, Some(0.0), "the ten minutes are over");
+    assert_eq!(took(stops.cut_off()).await, Some(1.5));
     let (sender, stops) = Stops::by_hand();
     send(&sender, Stop::HungUp);
     assert_eq!(took(stops.cut_off()).await, Some(0.0), "nobody claims it");
