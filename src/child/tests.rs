@@ -53,9 +53,9 @@ async fn one_that_takes_too_long_ends_with_all_its_children() {
 #[tokio::test]
 async fn one_that_ignores_sigterm_is_killed_two_seconds_later() {
     let began = Clock::now();
-    let ended = soon(shell("trap '' TERM; while :; do sleep 0.05; done"), rules(200, None)).await;
+    let ended = soon(shell("trap '' TERM; while :; do sleep 0.05; done"), rules(700, None)).await;
     assert_eq!((ended.why, ended.status.signal()), (Why::TooLong, Some(9)));
-    assert!((Duration::from_millis(2100)..Duration::from_secs(5)).contains(&began.elapsed()));
+    assert!((Duration::from_millis(2600)..Duration::from_secs(6)).contains(&began.elapsed()));
 }
 
 #[tokio::test]
@@ -85,10 +85,15 @@ async fn a_stop_with_an_end_ends_it_and_lets_it_say_what_it_did() {
 #[tokio::test]
 async fn a_second_signal_does_not_wait_two_seconds() {
     let (sender, stops) = Stops::by_hand();
-    let begin = Heard::after(None, Stop::Interrupted, Instant::now());
-    sender.send_replace(Some(Heard::after(Some(begin), Stop::Interrupted, Instant::now())));
-    let began = Clock::now();
-    let ended = soon(shell("trap '' TERM; while :; do sleep 0.05; done"), rules(15_000, Some(&stops))).await;
+    let mut began = Clock::now();
+    let (ended, ()) =
+        tokio::join!(soon(shell("trap '' TERM; while :; do sleep 0.05; done"), rules(15_000, Some(&stops))), async {
+            // The shell has set its trap by then.
+            tokio::time::sleep(Duration::from_millis(700)).await;
+            began = Clock::now();
+            let first = Heard::after(None, Stop::Interrupted, Instant::now());
+            sender.send_replace(Some(Heard::after(Some(first), Stop::Interrupted, Instant::now())));
+        });
     assert_eq!((ended.why, ended.status.signal()), (Why::Stopped, Some(9)));
     assert!(began.elapsed() < Duration::from_millis(1400), "{:?}", began.elapsed());
 }

@@ -270,7 +270,7 @@ async fn silent_write(signals: &[(u64, Stop)]) -> (Outcome, u8, Vec<Event>, Dura
 async fn a_write_in_flight_is_awaited_after_ctrl_c_and_broken_off_by_the_second_signal() {
     let (outcome, code, events, took) = silent_write(&[(5, Stop::Interrupted), (12, Stop::Terminated)]).await;
     let left = cancelled(&outcome);
-    assert_eq!(left.half_done, ["k8s:delete configmaps ConfigMap/n/x"]);
+    assert_eq!(left.half_done, ["k8s:delete ConfigMap ConfigMap/n/x"]);
     assert_eq!((left.finished.len(), left.remains.len(), code), (0, 0, 130));
     assert!(took > Duration::from_secs(12) && took < Duration::from_secs(14), "{took:?}");
     let told: Vec<_> = events
@@ -280,7 +280,7 @@ async fn a_write_in_flight_is_awaited_after_ctrl_c_and_broken_off_by_the_second_
             _ => None,
         })
         .collect();
-    assert_eq!(told, [("k8s:delete configmaps ConfigMap/n/x", 64), ("k8s:delete configmaps ConfigMap/n/x", 1)]);
+    assert_eq!(told, [("k8s:delete ConfigMap ConfigMap/n/x", 64), ("k8s:delete ConfigMap ConfigMap/n/x", 1)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::bundle;
 use crate::error::{Error, Result};
 use crate::flight::Flights;
-use crate::helm_process::{Helm, Home};
+use crate::helm_process::{Helm, Home, OLDEST};
 use crate::limits::{self, CHART_PULL, HELM_LOCAL};
 use crate::read::manifest;
 
@@ -156,6 +156,8 @@ async fn find(helm: &Helm, home: &KeptHome, chart: &ChartRef) -> Result<LocalCha
 
 async fn fetch(helm: &Helm, chart: &ChartRef, url: &str, home: &Home, folder: &Path) -> Result<PathBuf> {
     let arguments = place::pull(chart, url, folder);
+    // A helm that does not even tell its version is no chart that is missing.
+    helm.at_least(&OLDEST).await?;
     match helm.run(&format!("pull {}", chart.name), &arguments, home, CHART_PULL.get()).await {
         Ok(_) => archive::only(folder).ok_or_else(|| missing(chart, url, "helm pulled it and left no archive")),
         Err(Error::HelmFailed { message, .. }) => Err(missing(chart, url, &message)),

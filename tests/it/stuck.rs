@@ -210,3 +210,24 @@ async fn slow_credentials_with_two_minutes_of_life_are_loaded_once() {
     let runs = std::fs::read_to_string(count).unwrap().lines().count();
     assert!(runs <= 2, "{runs} runs in {:?}", began.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checks_that_get_no_answer_end_in_time_too() {
+    for (variable, limit) in [("AWS_ENDPOINT_URL_IAM", AWS), ("", KUBE)] {
+        let aws = Aws::start(|_| {}).await;
+        let url = server(Answer::Silence).await;
+        let kubeconfig = kubeconfig(&aws, &url, &serde_json::json!({"token": "t"}));
+        let mut command = vec!["verify", "-c", "demo"];
+        let mut variables = vec![HASTE];
+        if variable.is_empty() {
+            command.extend(["--kubeconfig", &kubeconfig]);
+        } else {
+            variables.push((variable, &url));
+        }
+        let began = Instant::now();
+        let run = aws.run(&command, &variables).await.expect(3);
+        let took = began.elapsed();
+        assert!(took < limit + Duration::from_secs(5), "{variable} took {took:?}");
+        assert!(run.stdout.contains(&url), "{}", run.stdout);
+    }
+}

@@ -99,6 +99,11 @@ impl Aws {
         command
     }
 
+    /// Where the simulated AWS answers.
+    pub(crate) fn url(&self) -> String {
+        self.front.url()
+    }
+
     /// A file in the folder in which the program runs.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
