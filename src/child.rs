@@ -220,18 +220,17 @@ impl Drop for Running {
         let Some(child) = self.child.take() else { return };
         self.signal(Signal::TERM);
         let mut left = Running { child: Some(child), ..*self };
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(async move {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
                 if tokio::time::timeout(GRACE, left.wait()).await.is_err() {
                     left.signal(Signal::KILL);
                     let _ = left.wait().await;
                 }
-            })),
-            Err(_) => {
-                left.signal(Signal::KILL);
-                left.child = None;
-                left.forget();
-            }
+            });
+        } else {
+            left.signal(Signal::KILL);
+            left.child = None;
+            left.forget();
         }
     }
 }

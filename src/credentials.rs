@@ -70,6 +70,7 @@ impl ProvideCredentials for Kept {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests wait")]
 mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};

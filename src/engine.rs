@@ -185,7 +185,7 @@ impl Engine {
                         self.change(step.as_ref(), planned, goal, &work).await
                     }
                 };
-                let ended = self.bounded(step.as_ref(), began, &ledger, doing).await;
+                let ended = Box::pin(self.bounded(step.as_ref(), began, &ledger, doing)).await;
                 progress.ledgers.close(&planned.id);
                 match ended {
                     Ok(outcome) => outcome,

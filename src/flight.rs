@@ -117,7 +117,7 @@ struct Held<V> {
 }
 
 struct Value<V> {
-    value: V,
+    inner: V,
     /// None: it does not expire.
     ends: Option<SystemTime>,
     renew: Option<SystemTime>,
@@ -149,7 +149,7 @@ impl<V: Clone + Send + Sync + 'static> Renewal<V> {
             if let Some(value) = &held.value
                 && value.renew.is_none_or(|renew| now < renew)
             {
-                return Ok(value.value.clone());
+                return Ok(value.inner.clone());
             }
             let flying = match &held.flying {
                 Some(flying) if flying.has_changed().is_ok() && flying.borrow().is_none() => flying.clone(),
@@ -162,7 +162,7 @@ impl<V: Clone + Send + Sync + 'static> Renewal<V> {
             if let Some(value) = &held.value
                 && value.ends.is_none_or(|ends| now + LEAST < ends)
             {
-                return Ok(value.value.clone());
+                return Ok(value.inner.clone());
             }
             flying
         };
@@ -182,7 +182,7 @@ impl<V: Clone + Send + Sync + 'static> Renewal<V> {
                 match &outcome {
                     Ok((value, ends)) => {
                         held.value =
-                            Some(Value { value: value.clone(), ends: *ends, renew: ends.map(|ends| renew(now, ends)) });
+                            Some(Value { inner: value.clone(), ends: *ends, renew: ends.map(|ends| renew(now, ends)) });
                     }
                     Err(_) => {
                         if let Some(value) = &mut held.value {

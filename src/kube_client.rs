@@ -159,12 +159,13 @@ impl KubeApi {
 
     /// Sends one request. `operation` is what errors name, such as `get ServiceAccount/kube-system/x`.
     async fn send(&self, operation: &str, method: Method, path: &str, body: Option<(&str, &Value)>) -> Result<Answer> {
-        let answer = self.send_once(operation, method.clone(), path, body).await?;
+        // Boxed: it holds a request and is part of everything that reads.
+        let answer = Box::pin(self.send_once(operation, method.clone(), path, body)).await?;
         match &self.sign_in {
             // What was refused did nothing; the plugin may have something newer.
             SignIn::Plugin(plugged) if answer.status == 401 => {
                 plugged.plugin.forget();
-                self.send_once(operation, method, path, body).await
+                Box::pin(self.send_once(operation, method, path, body)).await
             }
             _ => Ok(answer),
         }

@@ -75,6 +75,7 @@ pub(crate) fn shown(time: Duration) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests wait")]
 mod tests {
     use super::*;
 

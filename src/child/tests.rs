@@ -1,10 +1,11 @@
+#![expect(clippy::disallowed_methods, reason = "tests start programs and wait")]
+
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Instant as Clock;
 
 use super::*;
 use crate::stop::{Heard, Stop};
 
-#[expect(clippy::disallowed_methods, reason = "tests start programs")]
 fn shell(script: &str) -> Command {
     let mut command = Command::new("/bin/sh");
     command.args(["-c", script]).stdin(Stdio::null());

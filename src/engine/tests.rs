@@ -1,5 +1,7 @@
 //! The engine with steps that hang, in paused time: a test that waits for something real would take minutes.
 
+#![expect(clippy::disallowed_methods, reason = "tests wait")]
+
 use async_trait::async_trait;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -149,8 +151,8 @@ async fn lab(step: Fake) -> Lab {
     let plan = Plan { goal: Goal::Present, target: facts.target(), steps: vec![planned], diagnostics: Vec::new() };
     let (sender, events) = mpsc::unbounded_channel();
     let (signals, stops) = Stops::by_hand();
-    let steps: BTreeMap<StepId, Arc<dyn Step>> = BTreeMap::from([(step.id(), Arc::new(step) as Arc<dyn Step>)]);
-    let engine = Engine { steps, read, write, events: sender, stops, patience: config.timeout() };
+    let all: BTreeMap<StepId, Arc<dyn Step>> = BTreeMap::from([(step.id(), Arc::new(step) as Arc<dyn Step>)]);
+    let engine = Engine { steps: all, read, write, events: sender, stops, patience: config.timeout() };
     Lab { engine, plan, events, signals, _folder: folder }
 }
 

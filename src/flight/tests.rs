@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "tests wait")]
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;

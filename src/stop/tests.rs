@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "tests wait")]
+
 use super::*;
 
 fn send(sender: &watch::Sender<Option<Heard>>, stop: Stop) {

@@ -20,23 +20,25 @@ pub(super) async fn told(kube: &KubeRead, stops: &Stops, namespace: &str, name: 
         () = stops.nearly_over(REST) => None,
         () = over(READ) => None,
     };
-    let status = record.map(|history| history.first().map(|release| release.status.clone()));
-    Error::Stopped { what: format!("{what} was ended, {}", says(status.as_ref().map(Option::as_deref))) }
+    let left = match &record {
+        None => "its record could not be read in time".to_owned(),
+        Some(history) => {
+            history.first().map_or_else(|| "there is no record of it".to_owned(), |last| says(&last.status))
+        }
+    };
+    Error::Stopped { what: format!("{what} was ended, {left}") }
 }
 
 async fn over(time: Duration) {
     tokio::time::sleep_until(tokio::time::Instant::now() + time).await;
 }
 
-/// The state of the record, for people; none where it was not read in time.
-fn says(status: Option<Option<&str>>) -> String {
-    match status {
-        None => "its record could not be read in time".to_owned(),
-        Some(None) => "there is no record of it".to_owned(),
-        Some(Some(status)) if status.starts_with("pending-") || status == "uninstalling" => {
-            format!("its record was left `{status}`")
-        }
-        Some(Some(status)) => format!("its record says `{status}`"),
+/// The state of the record, for people.
+fn says(status: &str) -> String {
+    if status.starts_with("pending-") || status == "uninstalling" {
+        format!("its record was left `{status}`")
+    } else {
+        format!("its record says `{status}`")
     }
 }
 
@@ -46,9 +48,8 @@ mod tests {
 
     #[test]
     fn a_record_that_was_left_pending_is_told_from_one_that_was_closed() {
-        assert_eq!(says(Some(Some("failed"))), "its record says `failed`");
-        assert_eq!(says(Some(Some("pending-upgrade"))), "its record was left `pending-upgrade`");
-        assert_eq!(says(Some(None)), "there is no record of it");
-        assert_eq!(says(None), "its record could not be read in time");
+        assert_eq!(says("failed"), "its record says `failed`");
+        assert_eq!(says("pending-upgrade"), "its record was left `pending-upgrade`");
+        assert_eq!(says("uninstalling"), "its record was left `uninstalling`");
     }
 }
