@@ -35,9 +35,10 @@ pub async fn of_custom(charts: &ChartRead, config: &Config, facts: &Facts) -> Re
     let mut all = Vec::new();
     for component in component::wanted(config, facts).into_iter().filter(Component::is_custom) {
         let chart = config.chart(&component);
-        let objects = charts.rendered(&chart, component.namespace, &component.chart_values(config, facts)).await?;
+        let values = component.chart_values(config, facts);
+        let objects = charts.rendered(&chart, component.namespace, &values).await?;
         let local = charts.local(&chart).await?;
-        let crds = if component.has_crds { local.crds.to_vec() } else { Vec::new() };
+        let crds = if component.has_crds { local.crds(&values) } else { Vec::new() };
         all.push(Rendered { component, objects, crds });
     }
     Ok(all)
