@@ -7,6 +7,7 @@ pub mod contents;
 pub mod ec2;
 pub mod eks;
 pub mod iam;
+pub mod kinds;
 pub mod kube;
 pub(crate) mod manifest;
 pub mod pods;

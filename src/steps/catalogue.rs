@@ -271,6 +271,7 @@ impl Builder<'_> {
                 // Upgrades go in the order policy, CRDs, chart.
                 needs: component.document(config, facts).map(|_| self.id("iam.policy")).into_iter().collect(),
                 chart: chart.clone(),
+                values: component.chart_values(config, facts),
                 namespace: component.namespace.to_owned(),
                 release: component.name.to_owned(),
                 cluster_arn: facts.arn.clone(),
