@@ -67,11 +67,13 @@ async fn after_destroy_the_world_is_the_one_before_apply() {
     let used = permissions::covered(&allowed, &lab.sandbox.simulator.calls());
     let unused: Vec<_> = permissions::actions(&allowed).difference(&used).cloned().collect();
     let rarer = [
+        "ec2:DescribeVolumes",
         "eks:DeleteAddon",
         "eks:DeletePodIdentityAssociation",
         "eks:DescribePodIdentityAssociation",
         "eks:ListClusters",
         "eks:UntagResource",
+        "globalaccelerator:DescribeAccelerator",
         "iam:DeletePolicyVersion",
         "iam:UntagPolicy",
         "iam:UntagRole",

@@ -11,7 +11,7 @@ use super::stack::{self, BINDING_FINALIZER, Stack, StackId};
 use crate::error::{Error, Result};
 use crate::sandbox::aws::Tags;
 
-const DEPLOYMENT: &str = "aws-load-balancer-controller";
+pub(super) const DEPLOYMENT: &str = "aws-load-balancer-controller";
 const BINDING: (&str, &str) = ("elbv2.k8s.aws/v1beta1", "TargetGroupBinding");
 
 /// The simulated load balancers.
@@ -31,8 +31,9 @@ impl LoadBalancers {
         if cluster.controller(DEPLOYMENT).await?.is_none() {
             return Ok(());
         }
-        let (classes, ingresses, services, bindings) = futures::try_join!(
+        let (classes, parameters, ingresses, services, bindings) = futures::try_join!(
             cluster.list("networking.k8s.io/v1", "IngressClass"),
+            cluster.list("elbv2.k8s.aws/v1beta1", "IngressClassParams"),
             cluster.list("networking.k8s.io/v1", "Ingress"),
             cluster.list("v1", "Service"),
             cluster.list(BINDING.0, BINDING.1),
@@ -44,6 +45,7 @@ impl LoadBalancers {
             .map(|service| (text(service, "/metadata/namespace"), text(service, "/metadata/name")))
             .collect();
         let mut failed = None;
+        let classes = stack::classes(&classes, &parameters);
         for (id, stack) in stack::stacks(&classes, &ingresses, &services) {
             // One stack that cannot be finished now must not hold up the others.
             if let Err(error) = self.stack(&controller, &id, &stack, &existing, &bindings).await {
