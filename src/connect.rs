@@ -130,7 +130,7 @@ async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Res
         eks,
         sts,
         elb: ElbRead::new(&aws),
-        accelerators: (facts.partition == "aws").then(|| AcceleratorRead::new(&aws)),
+        accelerators: (facts.partition == "aws" && !config.isolated).then(|| AcceleratorRead::new(&aws)),
         ec2: Ec2Read::new(&aws),
         tagging: TaggingRead::new(&aws),
         kube: KubeRead::connect(&kube).await?,

@@ -126,7 +126,7 @@ pub struct ReadContext {
     pub eks: EksRead,
     /// Elastic Load Balancing.
     pub elb: ElbRead,
-    /// Global Accelerator, where the partition has one.
+    /// Global Accelerator, where the partition has one and the cluster a way to it.
     pub accelerators: Option<AcceleratorRead>,
     /// STS.
     pub sts: StsRead,

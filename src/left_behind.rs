@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::context::ReadContext;
-use crate::dependants::in_aws::{self, Unconfirmed};
+use crate::dependants::in_aws::{self, Reach, Unconfirmed};
 use crate::error::Result;
 use crate::names;
 use crate::op::iam::Tags;
@@ -35,7 +35,7 @@ pub async fn read(cx: &ReadContext) -> LeftBehind {
         Err(error) => unread.push(error.to_string()),
     }
     // Load balancers with what belongs to them, and volumes, by the controllers' tags.
-    for shown in [in_aws::load_balancers(cx).await, in_aws::volumes(cx).await] {
+    for shown in [in_aws::load_balancers(cx, Reach::World).await, in_aws::volumes(cx).await] {
         let found = match shown {
             Ok(shown) => shown.confirmed(cx).await,
             Err(error) => Err(error),

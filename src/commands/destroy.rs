@@ -10,7 +10,7 @@ use crate::config::{Config, Removal};
 use crate::connect;
 use crate::context::ReadContext;
 use crate::dependants;
-use crate::dependants::in_aws::{self, Shown, Thing};
+use crate::dependants::in_aws::{self, Reach, Shown, Thing};
 use crate::error::{Error, Result};
 use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan};
 use crate::render::terminal::Terminal;
@@ -86,7 +86,7 @@ async fn guards(cx: &ReadContext, assessed: &mut Assessed, args: &DestroyArgs) -
         return Ok(());
     }
     // AWS' tags first, the cluster next: what has no object then had none before.
-    let (shown, shown_volumes) = futures::join!(in_aws::load_balancers(cx), in_aws::volumes(cx));
+    let (shown, shown_volumes) = futures::join!(in_aws::load_balancers(cx, Reach::World), in_aws::volumes(cx));
     let (objects, volumes) =
         futures::try_join!(dependants::of_load_balancers(&cx.kube), dependants::volumes(&cx.kube))?;
     let (balancers, stranded_volumes) = futures::join!(

@@ -23,6 +23,15 @@ pub const CLUSTER_TAG: &str = "elbv2.k8s.aws/cluster";
 /// Its tag on accelerators, since a cluster of the same name may be in another region.
 const REGION_TAG: &str = "elbv2.k8s.aws/cluster-region";
 
+/// How far is looked for load balancers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// In the cluster's region.
+    Region,
+    /// And for accelerators, in the region of theirs.
+    World,
+}
+
 /// What the tagging API shows.
 #[derive(Debug, Default)]
 pub struct Shown {
@@ -68,10 +77,10 @@ pub struct Found {
 ///
 /// # Errors
 /// A read of the cluster's region that failed; accelerators, which live in another one, may be unread.
-pub async fn load_balancers(cx: &ReadContext) -> Result<Shown> {
+pub async fn load_balancers(cx: &ReadContext, reach: Reach) -> Result<Shown> {
     let facts = cx.facts.as_ref();
     let elsewhere = async {
-        match &cx.accelerators {
+        match cx.accelerators.as_ref().filter(|_| reach == Reach::World) {
             Some(reader) => reader.tagged(CLUSTER_TAG, &facts.cluster).await,
             None => Ok(Vec::new()),
         }

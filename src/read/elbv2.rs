@@ -134,3 +134,79 @@ fn there(kind: &Kind, arns: &[String], xml: &str) -> Result<BTreeMap<String, Bal
     }
     Err(unusable("the answer leaves out some of what it was asked for"))
 }
+
+#[cfg(all(test, feature = "sandbox"))]
+mod tests {
+    use super::*;
+    use aws_config::retry::RetryConfig;
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+
+    use crate::sandbox::aws::{At, Effect, Fault, Seed, Simulator};
+
+    fn reader(simulator: &Simulator) -> ElbRead {
+        let key = simulator.access_key();
+        let key = Credentials::new(key.access_key_id, key.secret_access_key, None, None, "test");
+        let retries = RetryConfig::standard().with_initial_backoff(std::time::Duration::from_millis(1));
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(key))
+            .retry_config(retries)
+            .http_client(simulator.http_client());
+        ElbRead::new(&config.build())
+    }
+
+    fn arn(number: usize) -> String {
+        format!("arn:aws:elasticloadbalancing:eu-west-1:111122223333:loadbalancer/app/lb-{number}/0123456789abcdef")
+    }
+
+    fn world(there: impl Iterator<Item = usize>) -> Simulator {
+        let simulator = Simulator::new(Seed::builtin()).unwrap();
+        there.for_each(|number| simulator.put_resource(&arn(number), &BTreeMap::new()));
+        simulator
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_found_among_many_in_few_calls() {
+        let simulator = world((0..45).filter(|number| ![3, 21, 44].contains(number)));
+        let arns: Vec<_> = (0..45).map(arn).collect();
+        let there = reader(&simulator).load_balancers(&arns).await.unwrap();
+        let absent: Vec<_> = arns.iter().filter(|arn| !there.contains_key(*arn)).collect();
+        assert_eq!(absent, [&arn(3), &arn(21), &arn(44)]);
+        assert_eq!(there[&arn(0)].vpc.as_deref(), Some("vpc-0a1b2c3d4e5f60718"));
+        let calls = simulator.calls().len();
+        assert!((4..30).contains(&calls), "{calls}");
+        simulator.clear_calls();
+        assert_eq!(reader(&simulator).target_groups(&[]).await.unwrap().len(), 0);
+        assert!(simulator.calls().is_empty(), "nothing is asked about nothing");
+    }
+
+    #[tokio::test]
+    async fn passing_faults_are_retried_and_refusals_keep_code_and_request_id() {
+        let simulator = world(0..1);
+        let at = |nth| At::Operation { name: "DescribeLoadBalancers".to_owned(), nth };
+        simulator.inject(Fault::once(at(1), Effect::Throttle));
+        simulator.inject(Fault::once(at(2), Effect::Drop));
+        assert_eq!(reader(&simulator).load_balancers(&[arn(0)]).await.unwrap().len(), 1);
+        assert_eq!(simulator.calls().len(), 3);
+        let denied = Effect::Error { code: "AccessDenied".to_owned(), status: 403, message: "no".to_owned() };
+        simulator.inject(Fault::once(at(4), denied));
+        let Err(Error::Aws(error)) = reader(&simulator).load_balancers(&[arn(0)]).await else {
+            panic!("it was denied")
+        };
+        assert!(error.denied() && error.status == Some(403), "{error:?}");
+        assert_eq!(error.operation, "elasticloadbalancing:DescribeLoadBalancers");
+        assert_eq!(error.request_id.as_deref(), Some(simulator.calls()[3].request_id.as_str()));
+    }
+
+    #[test]
+    fn an_answer_that_leaves_something_out_is_no_proof() {
+        let xml = "<R><DescribeLoadBalancersResult><LoadBalancers><member><LoadBalancerArn>a</LoadBalancerArn>\
+                   </member></LoadBalancers></DescribeLoadBalancersResult></R>";
+        assert!(there(&LOAD_BALANCER, &["a".to_owned()], xml).is_ok());
+        assert!(there(&LOAD_BALANCER, &["a".to_owned(), "b".to_owned()], xml).is_err());
+        assert!(there(&LOAD_BALANCER, &["a".to_owned()], "<html>sign in</html>").is_err());
+    }
+}

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::context::ReadContext;
-use crate::dependants::in_aws::{self, Thing, explains, short};
+use crate::dependants::in_aws::{self, Reach, Thing, explains, short};
 use crate::dependants::{self, Dependant};
 use crate::error::Result;
 use crate::op::Op;
@@ -32,9 +32,17 @@ pub struct DrainStep {
     pub needs: Vec<StepId>,
     /// The controller's Deployment.
     pub controller: ObjectRef,
-    /// What no object explained when it was looked at first: it stays, however long one waits. Kept, since after the objects
-    /// are gone nothing is explained by any.
-    pub stranded: OnceLock<BTreeSet<String>>,
+    /// What was seen when it was looked at first.
+    pub first: OnceLock<FirstLook>,
+}
+
+/// Kept, since after the objects are gone nothing is explained by any.
+#[derive(Debug)]
+pub struct FirstLook {
+    /// What no object explained: it stays, however long one waits.
+    stranded: BTreeSet<String>,
+    /// Whether there were accelerators. Else their region is not asked again and again: from many clusters there is no way to it.
+    accelerators: bool,
 }
 
 struct Observed {
@@ -50,19 +58,21 @@ struct Observed {
 impl DrainStep {
     async fn observe(&self, cx: &ReadContext) -> Result<Observed> {
         // In this order: what a service still has of an object that was read as gone is not nobody's.
-        let shown = in_aws::load_balancers(cx).await?;
+        let region = self.first.get().is_some_and(|first| !first.accelerators);
+        let reach = if region { Reach::Region } else { Reach::World };
+        let shown = in_aws::load_balancers(cx, reach).await?;
         let (objects, controller) =
             futures::try_join!(dependants::of_load_balancers(&cx.kube), cx.kube.get(&self.controller))?;
         let dependants = objects.dependants;
         let mut found = shown.confirmed(cx).await?;
-        // Only where there are accelerators is their region waited for.
-        if dependants.iter().any(Dependant::is_accelerator)
-            && let Some(error) = found.unread.pop()
-        {
+        let accelerators = dependants.iter().any(Dependant::is_accelerator);
+        if accelerators && let Some(error) = found.unread.pop() {
             return Err(error);
         }
-        let stranded = self.stranded.get_or_init(|| in_aws::unexplained(&found.things, &dependants));
-        let in_aws = found.things.into_iter().filter(|thing| !stranded.contains(&thing.arn)).collect();
+        let first = self
+            .first
+            .get_or_init(|| FirstLook { stranded: in_aws::unexplained(&found.things, &dependants), accelerators });
+        let in_aws = found.things.into_iter().filter(|thing| !first.stranded.contains(&thing.arn)).collect();
         let namespaces: BTreeSet<_> = dependants
             .iter()
             .filter(|dependant| dependant.going)

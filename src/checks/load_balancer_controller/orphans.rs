@@ -4,14 +4,14 @@
 use crate::check::{Finding, Scene, Verdict};
 use crate::checks::load_balancer_controller::ORPHANS;
 use crate::dependants;
-use crate::dependants::in_aws::{self, Unconfirmed};
+use crate::dependants::in_aws::{self, Reach, Unconfirmed};
 use crate::error::Result;
 use crate::op::shell::quote;
 use crate::read::tagging::Tags;
 
 pub(super) async fn look(scene: &Scene<'_>) -> Result<Finding> {
     let cx = scene.cx;
-    let shown = in_aws::load_balancers(cx).await?.only(":loadbalancer/");
+    let shown = in_aws::load_balancers(cx, Reach::Region).await?.only(":loadbalancer/");
     if shown.is_empty() {
         return Ok(ORPHANS.passed("no load balancer of this cluster in AWS"));
     }

@@ -339,6 +339,7 @@ async fn make_accelerator(lab: &Lab) {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_its_service_confirms_is_waited_for_listed_or_proposed_for_deletion() {
     let lab = Lab::start().await;
+    make_gateway(&lab).await;
     lab.run(&["apply", "--yes"]).await.expect(0);
     make_group(&lab).await;
     make_accelerator(&lab).await;
