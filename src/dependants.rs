@@ -125,6 +125,12 @@ impl Dependant {
         self.arns.extend(Some(arn.to_owned()).filter(|arn| !arn.is_empty()));
     }
 
+    /// Whether the controller keeps the shared security group for it. Bindings and accelerators do not bring it about, nor does
+    /// their end end it.
+    pub(crate) fn has_security_groups(&self) -> bool {
+        matches!(self.object.kind.as_str(), "Ingress" | "Service" | "Gateway")
+    }
+
     /// Whether it is an accelerator, which lives in another region.
     pub(crate) fn is_accelerator(&self) -> bool {
         self.object.kind == ACCELERATOR

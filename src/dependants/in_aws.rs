@@ -139,7 +139,9 @@ impl Shown {
 
 /// Whether an object of the cluster explains why this exists.
 pub fn explains(dependant: &Dependant, thing: &Thing) -> bool {
-    is_shared(thing) || dependant.arns.contains(&thing.arn) || is_of(&thing.tags, &dependant.stacks)
+    is_shared(thing) && dependant.has_security_groups()
+        || dependant.arns.contains(&thing.arn)
+        || is_of(&thing.tags, &dependant.stacks)
 }
 
 /// One security group is shared by all load balancers and goes with the last of them.
@@ -160,7 +162,8 @@ pub fn unexplained(things: &[Thing], dependants: &[Dependant]) -> BTreeSet<Strin
 /// The ARNs that are nobody's: no object of whatever class explains them, and nothing that is somebody's uses them.
 pub fn orphans(things: &[Thing], objects: &Objects) -> BTreeSet<String> {
     let mut alone = unexplained(things, &objects.dependants);
-    let others = |thing: &&Thing| is_of(&thing.tags, &objects.others) || is_shared(thing) && !objects.others.is_empty();
+    let any = !objects.others.is_empty() || !objects.dependants.is_empty();
+    let others = |thing: &&Thing| is_of(&thing.tags, &objects.others) || is_shared(thing) && any;
     let kept: Vec<_> = things.iter().filter(others).map(|thing| thing.arn.clone()).collect();
     alone.retain(|arn| !kept.contains(arn));
     let in_use = |thing: &&Thing| thing.used_by.iter().any(|user| !alone.contains(user));

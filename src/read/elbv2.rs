@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn world(there: impl Iterator<Item = usize>) -> Simulator {
-        let simulator = Simulator::new(Seed::builtin()).unwrap();
+        let simulator = Simulator::new(Seed::builtin()).expect("the built-in seed is valid");
         there.for_each(|number| simulator.put_resource(&arn(number), &BTreeMap::new()));
         simulator
     }

@@ -32,6 +32,12 @@ fn only_what_an_object_explains_will_be_deleted() {
     let names = |dependants: &[Dependant]| unexplained(&all, dependants).into_iter().collect::<Vec<_>>();
     assert_eq!(names(&[shop()]), ["arn:b", "arn:d"]);
     assert_eq!(names(&[]).len(), 5);
+    // The end of a binding does not end the shared group, so nobody waits for that; but it is not nobody's.
+    let mut binding = shop();
+    binding.object.kind = "TargetGroupBinding".to_owned();
+    assert!(names(&[binding.clone()]).contains(&"arn:c".to_owned()));
+    let objects = Objects { dependants: vec![binding], ..Objects::default() };
+    assert!(!orphans(&all, &objects).contains("arn:c"));
 }
 
 #[test]

@@ -46,9 +46,11 @@ impl LoadBalancers {
             .collect();
         let mut failed = None;
         let classes = stack::classes(&classes, &parameters);
-        for (id, stack) in stack::stacks(&classes, &ingresses, &services) {
+        let stacks = stack::stacks(&classes, &ingresses, &services);
+        let last = stacks.values().all(|stack| stack.members.is_empty());
+        for (id, stack) in stacks {
             // One stack that cannot be finished now must not hold up the others.
-            if let Err(error) = self.stack(&controller, &id, &stack, &existing, &bindings).await {
+            if let Err(error) = self.stack(&controller, &id, &stack, &existing, &bindings, last).await {
                 failed = Some(error);
             }
         }
@@ -70,13 +72,14 @@ impl LoadBalancers {
         stack: &Stack,
         existing: &BTreeSet<(&str, &str)>,
         bindings: &[Value],
+        last: bool,
     ) -> Result<()> {
         let finalizer = stack::finalizer(id);
         for member in &stack.members {
             self.cluster.finalizers(member, |names| add(names, &finalizer)).await?;
         }
         let deployed = if stack.members.is_empty() {
-            self.remove(controller, id, stack, bindings).await?
+            self.remove(controller, id, stack, bindings, last).await?
         } else {
             self.deploy(controller, id, stack, existing, bindings).await?
         };
@@ -146,13 +149,14 @@ impl LoadBalancers {
         Ok(true)
     }
 
-    /// Takes a load balancer away that nobody wants any more; false if the controller could not.
+    /// Takes a load balancer away that nobody wants any more, and with the `last` one what all share; false if the controller could not.
     async fn remove(
         &mut self,
         controller: &Controller,
         id: &StackId,
         stack: &Stack,
         bindings: &[Value],
+        last: bool,
     ) -> Result<bool> {
         let cluster = Arc::clone(&self.cluster);
         let present = cluster.simulator.tagged_resources();
@@ -172,11 +176,8 @@ impl LoadBalancers {
             cluster.simulator.remove_resource(arn);
         }
         self.fronts.remove(id);
-        let (shared, _) = stack::shared_group(&cluster.place);
-        let prefix = cluster.place.arn("elasticloadbalancing", "loadbalancer/");
-        let others = cluster.simulator.tagged_resources();
-        if !others.keys().any(|arn| arn.starts_with(&prefix)) {
-            cluster.simulator.remove_resource(&shared);
+        if last {
+            cluster.simulator.remove_resource(&stack::shared_group(&cluster.place).0);
         }
         Ok(true)
     }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::objects;
 use crate::components::{create_gp2, default_classes};
+use crate::permissions;
 use crate::support::{Lab, helm, program};
 
 const EVERYTHING: [&str; 6] = ["apply", "--yes", "--enable", "metrics-server", "--enable", "gp3-storage-class"];
@@ -387,7 +388,11 @@ async fn only_what_its_service_confirms_is_waited_for_listed_or_proposed_for_del
     assert_eq!(orphans["status"], "unknown", "{orphans:#}");
     simulator.set_caller_policy(None);
 
+    // With what is printed all of it can be asked.
+    let printed = permissions::of(&lab, "destroy").await;
+    simulator.set_caller_policy(Some(printed));
     let run = lab.run(&DRAIN).await.expect(0);
+    assert!(!run.stderr.contains("unconfirmed") && !run.stdout.contains("unconfirmed"), "{}{}", run.stdout, run.stderr);
     assert!(run.stderr.contains(&format!("left in AWS:\n  {lost}\n  {forgotten}\n")), "{}", run.stderr);
     assert!(!run.stderr.contains(&ghost) && !run.stderr.contains(&foreign), "{}", run.stderr);
     assert_eq!(in_aws(&lab), [lost, foreign, forgotten]);
