@@ -94,7 +94,7 @@ pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
         steps.push(Arc::new(DrainStep {
             needs: steps.iter().map(|step| step.id()).collect(),
             controller: ObjectRef::new("apps/v1", "Deployment", controller.namespace, controller.name),
-            stranded: OnceLock::new(),
+            first: OnceLock::new(),
         }));
     }
     steps
