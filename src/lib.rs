@@ -25,6 +25,7 @@ pub mod config_file;
 pub mod config_schema;
 pub mod config_view;
 pub mod connect;
+pub mod content;
 pub mod context;
 pub mod dependants;
 pub mod engine;
