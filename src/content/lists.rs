@@ -54,14 +54,16 @@ impl Walk<'_> {
                 (0..object.len()).find(|at| object[*at].get("name") == Some(name) && !wanted.contains(&found[*at]))
             });
             let before = clash.map_or(&Value::Null, |at| &object[at]);
-            self.report(&below, before, entry, clash.is_some());
-            clash.map(|at| corrected[at].take());
-            missing.push(entry.clone());
+            if self.report(&below, before, entry, clash.is_some()) {
+                clash.map(|at| corrected[at].take());
+                missing.push(entry.clone());
+            }
         }
         if self.built_in && types::runs_code(&place.names) {
             for (at, key) in found.iter().enumerate().filter(|(_, key)| !wanted.contains(*key)) {
-                self.report(&place.entry(key), &object[at], &Value::Null, true);
-                corrected[at] = None;
+                if self.report(&place.entry(key), &object[at], &Value::Null, true) {
+                    corrected[at] = None;
+                }
             }
         }
         corrected.into_iter().flatten().chain(missing).collect()
@@ -70,8 +72,9 @@ impl Walk<'_> {
     fn set(&mut self, document: &[Value], object: &[Value], place: &Place<'_>) -> Vec<Value> {
         let mut corrected = object.to_vec();
         for entry in document.iter().filter(|entry| !object.contains(entry)) {
-            self.report(&place.entry(&text(entry)), &Value::Null, entry, false);
-            corrected.push(entry.clone());
+            if self.report(&place.entry(&text(entry)), &Value::Null, entry, false) {
+                corrected.push(entry.clone());
+            }
         }
         corrected
     }
@@ -100,8 +103,12 @@ impl Walk<'_> {
             let below = place.entry(&(start + at).to_string());
             match (wanted.get(at), now.get(at)) {
                 (Some(wanted), Some(now)) => drop(self.value(wanted, now, &below)),
-                (Some(wanted), None) => self.report(&below, &Value::Null, wanted, false),
-                (None, Some(now)) => self.report(&below, now, &Value::Null, false),
+                (Some(wanted), None) => {
+                    self.report(&below, &Value::Null, wanted, false);
+                }
+                (None, Some(now)) => {
+                    self.report(&below, now, &Value::Null, false);
+                }
                 (None, None) => {}
             }
         }

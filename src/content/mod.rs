@@ -42,9 +42,9 @@ pub struct Comparison {
     pub corrected: Value,
 }
 
-/// Compares an object with the document that it was made from.
-pub fn compare(document: &Value, object: &Value, schemas: &Schemas) -> Comparison {
-    walk::compare(document, object, schemas)
+/// Compares an object with the document that it was made from. What is found at the paths `leave` stays and is not told.
+pub fn compare(document: &Value, object: &Value, schemas: &Schemas, leave: &[String]) -> Comparison {
+    walk::compare(document, object, schemas, leave)
 }
 
 #[cfg(test)]

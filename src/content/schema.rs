@@ -66,7 +66,3 @@ pub(super) fn list(schema: Option<&Value>) -> ListKind {
         _ => ListKind::OneValue,
     }
 }
-
-pub(super) fn is_one_value(schema: Option<&Value>) -> bool {
-    schema.is_some_and(|schema| schema["x-kubernetes-map-type"] == "atomic")
-}

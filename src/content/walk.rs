@@ -14,11 +14,11 @@ use crate::plan::FieldDiff;
 /// What of the metadata a document sets; the rest is the address or the server's.
 const METADATA: [&str; 4] = ["labels", "annotations", "finalizers", "ownerReferences"];
 
-pub(super) fn compare(document: &Value, object: &Value, schemas: &Schemas) -> Comparison {
+pub(super) fn compare(document: &Value, object: &Value, schemas: &Schemas, leave: &[String]) -> Comparison {
     let text = |name: &str| document[name].as_str().unwrap_or_default();
     let (kind, api_version) = (text("kind"), text("apiVersion"));
     let schema = schemas.get(api_version, kind);
-    let mut walk = Walk { kind, built_in: types::built_in(api_version), found: Vec::new() };
+    let mut walk = Walk { kind, built_in: types::built_in(api_version), leave, found: Vec::new() };
     let mut corrected = object.clone();
     let root = Place { schema, ..Place::default() };
     let metadata = root.member("metadata");
@@ -27,7 +27,7 @@ pub(super) fn compare(document: &Value, object: &Value, schemas: &Schemas) -> Co
     for name in METADATA {
         let (Some(wanted), now) = (document["metadata"].get(name), below("metadata", name)) else { continue };
         // Metadata is the server's own type in every kind.
-        let fixed = Walk { built_in: true, kind, found: Vec::new() }.collected(&mut walk.found, |walk| {
+        let fixed = Walk { built_in: true, kind, leave, found: Vec::new() }.collected(&mut walk.found, |walk| {
             walk.value(wanted, now, &Place { schema: None, ..metadata.member(name) })
         });
         if fixed != *now {
@@ -105,6 +105,8 @@ impl<'a> Place<'a> {
 pub(super) struct Walk<'a> {
     pub(super) kind: &'a str,
     pub(super) built_in: bool,
+    /// Paths that stay as they are in the object.
+    pub(super) leave: &'a [String],
     pub(super) found: Vec<Difference>,
 }
 
@@ -118,7 +120,7 @@ impl Walk<'_> {
 
     /// Whether two values are the same, without reporting.
     pub(super) fn equal(&self, document: &Value, object: &Value, place: &Place<'_>) -> bool {
-        let mut probe = Walk { kind: self.kind, built_in: self.built_in, found: Vec::new() };
+        let mut probe = Walk { kind: self.kind, built_in: self.built_in, leave: self.leave, found: Vec::new() };
         probe.value(document, object, place);
         probe.found.is_empty()
     }
@@ -141,8 +143,8 @@ impl Walk<'_> {
                 Value::Object(self.object(wanted, &Map::new(), place))
             }
             _ => {
-                self.report(place, object, document, false);
-                document.clone()
+                let counts = self.report(place, object, document, false);
+                if counts { document.clone() } else { object.clone() }
             }
         }
     }
@@ -170,8 +172,7 @@ impl Walk<'_> {
         for (name, now) in object.iter().filter(|(name, _)| document.get(*name).is_none_or(Value::is_null)) {
             let below = place.member(name);
             let extra = as_one && !scalars::zero(now) && !self.is_default(&below, now);
-            if extra || rivals.contains(&name) {
-                self.report(&below, now, &Value::Null, !place.in_list);
+            if (extra || rivals.contains(&name)) && self.report(&below, now, &Value::Null, !place.in_list) {
                 corrected.remove(name);
             }
         }
@@ -179,7 +180,7 @@ impl Walk<'_> {
     }
 
     fn is_one_value(&self, place: &Place<'_>) -> bool {
-        if self.built_in { types::is_one_value(&place.names) } else { schema::is_one_value(place.schema) }
+        self.built_in && types::is_one_value(&place.names)
     }
 
     fn is_default(&self, place: &Place<'_>, value: &Value) -> bool {
@@ -187,10 +188,15 @@ impl Walk<'_> {
         self.built_in && types::is_default(&place.names, &text)
     }
 
-    pub(super) fn report(&mut self, place: &Place<'_>, before: &Value, after: &Value, beyond_merge: bool) {
+    /// Adds a difference; whether it counts.
+    pub(super) fn report(&mut self, place: &Place<'_>, before: &Value, after: &Value, beyond_merge: bool) -> bool {
+        if self.leave.contains(&place.shown) {
+            return false;
+        }
         let text = |value: &Value| shown(self.kind, &place.shown, value);
         let field = FieldDiff::new(place.shown.clone(), text(before), text(after));
         self.found.push(Difference { field, beyond_merge });
+        true
     }
 }
 
