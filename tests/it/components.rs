@@ -55,7 +55,7 @@ pub(crate) const DRIFTS: [Drift; 8] = [
     ),
 ];
 
-async fn break_by(lab: &Lab, drift: &str) {
+pub(crate) async fn break_by(lab: &Lab, drift: &str) {
     let gp3 = format!("{CLASSES}/gp3");
     match drift {
         "metrics-server uninstalled" => lab.helm(&["uninstall", "metrics-server", "-n", "kube-system"]).await,

@@ -35,6 +35,8 @@ mod house;
 #[cfg(feature = "sandbox")]
 mod node_role;
 #[cfg(feature = "sandbox")]
+mod originals;
+#[cfg(feature = "sandbox")]
 mod own_components;
 #[cfg(feature = "sandbox")]
 mod partitions;
@@ -54,6 +56,8 @@ mod policies_of_choice;
 #[cfg(feature = "sandbox")]
 mod properties;
 mod readme;
+#[cfg(feature = "sandbox")]
+mod rendered;
 #[cfg(feature = "sandbox")]
 mod scenarios;
 #[cfg(feature = "sandbox")]
