@@ -144,7 +144,8 @@ fn every_change_is_named_with_its_path() {
             "/spec/template/spec/containers/1/livenessProbe",
             json!({"exec": {"command": ["true"]}}),
             &[
-                "spec.template.spec.containers[main].livenessProbe.httpGet",
+                "spec.template.spec.containers[main].livenessProbe.httpGet.path",
+                "spec.template.spec.containers[main].livenessProbe.httpGet.port",
                 "spec.template.spec.containers[main].livenessProbe.exec",
             ],
         ),

@@ -195,6 +195,8 @@ impl Walk<'_> {
         }
         let text = |value: &Value| shown(self.kind, &place.shown, value);
         let field = FieldDiff::new(place.shown.clone(), text(before), text(after));
+        // A chart may look up the Secret that is there and take its data for its own, so that helm would keep the change.
+        let beyond_merge = beyond_merge || self.kind == "Secret" && place.shown.starts_with("data");
         self.found.push(Difference { field, beyond_merge });
         true
     }

@@ -1,0 +1,351 @@
+//! Every leaf of every document of the charts is changed on the API server, one at a time and as a dry run, and the comparison
+//! has to name exactly that leaf; what nobody changed has to be no difference. How a path is written follows from what the API
+//! server itself says of its types (`/openapi/v3`), not from the tables of the program.
+
+use std::collections::BTreeMap;
+
+use eks_bootstrap::content::{self, Schemas};
+use eks_bootstrap::error::Error;
+use eks_bootstrap::read::kube::{KubeRead, ObjectRef};
+use eks_bootstrap::read::release::{self, Release};
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+
+use crate::rendered;
+use crate::support::Lab;
+
+const RELEASES: [&str; 3] = ["aws-load-balancer-controller", "aws-ebs-csi-driver", "metrics-server"];
+const WANTED: [&str; 2] = ["--enable", "metrics-server"];
+/// Requests side by side.
+const AT_ONCE: usize = 8;
+
+/// A leaf of a document.
+#[derive(Debug, Clone)]
+struct Leaf {
+    /// As a JSON pointer into the document.
+    pointer: String,
+    /// As the plan prints it; an entry whose key it is, where it is one.
+    expected: String,
+    /// The list whose entry has another key once the leaf is changed.
+    list: Option<String>,
+    value: Value,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Outcome {
+    Found,
+    Exempt(String),
+    Wrong(String),
+}
+
+/// Lists by their keys, as the API server says: kind and path without entries -> keys.
+struct Types(BTreeMap<String, Value>);
+
+impl Types {
+    async fn of(lab: &Lab, objects: &[ObjectRef]) -> Types {
+        let mut groups = BTreeMap::new();
+        for object in objects {
+            if !groups.contains_key(&object.api_version) {
+                let root = if object.api_version.contains('/') { "apis" } else { "api" };
+                let path = format!("/openapi/v3/{root}/{}", object.api_version);
+                groups.insert(object.api_version.clone(), lab.raw(&path).await);
+            }
+        }
+        Types(groups)
+    }
+
+    fn kind<'a>(&'a self, object: &ObjectRef) -> &'a Value {
+        let schemas = self.0[&object.api_version]["components"]["schemas"].as_object().unwrap();
+        let (group, version) = object.api_version.split_once('/').unwrap_or(("", &object.api_version));
+        let this = json!({"group": group, "version": version, "kind": object.kind});
+        let is = |schema: &&Value| {
+            schema["x-kubernetes-group-version-kind"].as_array().is_some_and(|kinds| kinds.contains(&this))
+        };
+        schemas.values().find(is).unwrap_or_else(|| panic!("no type of {object}"))
+    }
+
+    /// Behind references, which the API server wraps into `allOf` beside a default.
+    fn resolved<'a>(&'a self, object: &ObjectRef, schema: &'a Value) -> &'a Value {
+        let reference = schema["$ref"].as_str().or_else(|| schema["allOf"][0]["$ref"].as_str());
+        let Some(reference) = reference else { return schema };
+        let name = reference.rsplit('/').next().unwrap();
+        &self.0[&object.api_version]["components"]["schemas"][name]
+    }
+}
+
+fn leaves(types: &Types, object: &ObjectRef, document: &Value) -> Vec<Leaf> {
+    fn walk(
+        types: &Types,
+        object: &ObjectRef,
+        (schema, value): (&Value, &Value),
+        (pointer, shown): (String, String),
+        entry: Option<(&str, &[Value])>,
+        all: &mut Vec<Leaf>,
+    ) {
+        let schema = types.resolved(object, schema);
+        match value {
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    let inner = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
+                    let path = if shown.is_empty() { name.clone() } else { format!("{shown}.{name}") };
+                    let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+                    // A key of an entry is the entry's address.
+                    if let Some((list, keys)) = entry.filter(|(_, keys)| keys.contains(&json!(name))) {
+                        let _ = keys;
+                        let list = Some(list.to_owned());
+                        all.push(Leaf { pointer, expected: shown.clone(), list, value: field.clone() });
+                        continue;
+                    }
+                    walk(types, object, (inner, field), (pointer, path), None, all);
+                }
+            }
+            Value::Array(items) => {
+                let keys = schema["x-kubernetes-list-map-keys"].as_array().cloned().unwrap_or_default();
+                for (place, item) in items.iter().enumerate() {
+                    let default =
+                        |key: &str| types.resolved(object, &schema["items"])["properties"][key]["default"].clone();
+                    let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+                    let key: Vec<_> = keys
+                        .iter()
+                        .map(|key| {
+                            text(
+                                item.get(key.as_str().unwrap())
+                                    .cloned()
+                                    .unwrap_or_else(|| default(key.as_str().unwrap())),
+                            )
+                        })
+                        .collect();
+                    let set = schema["x-kubernetes-list-type"] == "set";
+                    let name = match (key.is_empty(), set) {
+                        (false, _) => key.join("/"),
+                        (true, true) => text(item.clone()),
+                        (true, false) => place.to_string(),
+                    };
+                    let path = format!("{shown}[{name}]");
+                    let entry = (!keys.is_empty()).then_some((shown.as_str(), keys.as_slice()));
+                    walk(types, object, (&schema["items"], item), (format!("{pointer}/{place}"), path), entry, all);
+                }
+            }
+            Value::Null => {}
+            scalar => all.push(Leaf { pointer, expected: shown, list: None, value: scalar.clone() }),
+        }
+    }
+    let mut all = Vec::new();
+    walk(types, object, (types.kind(object), document), (String::new(), String::new()), None, &mut all);
+    all
+}
+
+/// Other values of a field, the likeliest first.
+fn others(leaf: &Leaf) -> Vec<Value> {
+    const WORDS: [&str; 26] = [
+        "Always",
+        "Never",
+        "UDP",
+        "TCP",
+        "HTTP",
+        "HTTPS",
+        "Ignore",
+        "Fail",
+        "In",
+        "NotIn",
+        "Exists",
+        "DoesNotExist",
+        "None",
+        "NoneOnDryRun",
+        "NoSchedule",
+        "Equivalent",
+        "Exact",
+        "Bidirectional",
+        "HostToContainer",
+        "Recreate",
+        "OnDelete",
+        "Directory",
+        "DirectoryOrCreate",
+        "File",
+        "Default",
+        "10%",
+    ];
+    let mut others = match &leaf.value {
+        Value::Bool(truth) => vec![json!(!truth)],
+        Value::Number(number) => {
+            let number = number.as_i64().unwrap_or(1);
+            vec![json!(number + 1), json!(number - 1), json!(0)]
+        }
+        Value::String(text) => {
+            let longer = [format!("{text}x"), format!("x{text}"), "7".to_owned(), "7Mi".to_owned(), "eDc=".to_owned()];
+            longer.into_iter().chain(WORDS.map(ToOwned::to_owned)).map(Value::from).collect()
+        }
+        other => panic!("{other} is no leaf"),
+    };
+    others.retain(|other| *other != leaf.value);
+    others
+}
+
+/// The marks that helm adds and its record does not hold.
+fn marked(document: &Value, release: &str) -> Value {
+    let mut document = document.clone();
+    document["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("Helm");
+    document["metadata"]["annotations"]["meta.helm.sh/release-name"] = json!(release);
+    document["metadata"]["annotations"]["meta.helm.sh/release-namespace"] = json!("kube-system");
+    document
+}
+
+fn operation(live: &Value, pointer: &str, value: Value) -> Value {
+    let verb = if live.pointer(pointer).is_some() { "replace" } else { "add" };
+    json!([{"op": verb, "path": pointer, "value": value}])
+}
+
+/// Changes a leaf; returns what became of it and the change that was accepted.
+async fn change(reader: &KubeRead, item: &Item, leaf: &Leaf) -> (Outcome, Option<Value>) {
+    let Item { object, document, live, schemas, .. } = item;
+    if ["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace"].contains(&leaf.pointer.as_str()) {
+        return (Outcome::Exempt("address of the object".to_owned()), None);
+    }
+    let mut refusal = String::new();
+    for other in others(leaf) {
+        let patch = operation(live, &leaf.pointer, other.clone());
+        let changed = match reader.dry_run_patch(object, &patch).await {
+            Ok(changed) => changed.unwrap(),
+            Err(Error::Kube(error)) => {
+                if refusal.is_empty() || error.message.contains("immutable") {
+                    refusal = error.message;
+                }
+                continue;
+            }
+            Err(error) => panic!("{object} {}: {error}", leaf.pointer),
+        };
+        if changed.pointer(&leaf.pointer) == live.pointer(&leaf.pointer) {
+            refusal = "the server resets it".to_owned();
+            continue;
+        }
+        let found = content::compare(document, &changed, schemas, &[]).differences;
+        let paths: Vec<_> = found.iter().map(|difference| difference.field.path.as_str()).collect();
+        // A container under another name is one that is missing and one that was added.
+        let renamed = |path: &str| leaf.list.as_ref().is_some_and(|list| path.starts_with(&format!("{list}[")));
+        let exact = paths.first() == Some(&leaf.expected.as_str()) && paths[1..].iter().all(|path| renamed(path));
+        if !exact {
+            return (Outcome::Wrong(format!("{object} {} ({patch}): {paths:?}", leaf.expected)), None);
+        }
+        return (Outcome::Found, Some(patch));
+    }
+    let reason = if refusal.contains("immutable") || refusal.contains("updates to") || refusal.contains("forbidden") {
+        "immutable".to_owned()
+    } else if refusal == "the server resets it" {
+        refusal
+    } else {
+        "rejected by validation".to_owned()
+    };
+    (Outcome::Exempt(reason), None)
+}
+
+/// One object of a release.
+struct Item {
+    object: ObjectRef,
+    document: Value,
+    live: Value,
+    schemas: Schemas,
+    leaves: Vec<Leaf>,
+}
+
+async fn items(lab: &Lab, reader: &KubeRead) -> Vec<Item> {
+    let mut items = Vec::new();
+    for name in RELEASES {
+        let Release { objects, documents, crds, .. } =
+            release::history(reader, "kube-system", name).await.unwrap().swap_remove(0);
+        let types = Types::of(lab, &objects).await;
+        for (object, document) in objects.into_iter().zip(documents) {
+            let live = reader.get(&object).await.unwrap().unwrap_or_else(|| panic!("{object} is not there"));
+            let leaves = leaves(&types, &object, &document);
+            items.push(Item { document: marked(&document, name), live, leaves, schemas: Schemas::of(&crds), object });
+        }
+    }
+    items
+}
+
+/// The fields of the plan's steps.
+fn fields(plan: &Value) -> Vec<String> {
+    let steps = plan["steps"].as_array().unwrap().iter();
+    let fields = steps.flat_map(|step| step["fields"].as_array().unwrap());
+    fields.map(|field| field["path"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn every_leaf(lab: &Lab) {
+    let command = |words: &[&'static str]| [words, &WANTED].concat();
+    lab.run(&command(&["apply", "--yes"])).await.expect(0);
+    let reader = lab.reader().await;
+    let items = items(lab, &reader).await;
+    for item in &items {
+        let found = content::compare(&item.document, &item.live, &item.schemas, &[]).differences;
+        assert!(found.is_empty(), "{} is not changed: {found:?}", item.object);
+    }
+    let began = std::time::Instant::now();
+    let all: Vec<_> = items.iter().flat_map(|item| item.leaves.iter().map(move |leaf| (item, leaf))).collect();
+    let count = all.len();
+    let reader = &reader;
+    let outcomes: Vec<_> = futures::stream::iter(all)
+        .map(|(item, leaf)| async move { (item, leaf, change(reader, item, leaf).await) })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    let mut exempt: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let (mut wrong, mut found, mut changes) = (Vec::new(), 0, BTreeMap::new());
+    for (item, leaf, (outcome, patch)) in &outcomes {
+        match outcome {
+            Outcome::Found => found += 1,
+            Outcome::Exempt(reason) => {
+                exempt.entry(reason).or_default().push(format!("{} {}", item.object, leaf.expected))
+            }
+            Outcome::Wrong(what) => wrong.push(what.clone()),
+        }
+        // One change a document is made for the real plan: the first that is none of metadata.
+        if let Some(patch) = patch.as_ref().filter(|_| item.object.kind != "Secret") {
+            let of_content = !leaf.pointer.starts_with("/metadata");
+            let known = changes.entry(item.object.clone()).or_insert_with(|| (leaf, patch.clone(), of_content));
+            if of_content && !known.2 {
+                *known = (leaf, patch.clone(), true);
+            }
+        }
+    }
+    eprintln!("{count} leaves in {} documents: {found} found in {:.1?}", items.len(), began.elapsed());
+    for (reason, leaves) in &exempt {
+        eprintln!("{} {reason}", leaves.len());
+        if !reason.starts_with("address") {
+            leaves.iter().for_each(|leaf| eprintln!("  {leaf}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {count} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(found * 10 >= count * 8, "only {found} of {count} leaves could be changed");
+
+    for (object, (_, patch, _)) in &changes {
+        lab.patch_json(&lab.path(object).await, patch).await;
+    }
+    let plan = lab.run(&command(&["plan", "-o", "json", "--detailed-exitcode"])).await.expect(2).json();
+    let shown = fields(&plan);
+    for (object, (leaf, ..)) in &changes {
+        let expected = format!("{object} {}", leaf.expected);
+        assert!(shown.contains(&expected), "{expected} is not in the plan: {shown:#?}");
+    }
+    lab.run(&command(&["apply", "--yes"])).await.expect(0);
+    lab.run(&command(&["plan", "--detailed-exitcode"])).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_leaf_of_the_stand_ins_is_compared() {
+    let lab = Lab::start().await;
+    every_leaf(&lab).await;
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_leaf_of_the_rendered_originals_is_compared() {
+    let Some(from) = rendered::folder() else {
+        eprintln!("skipped: EKS_BOOTSTRAP_TEST_RENDERED names no folder with what the original charts render to");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    rendered::charts(&from, folder.path());
+    let lab = Lab::start().await.of_charts(folder.path());
+    every_leaf(&lab).await;
+    lab.stop().await;
+}
