@@ -1,12 +1,7 @@
 //! Fields that others own, by pattern: `KIND/[NAMESPACE/]NAME PATH` as the plan prints it, with `*` for any characters. Pure.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
 /// One line of `ignoreDrift`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(String);
 
 impl Pattern {
@@ -37,42 +32,6 @@ impl Pattern {
     /// Whether it covers a difference.
     pub fn covers(&self, object: &str, path: &str) -> bool {
         matches(&self.0, &format!("{object} {path}"))
-    }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Patterns, with how often each has covered something.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ignored {
-    patterns: Vec<(Pattern, usize)>,
-}
-
-impl Ignored {
-    /// Nothing covered yet.
-    pub fn of(patterns: &[Pattern]) -> Ignored {
-        Ignored { patterns: patterns.iter().map(|pattern| (pattern.clone(), 0)).collect() }
-    }
-
-    /// Whether a difference is covered; counts it.
-    pub fn covers(&mut self, object: &str, path: &str) -> bool {
-        let mut covered = false;
-        for (pattern, count) in &mut self.patterns {
-            if pattern.covers(object, path) {
-                *count += 1;
-                covered = true;
-            }
-        }
-        covered
-    }
-
-    /// Patterns that have covered nothing.
-    pub fn unused(&self) -> impl Iterator<Item = &Pattern> {
-        self.patterns.iter().filter(|(_, count)| *count == 0).map(|(pattern, _)| pattern)
     }
 }
 
@@ -133,13 +92,5 @@ mod tests {
             let found = Pattern::parse(text).unwrap_err();
             assert!(found.contains(reason), "{text}: {found}");
         }
-    }
-
-    #[test]
-    fn patterns_that_cover_nothing_are_known() {
-        let all: Vec<_> = ["* *.image", "* *.replicas"].iter().map(|text| Pattern::parse(text).unwrap()).collect();
-        let mut ignored = Ignored::of(&all);
-        assert!(ignored.covers(OBJECT, PATH) && !ignored.covers(OBJECT, "spec.paused"));
-        assert_eq!(ignored.unused().map(ToString::to_string).collect::<Vec<_>>(), ["* *.replicas"]);
     }
 }

@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use crate::plan::FieldDiff;
 
-pub use ignore::{Ignored, Pattern};
+pub use ignore::Pattern;
 pub use patch::{Operation, patch};
 pub use schema::Schemas;
 

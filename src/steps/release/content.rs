@@ -262,7 +262,8 @@ mod tests {
         let path = "Deployment/n/d spec.template.spec.containers[c].image".to_owned();
         assert_eq!(calls(&step, changed), (Action::Update, vec!["helm:upgrade".to_owned()], vec![path]));
         let mut added = same.clone();
-        added["spec"]["template"]["spec"]["containers"][1] = json!({"name": "miner", "image": "m"});
+        let containers = added["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
+        containers.push(json!({"name": "miner", "image": "m"}));
         let path = "Deployment/n/d spec.template.spec.containers[miner]".to_owned();
         assert_eq!(calls(&step, added), (Action::Update, vec!["k8s:patch Deployment".to_owned()], vec![path]));
         let mut unmarked = same;
