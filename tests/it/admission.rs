@@ -111,7 +111,7 @@ async fn what_admission_changes_is_told_and_left_alone() {
 
     let left = [&["plan", "-o", "json", "--detailed-exitcode"], &WANTED[..], &IGNORED].concat();
     let plan = lab.run(&left).await.expect(0).json();
-    assert_eq!(plan["diagnostics"], json!([]), "the line covers something");
+    assert!(!plan["diagnostics"].to_string().contains("ignoreDrift"), "the line covers something: {plan:#}");
     let nothing = [&["plan", "-o", "json"], &WANTED[..], &["--ignore-drift", "Deployment/a/b spec.replicas"]].concat();
     let plan = lab.run(&nothing).await.expect(0).json();
     let told = plan["diagnostics"].to_string();

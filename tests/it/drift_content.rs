@@ -46,7 +46,7 @@ async fn edit(lab: &Lab, (api_version, kind, name): (&str, &str, &str), change: 
     change(&mut after);
     // The first operation holds the version, which a controller may have moved on meanwhile.
     let patch = json!(content::patch(&before, &after)[1..]);
-    let path = lab.path(&ObjectRef::new(api_version, kind, "kube-system", name)).await;
+    let path = lab.path(&ObjectRef::of(&before)).await;
     lab.patch_json(&path, &patch).await;
 }
 

@@ -153,14 +153,14 @@ const WORDS: [(&str, &[&str]); 19] = [
     ("updateStrategy.type", &["OnDelete"]),
     ("operations", &["DELETE", "CONNECT"]),
     ("fieldPath", &["metadata.name"]),
-    ("admissionReviewVersions", &["v1beta1"]),
+    ("terminationMessagePolicy", &["File", "FallbackToLogsOnError"]),
     ("memory", &["7Gi"]),
     ("maxUnavailable", &["20%"]),
     ("fsGroupPolicy", &["None"]),
 ];
 
 /// Leaves that the API server lets nobody change by themselves: a part of the path, and why.
-const EXEMPT: [(&str, &str); 10] = [
+const EXEMPT: [(&str, &str); 16] = [
     (" roleRef.", "immutable"),
     (" spec.selector.matchLabels.", "immutable"),
     (" spec.controller", "immutable"),
@@ -168,6 +168,12 @@ const EXEMPT: [(&str, &str); 10] = [
     (" spec.template.metadata.labels.app", "the selector wants it"),
     (" subjects[0].kind", "another kind wants another apiGroup"),
     (" spec.strategy.type", "another type wants no rollingUpdate"),
+    (".admissionReviewVersions[", "the server speaks this version only"),
+    (" spec.attachRequired", "immutable"),
+    ("APIService/v1beta1.metrics.k8s.io spec.group", "the object's name says it"),
+    ("APIService/v1beta1.metrics.k8s.io spec.version", "the object's name says it"),
+    (".securityContext.privileged", "mounts that are shared want it"),
+    ("].effect", "tolerationSeconds wants it"),
     ("].operator", "a toleration of everything has no key"),
     (".volumes[", "mounts name it"),
     ("].name", "there is one volume"),
@@ -175,8 +181,8 @@ const EXEMPT: [(&str, &str); 10] = [
 
 /// Other values of a field, the likeliest first.
 fn others(leaf: &Leaf, document: &Value) -> Vec<Value> {
-    let plain =
-        leaf.expected.rsplit_once('[').filter(|_| leaf.expected.ends_with(']')).map_or(&*leaf.expected, |it| it.0);
+    let names: Vec<_> = leaf.pointer.split('/').filter(|part| part.parse::<usize>().is_err()).collect();
+    let plain = names.join(".");
     let words = WORDS.iter().filter(|(end, _)| plain.ends_with(end)).flat_map(|(_, words)| *words);
     let mut others: Vec<Value> = words.map(|word| json!(word)).collect();
     if leaf.expected.contains(".volumeMounts[") && leaf.pointer.ends_with("/name") {
