@@ -18,7 +18,7 @@ pub(super) fn shown(kind: &str, path: &str, value: &Value) -> Option<String> {
             let digest = hex::encode(Sha256::digest(text.as_bytes()));
             Some(format!("{} bytes of base64, sha256:{}...", text.len(), &digest[..12]))
         }
-        Value::String(text) => Some(if secret_variable(path) { HIDDEN.to_owned() } else { text.clone() }),
+        Value::String(text) => Some(if secret_variable(path) { HIDDEN.to_owned() } else { printable(text) }),
         other => Some(masked(kind, path, other).to_string()),
     }
 }
@@ -46,4 +46,10 @@ fn masked(kind: &str, path: &str, value: &Value) -> Value {
 fn secret_variable(path: &str) -> bool {
     let variable = path.strip_suffix("].value").and_then(|path| path.rsplit_once("env["));
     variable.is_some_and(|(_, name)| names::is_secret(name))
+}
+
+/// Text of a cluster without what a terminal would obey; lines stay lines.
+pub(super) fn printable(text: &str) -> String {
+    let safe = |character: char| !character.is_control() || character == '\n' || character == '\t';
+    text.chars().flat_map(|it| if safe(it) { vec![it] } else { it.escape_default().collect() }).collect()
 }

@@ -253,6 +253,23 @@ fn secrets_are_compared_and_not_shown() {
 }
 
 #[test]
+fn code_counts_where_the_document_has_no_list_for_it() {
+    let mut silent = deployment();
+    silent["spec"]["template"]["spec"].as_object_mut().unwrap().remove("initContainers");
+    let mut changed = live();
+    set(&mut changed, "/spec/template/spec/initContainers", json!([{"name": "i", "image": "m"}]));
+    assert_eq!(names(&silent, &changed), ["spec.template.spec.initContainers[i]"]);
+}
+
+#[test]
+fn what_a_terminal_would_obey_is_shown_as_text() {
+    let mut changed = live();
+    set(&mut changed, "/spec/template/spec/containers/1/image", json!("\u{1b}[2Jevil"));
+    let found = paths(&deployment(), &changed);
+    assert_eq!(found[0].1.as_deref(), Some("\\u{1b}[2Jevil"));
+}
+
+#[test]
 fn webhooks_are_told_apart_by_name_and_certificates_by_digest() {
     let webhook = |bundle: &str, policy: &str| {
         json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration", "webhooks": [{

@@ -51,7 +51,8 @@ const LISTS_BY_KEY: [(&str, &[Key]); 23] = [
     ("volumeDevices", &[("devicePath", None)]),
     ("resources.claims", NAME),
     ("hostAliases", &[("ip", None)]),
-    ("imagePullSecrets", NAME),
+    // Those of a pod; of a ServiceAccount they are one value.
+    ("spec.imagePullSecrets", NAME),
     ("resourceClaims", NAME),
     ("schedulingGates", NAME),
     ("topologySpreadConstraints", &[("topologyKey", None), ("whenUnsatisfiable", None)]),
@@ -67,10 +68,18 @@ const LISTS_BY_KEY: [(&str, &[Key]); 23] = [
 ];
 
 /// Lists that are sets: order does not count, entries of others stay.
-const SETS: [&str; 5] = ["finalizers", "volumeLifecycleModes", "validationActions", "onExitCodes.values", "addresses"];
+const SETS: [&str; 7] = [
+    "metadata.finalizers",
+    "volumeLifecycleModes",
+    "validationActions",
+    "exitCodes.values",
+    "onExitCodes.values",
+    "endpoints.addresses",
+    "podCIDRs",
+];
 
 /// Maps and structures that are one value: a key that the document does not set counts.
-const ONE_VALUE: [&str; 22] = [
+const ONE_VALUE: [&str; 39] = [
     "selector",
     "labelSelector",
     "namespaceSelector",
@@ -92,11 +101,28 @@ const ONE_VALUE: [&str; 22] = [
     "scopeSelector",
     "dataSource",
     "targetRef",
+    "preference",
+    "nodeTopology",
     "backend.service.port",
+    "backend.resource",
+    "defaultBackend.service.port",
+    "defaultBackend.resource",
+    "controllerExpandSecretRef",
+    "controllerPublishSecretRef",
+    "nodeExpandSecretRef",
+    "nodePublishSecretRef",
+    "nodeStageSecretRef",
+    "cephfs.secretRef",
+    "cinder.secretRef",
+    "flexVolume.secretRef",
+    "iscsi.secretRef",
+    "rbd.secretRef",
+    "scaleIO.secretRef",
+    "storageos.secretRef",
 ];
 
 /// Lists that are one value, but whose entries get defaults that are not worth a table.
-const WITH_DEFAULTS: [&str; 3] = ["volumeClaimTemplates", "spec.versions", "flowSchema.rules"];
+const WITH_DEFAULTS: [&str; 2] = ["volumeClaimTemplates", "spec.versions"];
 
 /// What the API server adds inside a value that is otherwise taken as it is given.
 const DEFAULTS: [(&str, &str); 10] = [
@@ -247,6 +273,15 @@ fn ends(path: &str, end: &str) -> bool {
 
 fn any_end(path: &str, ends_of: &[&str]) -> bool {
     ends_of.iter().any(|end| ends(path, end))
+}
+
+/// What the tables say of a list: its keys, `set`, or `one value`; of a map: `one value` or nothing.
+pub(super) fn said(path: &str, list: bool) -> String {
+    match keys(path) {
+        Some(keys) if list => keys.iter().map(|(key, _)| *key).collect::<Vec<_>>().join("/"),
+        _ if list => if is_set(path) { "set" } else { "one value" }.to_owned(),
+        _ => if is_one_value(path) { "one value" } else { "" }.to_owned(),
+    }
 }
 
 /// The keys of a list's entries; none where the list is no map.

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::shown::shown;
+use super::shown::{printable, shown};
 use super::{Comparison, Difference, Schemas, scalars, schema, types};
 use crate::plan::FieldDiff;
 
@@ -97,7 +97,7 @@ impl<'a> Place<'a> {
 
     pub(super) fn entry(&self, key: &str) -> Place<'a> {
         let schema = self.schema.and_then(|schema| schema.get("items"));
-        Place { shown: format!("{}[{key}]", self.shown), schema, ..self.clone() }
+        Place { shown: format!("{}[{}]", self.shown, printable(key)), schema, ..self.clone() }
     }
 }
 
@@ -166,6 +166,16 @@ impl Walk<'_> {
             let fixed = self.value(wanted, now, &place.member(name));
             if fixed != *now {
                 corrected.insert(name.clone(), fixed);
+            }
+        }
+        if self.built_in
+            && document.contains_key("containers")
+            && document.get("initContainers").is_none_or(Value::is_null)
+        {
+            // Code that somebody added counts although the document says nothing of the list.
+            if let Some(Value::Array(added)) = object.get("initContainers") {
+                let left = self.list(&[], added, &place.member("initContainers"));
+                corrected.insert("initContainers".to_owned(), Value::Array(left));
             }
         }
         let rivals = if self.built_in { types::rivals(&place.names, document, object.keys()) } else { Vec::new() };

@@ -100,7 +100,7 @@ impl ReleaseStep {
                 futures::try_join!(existing(latest.objects.clone()), rollout::of(&cx.kube, &latest.objects))?;
             let ours = found.iter().find(|(reference, _)| Some(reference) == self.account.as_ref());
             account = ours.and_then(|(_, object)| object.clone());
-            content = self.content(cx, latest, &found).await?;
+            content = self.content(cx, latest, &found).await;
             missing.extend(found.into_iter().filter(|(_, object)| object.is_none()).map(|(reference, _)| reference));
             state = rolled;
         } else {

@@ -288,6 +288,92 @@ async fn remove(reader: &KubeRead, item: &Item, leaf: &Leaf) -> Outcome {
     if exact { Outcome::Found } else { Outcome::Wrong(format!("{object} {} removed: {paths:?}", leaf.expected)) }
 }
 
+/// Groups whose kinds charts hold.
+const GROUPS: [&str; 12] = [
+    "api/v1",
+    "apis/apps/v1",
+    "apis/batch/v1",
+    "apis/rbac.authorization.k8s.io/v1",
+    "apis/networking.k8s.io/v1",
+    "apis/storage.k8s.io/v1",
+    "apis/policy/v1",
+    "apis/admissionregistration.k8s.io/v1",
+    "apis/autoscaling/v2",
+    "apis/scheduling.k8s.io/v1",
+    "apis/node.k8s.io/v1",
+    "apis/coordination.k8s.io/v1",
+];
+
+/// Kinds that are made by clusters, not by charts.
+const IN_NO_CHART: [&str; 6] =
+    ["Binding", "ComponentStatus", "CSIStorageCapacity", "Event", "Node", "VolumeAttachment"];
+
+/// Every list and map in a type that is not what the tables say.
+fn disagreements(schemas: &Value, (kind, schema): (&str, &Value), path: &str, depth: usize, wrong: &mut Vec<String>) {
+    let reference = schema["$ref"].as_str().or_else(|| schema["allOf"][0]["$ref"].as_str());
+    let schema = reference.map_or(schema, |reference| &schemas[reference.rsplit('/').next().unwrap()]);
+    // Owners are no chart's, status neither, and the claim of a volume is filled in by a controller although it is one value.
+    if depth == 0 || ["managedFields", ".status", "spec.claimRef"].iter().any(|end| path.ends_with(end)) {
+        return;
+    }
+    let list = schema["type"] == "array";
+    let fields = schema["properties"].as_object();
+    // What has one field or none is one value in any case.
+    let several = fields.is_none_or(|fields| fields.len() > 1) && schema["type"] == "object";
+    let atomic = schema["x-kubernetes-map-type"] == "atomic";
+    let said = content::treated_as(path, list);
+    let is = match schema["x-kubernetes-list-type"].as_str() {
+        Some("map") => {
+            let keys = schema["x-kubernetes-list-map-keys"].as_array().unwrap().iter();
+            keys.map(|key| key.as_str().unwrap()).collect::<Vec<_>>().join("/")
+        }
+        Some("set") => "set".to_owned(),
+        _ if list || atomic => "one value".to_owned(),
+        _ => String::new(),
+    };
+    if (list || several) && said != is {
+        wrong.push(format!("{kind} {path}: `{said}` in the tables, `{is}` on the server"));
+    }
+    for (name, field) in fields.into_iter().flatten() {
+        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        disagreements(schemas, (kind, field), &path, depth - 1, wrong);
+    }
+    if list {
+        // The entries of a list have its path.
+        let reference = schema["items"]["$ref"].as_str().or_else(|| schema["items"]["allOf"][0]["$ref"].as_str());
+        let entry = reference.map_or(&schema["items"], |it| &schemas[it.rsplit('/').next().unwrap()]);
+        for (name, field) in entry["properties"].as_object().into_iter().flatten() {
+            disagreements(schemas, (kind, field), &format!("{path}.{name}"), depth - 1, wrong);
+        }
+    }
+}
+
+/// The tables say what this API server says of all kinds of its own that charts hold.
+async fn tables_agree(lab: &Lab) {
+    let mut wrong = Vec::new();
+    for group in GROUPS {
+        let types = lab.raw(&format!("/openapi/v3/{group}")).await;
+        let schemas = &types["components"]["schemas"];
+        for schema in schemas.as_object().unwrap().values() {
+            let Some(kinds) = schema["x-kubernetes-group-version-kind"].as_array() else { continue };
+            let kind = kinds[0]["kind"].as_str().unwrap();
+            let fields = schema["properties"].as_object();
+            let Some(fields) = fields.filter(|fields| fields.contains_key("metadata") && kinds.len() == 1) else {
+                continue;
+            };
+            if kind.ends_with("List") || IN_NO_CHART.contains(&kind) {
+                continue;
+            }
+            for (name, field) in fields.iter().filter(|(name, _)| *name != "status") {
+                disagreements(schemas, (kind, field), name, 12, &mut wrong);
+            }
+        }
+    }
+    wrong.sort();
+    wrong.dedup();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// One object of a release.
 struct Item {
     object: ObjectRef,
@@ -391,6 +477,7 @@ async fn every_leaf(lab: &Lab) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_leaf_of_the_stand_ins_is_compared() {
     let lab = Lab::start().await;
+    tables_agree(&lab).await;
     every_leaf(&lab).await;
     lab.stop().await;
 }

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::ReleaseStep;
 use crate::content::{self, Difference, Pattern, Schemas};
 use crate::context::ReadContext;
-use crate::error::Result;
 use crate::op::Op;
 use crate::op::kube::{KubeOp, Restore};
 use crate::plan::{Change, FieldDiff, ResourceId};
@@ -19,6 +18,8 @@ use crate::steps::catalogue::ROLE_ANNOTATION;
 
 /// Workloads whose replicas an autoscaler may set.
 const SCALED: [&str; 3] = ["Deployment", "ReplicaSet", "StatefulSet"];
+
+const REPLICAS: &str = "spec.replicas";
 
 /// What differs in the objects of a release.
 #[derive(Debug, Default)]
@@ -70,13 +71,11 @@ impl ReleaseStep {
         cx: &ReadContext,
         release: &Release,
         found: &[(ObjectRef, Option<Value>)],
-    ) -> Result<Content> {
+    ) -> Content {
         let mut content = self.compared(release, found);
         for drifted in &mut content.drifted {
-            if drifted.differences.iter().any(|it| it.field.path == "spec.replicas")
-                && autoscaled(&cx.kube, drifted).await?
-            {
-                drifted.retain(|difference| difference.field.path != "spec.replicas");
+            if drifted.differences.iter().any(|it| it.field.path == REPLICAS) {
+                content.notes.extend(left_to_autoscaler(&cx.kube, drifted).await);
             }
             if cx.dry_runs && !drifted.differences.is_empty() {
                 content.notes.extend(admitted(&cx.kube, drifted).await);
@@ -86,7 +85,7 @@ impl ReleaseStep {
         if !cx.dry_runs {
             content.notes.extend(suggestion(&content.drifted));
         }
-        Ok(content)
+        content
     }
 
     fn compared(&self, release: &Release, found: &[(ObjectRef, Option<Value>)]) -> Content {
@@ -164,19 +163,28 @@ impl Content {
     }
 }
 
-/// Whether a HorizontalPodAutoscaler sets the replicas of a workload.
-async fn autoscaled(kube: &KubeRead, drifted: &Drifted) -> Result<bool> {
-    let object = &drifted.object;
+/// Leaves replicas to the HorizontalPodAutoscaler that sets them. Returns what is to be told where that cannot be known.
+async fn left_to_autoscaler(kube: &KubeRead, drifted: &mut Drifted) -> Option<String> {
+    let object = drifted.object.clone();
     if !SCALED.contains(&object.kind.as_str()) {
-        return Ok(false);
+        return None;
     }
     let namespace = object.namespace.as_deref().unwrap_or_default();
-    let scalers = kube.list("autoscaling/v2", "HorizontalPodAutoscaler", namespace, "").await?;
     let targets = |scaler: &Value| {
         let target = &scaler["spec"]["scaleTargetRef"];
         target["kind"] == *object.kind && target["name"] == *object.name
     };
-    Ok(scalers.iter().any(targets))
+    let (autoscaled, note) = match kube.list("autoscaling/v2", "HorizontalPodAutoscaler", namespace, "").await {
+        Ok(scalers) => (scalers.iter().any(targets), None),
+        // No autoscaler scales to nothing unless it is told to.
+        Err(_) if drifted.live["spec"]["replicas"] == 0 => (false, None),
+        Err(error) => (
+            true,
+            Some(format!("{object} {REPLICAS} differs, and whether an autoscaler sets it is not known: {error}")),
+        ),
+    };
+    drifted.retain(|difference| !autoscaled || difference.field.path != REPLICAS);
+    note
 }
 
 /// Leaves to admission what it changes again: the write is tried as a dry run, and what differs afterwards can never be made
