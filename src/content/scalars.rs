@@ -39,6 +39,7 @@ pub(super) fn dropped(path: &str, built_in: bool, value: &Value) -> bool {
         return false;
     }
     match value {
+        Value::Object(fields) if types::is_map(path) => fields.is_empty(),
         Value::Object(fields) => fields.iter().all(|(name, field)| dropped(&format!("{path}.{name}"), built_in, field)),
         other => zero(other),
     }

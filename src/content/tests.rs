@@ -214,15 +214,15 @@ fn only_what_a_merge_cannot_remove_is_beyond_it() {
 fn rules_are_one_value_entry_by_entry() {
     let role =
         |rules: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "rules": rules});
-    let rule = |resource: &str| json!({"apiGroups": [""], "resources": [resource], "verbs": ["get", "list"]});
-    let document = role(json!([rule("a"), rule("b"), rule("c")]));
-    let mut narrowed = rule("b");
+    let of = |resource: &str| json!({"apiGroups": [""], "resources": [resource], "verbs": ["get", "list"]});
+    let document = role(json!([of("a"), of("b"), of("c")]));
+    let mut narrowed = of("b");
     narrowed["resourceNames"] = json!(["x"]);
     for (rules, expected) in [
-        (json!([rule("a"), rule("c")]), &["rules[1]"][..]),
-        (json!([rule("a"), rule("x"), rule("b"), rule("c")]), &["rules[1]"]),
-        (json!([rule("a"), narrowed, rule("c")]), &["rules[1].resourceNames"]),
-        (json!([rule("b"), rule("a"), rule("c")]), &["rules[0].resources[0]", "rules[1].resources[0]"]),
+        (json!([of("a"), of("c")]), &["rules[1]"][..]),
+        (json!([of("a"), of("x"), of("b"), of("c")]), &["rules[1]"]),
+        (json!([of("a"), narrowed, of("c")]), &["rules[1].resourceNames"]),
+        (json!([of("b"), of("a"), of("c")]), &["rules[0].resources[0]", "rules[1].resources[0]"]),
         (json!(null), &["rules"]),
     ] {
         assert_eq!(names(&document, &role(rules.clone())), expected, "{rules}");
@@ -259,6 +259,24 @@ fn code_counts_where_the_document_has_no_list_for_it() {
     let mut changed = live();
     set(&mut changed, "/spec/template/spec/initContainers", json!([{"name": "i", "image": "m"}]));
     assert_eq!(names(&silent, &changed), ["spec.template.spec.initContainers[i]"]);
+}
+
+#[test]
+fn entries_of_maps_stay_though_empty_and_resources_have_dots_in_their_names() {
+    let config = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data});
+    assert_eq!(names(&config(json!({"a": "", "b": "x"})), &config(json!({"b": "x"}))), ["data.a"]);
+    assert_eq!(names(&config(json!({"a": ""})), &config(json!(null))), ["data.a"]);
+    assert_eq!(names(&config(json!({"limits": "1000m"})), &config(json!({"limits": "1"}))), ["data.limits"]);
+    let with = |count: Value| {
+        let mut document = deployment();
+        document["spec"]["template"]["spec"]["containers"][1]["resources"]["limits"] = json!({"nvidia.com/gpu": count});
+        document
+    };
+    let mut object = live();
+    object["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] = json!({"nvidia.com/gpu": "1"});
+    assert_eq!(names(&with(json!(1)), &object), Vec::<String>::new());
+    let path = "spec.template.spec.containers[side].resources.limits.nvidia.com/gpu";
+    assert_eq!(names(&with(json!(2)), &object), [path]);
 }
 
 #[test]

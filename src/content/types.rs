@@ -244,24 +244,28 @@ const KEPT: [&str; 87] = [
     "ttlSecondsAfterFinished",
 ];
 
-/// Fields that hold a quantity, or a map of them.
-const QUANTITIES: [&str; 16] = [
+/// Fields that hold a quantity.
+const QUANTITIES: [&str; 5] = ["sizeLimit", "divisor", "averageValue", "target.value", "tolerance"];
+
+/// Maps of quantities; names of resources hold dots, so that anything below is one.
+const OF_QUANTITIES: [&str; 6] = ["limits", "requests", "hard", "overhead", "podFixed", "capacity"];
+
+/// Maps with keys of the user's: an entry stays whatever its value is, an empty one too.
+const MAPS: [&str; 14] = [
+    "metadata.labels",
+    "metadata.annotations",
+    "data",
+    "binaryData",
+    "matchLabels",
+    "nodeSelector",
+    "spec.selector",
+    "parameters",
     "limits",
     "requests",
     "hard",
     "overhead",
-    "podFixed",
     "capacity",
-    "default",
-    "defaultRequest",
-    "max",
-    "min",
-    "maxLimitRequestRatio",
-    "sizeLimit",
-    "divisor",
-    "averageValue",
-    "target.value",
-    "tolerance",
+    "volumeAttributes",
 ];
 
 /// Fields that hold bytes, as base64.
@@ -314,10 +318,15 @@ pub(super) fn keeps_zero(path: &str) -> bool {
     any_end(path, &KEPT)
 }
 
-/// Whether the field, or the map that it is in, holds quantities.
+/// Whether the field, or a map that it is in, holds quantities.
 pub(super) fn is_quantity(path: &str) -> bool {
-    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
-    any_end(path, &QUANTITIES) || any_end(parent, &QUANTITIES)
+    let of_users = ["metadata.", "data."].iter().any(|map| path.starts_with(map));
+    !of_users && (any_end(path, &QUANTITIES) || path.split('.').any(|name| OF_QUANTITIES.contains(&name)))
+}
+
+/// Whether a place is a map with keys of the user's.
+pub(super) fn is_map(path: &str) -> bool {
+    any_end(path, &MAPS)
 }
 
 /// Whether the field, or the map that it is in, holds bytes. The `data` of a ConfigMap is text.

@@ -76,6 +76,8 @@ pub(super) struct Place<'a> {
     pub(super) shown: String,
     /// Without entries, as the tables of types have it: `spec.template.spec.containers.image`.
     pub(super) names: String,
+    /// An entry of a map with keys of the user's, which stays whatever its value is.
+    pub(super) of_map: bool,
     /// Inside a value that is taken as one.
     pub(super) one_value: bool,
     /// Inside a list that is taken as one.
@@ -90,6 +92,7 @@ impl<'a> Place<'a> {
         Place {
             shown: join(&self.shown),
             names: join(&self.names),
+            of_map: types::is_map(&self.names),
             schema: schema::member(self.schema, name),
             ..self.clone()
         }
@@ -131,6 +134,7 @@ impl Walk<'_> {
         if document.is_null()
             || scalars::same(self.kind, &place.names, self.built_in, document, object)
             || (object.is_null() || absent && scalars::zero(document))
+                && !(place.of_map && is_scalar(document))
                 && scalars::dropped(&place.names, self.built_in, document)
         {
             return object.clone();

@@ -45,9 +45,9 @@ async fn edit(lab: &Lab, (api_version, kind, name): (&str, &str, &str), change: 
     let mut after = before.clone();
     change(&mut after);
     // The first operation holds the version, which a controller may have moved on meanwhile.
-    let patch = json!(content::patch(&before, &after)[1..]);
+    let operations = json!(content::patch(&before, &after)[1..]);
     let path = lab.path(&ObjectRef::of(&before)).await;
-    lab.patch_json(&path, &patch).await;
+    lab.patch_json(&path, &operations).await;
 }
 
 fn entry<'a>(list: &'a mut Value, name: &str) -> &'a mut Value {

@@ -76,8 +76,8 @@ impl Restore {
             if comparison.differences.is_empty() {
                 break;
             }
-            let patch = json!(content::patch(&live, &comparison.corrected));
-            match self.send(kube, &path, &patch).await {
+            let operations = json!(content::patch(&live, &comparison.corrected));
+            match self.send(kube, &path, &operations).await {
                 Ok(after) => {
                     self.disown(kube, &path, after).await;
                     break;
@@ -94,16 +94,16 @@ impl Restore {
         }
     }
 
-    async fn send(&self, kube: &KubeWrite, path: &str, patch: &Value) -> Result<Option<Value>> {
+    async fn send(&self, kube: &KubeWrite, path: &str, operations: &Value) -> Result<Option<Value>> {
         let path = format!("{path}?fieldManager={OUR_NAME}");
-        kube.api.request(&format!("patch {}", self.object), Method::PATCH, &path, JSON_PATCH, patch).await
+        kube.api.request(&format!("patch {}", self.object), Method::PATCH, &path, JSON_PATCH, operations).await
     }
 
     /// Takes our name off the fields that we have set. What is left undone here harms nobody today.
     async fn disown(&self, kube: &KubeWrite, path: &str, mut after: Option<Value>) {
         for _ in 0..ATTEMPTS {
-            let Some(patch) = after.as_ref().and_then(disowning) else { return };
-            match self.send(kube, path, &patch).await {
+            let Some(removal) = after.as_ref().and_then(disowning) else { return };
+            match self.send(kube, path, &removal).await {
                 Ok(_) => return,
                 Err(error) => tracing::debug!(%error, "the fields are still ours"),
             }

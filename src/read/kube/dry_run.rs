@@ -12,10 +12,10 @@ impl KubeRead {
     ///
     /// # Errors
     /// The API server refuses the patch, or may not be asked.
-    pub async fn dry_run_patch(&self, object: &ObjectRef, patch: &Value) -> Result<Option<Value>> {
+    pub async fn dry_run_patch(&self, object: &ObjectRef, operations: &Value) -> Result<Option<Value>> {
         let Some(path) = self.paths.object(object).await? else { return Ok(None) };
         let operation = format!("patch {object} as a dry run");
         let kind = "application/json-patch+json";
-        self.api.request(&operation, Method::PATCH, &format!("{path}?dryRun=All"), kind, patch).await
+        self.api.request(&operation, Method::PATCH, &format!("{path}?dryRun=All"), kind, operations).await
     }
 }
