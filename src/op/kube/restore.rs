@@ -151,10 +151,10 @@ mod tests {
         let owner = |manager: &str, operation: &str| json!({"manager": manager, "operation": operation});
         let object = |owners: Value| json!({"metadata": {"resourceVersion": "7", "managedFields": owners}});
         assert_eq!(disowning(&object(json!([owner("helm", "Update"), owner(OUR_NAME, "Apply")]))), None);
-        let patch =
+        let removal =
             disowning(&object(json!([owner(OUR_NAME, "Update"), owner("helm", "Apply"), owner(OUR_NAME, "Update")])));
         let paths: Vec<_> =
-            patch.unwrap().as_array().unwrap().iter().map(|it| it["path"].as_str().unwrap().to_owned()).collect();
+            removal.unwrap().as_array().unwrap().iter().map(|it| it["path"].as_str().unwrap().to_owned()).collect();
         assert_eq!(paths, ["/metadata/resourceVersion", "/metadata/managedFields/2", "/metadata/managedFields/0"]);
     }
 

@@ -14,8 +14,8 @@ impl KubeRead {
     /// The API server refuses the patch, or may not be asked.
     pub async fn dry_run_patch(&self, object: &ObjectRef, operations: &Value) -> Result<Option<Value>> {
         let Some(path) = self.paths.object(object).await? else { return Ok(None) };
-        let operation = format!("patch {object} as a dry run");
+        let call = format!("patch {object} as a dry run");
         let kind = "application/json-patch+json";
-        self.api.request(&operation, Method::PATCH, &format!("{path}?dryRun=All"), kind, operations).await
+        self.api.request(&call, Method::PATCH, &format!("{path}?dryRun=All"), kind, operations).await
     }
 }
