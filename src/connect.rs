@@ -160,6 +160,7 @@ async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Res
         tagging: TaggingRead::new(&aws),
         kube: KubeRead::connect(&kube).await?,
         charts: ChartRead::new(helm.clone()),
+        dry_runs: false,
         facts: Arc::new(facts),
         config: Arc::new(config),
     };

@@ -136,6 +136,8 @@ pub struct ReadContext {
     pub tagging: TaggingRead,
     /// Charts, from a folder or a repository.
     pub charts: ChartRead,
+    /// Whether writes may be tried as dry runs of the API server: who applies has the rights for them, who plans has not.
+    pub dry_runs: bool,
 }
 
 /// The writers.

@@ -3,6 +3,7 @@
 //! A dry run and a token request are POSTs but keep nothing: the API server answers and forgets.
 
 mod contents;
+mod dry_run;
 
 use std::collections::BTreeMap;
 use std::fmt;

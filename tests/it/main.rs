@@ -5,6 +5,8 @@
 #[cfg(feature = "sandbox")]
 mod addon;
 #[cfg(feature = "sandbox")]
+mod admission;
+#[cfg(feature = "sandbox")]
 mod bad_values;
 #[cfg(feature = "sandbox")]
 mod charts;
@@ -23,11 +25,15 @@ mod destroy;
 #[cfg(feature = "sandbox")]
 mod drift;
 #[cfg(feature = "sandbox")]
+mod drift_content;
+#[cfg(feature = "sandbox")]
 mod drift_options;
 #[cfg(feature = "sandbox")]
 mod drift_table;
 #[cfg(feature = "sandbox")]
 mod errors;
+#[cfg(feature = "sandbox")]
+mod every_leaf;
 #[cfg(feature = "sandbox")]
 mod examples;
 #[cfg(feature = "sandbox")]

@@ -14,6 +14,7 @@ use eks_bootstrap::sandbox::control_plane::HelmMajor;
 
 use crate::components;
 use crate::drift::{self, Drift, World, mend};
+use crate::drift_content;
 use crate::rendered;
 use crate::support::{Lab, helm};
 
@@ -59,6 +60,7 @@ async fn live_and_go(charts: &Path) {
         components::break_by(&lab, drift).await;
         mend(&lab, drift, expected, &WANTED).await;
     }
+    drift_content::mend_each(&lab, &WANTED).await;
     drift::second_apply_is_nothing(&lab, &WANTED).await;
     let made = made(&lab).await;
     assert!(made.len() > 35, "{made:?}");

@@ -328,12 +328,31 @@ impl Lab {
         panic!("{object} stays: {last:#?}")
     }
 
-    async fn request(&self, request: http::Request<Vec<u8>>) {
+    /// What the API server answers at a path.
+    pub(crate) async fn raw(&self, path: &str) -> Value {
+        self.request(http::Request::get(path).body(Vec::new()).unwrap()).await
+    }
+
+    /// The path of an object in the API.
+    pub(crate) async fn path(&self, object: &ObjectRef) -> String {
+        let root = if object.api_version.contains('/') { "apis" } else { "api" };
+        let root = format!("/{root}/{}", object.api_version);
+        let resources = self.raw(&root).await["resources"].as_array().unwrap().clone();
+        let is =
+            |resource: &&Value| resource["kind"] == *object.kind && !resource["name"].as_str().unwrap().contains('/');
+        let plural = resources.iter().find(is).unwrap()["name"].as_str().unwrap().to_owned();
+        match &object.namespace {
+            Some(namespace) => format!("{root}/namespaces/{namespace}/{plural}/{}", object.name),
+            None => format!("{root}/{plural}/{}", object.name),
+        }
+    }
+
+    async fn request(&self, request: http::Request<Vec<u8>>) -> Value {
         let kubeconfig = kube::config::Kubeconfig::read_from(self.sandbox.plane.admin_kubeconfig()).unwrap();
         let options = kube::config::KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
         let client = kube::Client::try_from(config).unwrap();
-        client.request::<Value>(request).await.unwrap();
+        client.request::<Value>(request).await.unwrap()
     }
 
     /// Runs helm as the administrator.
