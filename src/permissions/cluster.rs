@@ -302,11 +302,9 @@ fn of_objects(
     let nothing: (&[&str], &[&str], &[&str]) = (&[], &[], &[]);
     match (purpose, made) {
         (Plan | Verify, Made::WithRelease) => (&["get"], &[], &[]),
-        (Apply | Migrate, Made::WithRelease | Made::ByHook | Made::ByHookOfRemoval { installs: true })
-        | (Destroy, Made::ByHookOfRemoval { .. }) => making,
+        // A first installation that failed is uninstalled before the next one, so its hooks of removal run as well.
+        (Apply | Migrate, _) | (Destroy, Made::ByHookOfRemoval) => making,
         (Destroy, Made::WithRelease) => (&["delete", "get"], &[], &["list", "watch"]),
-        // A first installation that failed is uninstalled before the next one.
-        (Apply | Migrate, Made::ByHookOfRemoval { installs: false }) => making,
         (Plan | Verify, _) | (Destroy, Made::ByHook) => nothing,
     }
 }

@@ -91,11 +91,8 @@ pub(super) enum Made {
     WithRelease,
     /// By a hook, while it installs or upgrades: no plan reads it, and what becomes of it is its own policy's affair.
     ByHook,
-    /// By a hook while it uninstalls; where it also installs with one, both are granted.
-    ByHookOfRemoval {
-        /// Whether a hook of an installation makes it as well.
-        installs: bool,
-    },
+    /// By a hook while it uninstalls, and maybe by others.
+    ByHookOfRemoval,
 }
 
 /// What a chart contains.
@@ -226,7 +223,7 @@ fn made(object: &Value) -> Option<Made> {
     }
     let any = |ends: &[&str]| hooks.iter().any(|hook| ends.iter().any(|end| hook.ends_with(end)));
     match (any(&["-install", "-upgrade", "-rollback"]), any(&["-delete"])) {
-        (installs, true) => Some(Made::ByHookOfRemoval { installs }),
+        (_, true) => Some(Made::ByHookOfRemoval),
         (true, false) => Some(Made::ByHook),
         (false, false) => None,
     }
@@ -313,7 +310,7 @@ mod tests {
         let contents = Contents::rendered(&BUILT_IN[0], &objects, &[], &Told::new());
         let rows: Vec<_> =
             contents.rows.iter().map(|row| (row.names.join(","), row.namespace.as_deref(), row.made)).collect();
-        let both = Made::ByHookOfRemoval { installs: true };
+        let both = Made::ByHookOfRemoval;
         assert_eq!(
             rows,
             [
