@@ -67,6 +67,8 @@ mod rendered;
 #[cfg(feature = "sandbox")]
 mod scenarios;
 #[cfg(feature = "sandbox")]
+mod signals;
+#[cfg(feature = "sandbox")]
 mod simulation;
 #[cfg(feature = "sandbox")]
 mod smoke;
@@ -76,6 +78,8 @@ mod sources;
 mod stand_in;
 #[cfg(feature = "sandbox")]
 mod story;
+#[cfg(feature = "sandbox")]
+mod stuck;
 #[cfg(feature = "sandbox")]
 mod support;
 #[cfg(feature = "sandbox")]

@@ -48,6 +48,7 @@ pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
         objects: Vec::new(),
         documents: Vec::new(),
         crds: Vec::new(),
+        has_parts: false,
         changed_at: 0,
         app_version: "v1.2.3".to_owned(),
         our_cluster: Some(cluster_label(CLUSTER)),
