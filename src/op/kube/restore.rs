@@ -20,6 +20,7 @@ use crate::owner::OUR_NAME;
 use crate::read::kube::ObjectRef;
 use crate::read::rollout;
 use crate::retry::BackOff;
+use crate::stop;
 
 /// How often the object is read again because somebody wrote in between: controllers write the status of a rollout a few
 /// times a second, nothing else does.
@@ -118,6 +119,12 @@ impl Restore {
             let state = rollout::of(&kube.read, std::slice::from_ref(&self.object)).await?;
             if state.ready {
                 return Ok(());
+            }
+            // The object is what it is to be; its pods follow without us.
+            if stop::of_process().heard().is_some() {
+                return Err(Error::Stopped {
+                    what: format!("{} is restored, its pods are being replaced", self.object),
+                });
             }
             if !back_off.wait().await {
                 let (what, seconds) = (self.object.to_string(), self.timeout_seconds);
