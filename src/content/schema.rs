@@ -26,6 +26,14 @@ impl Schemas {
         Schemas(schemas)
     }
 
+    /// The schema of one kind alone.
+    #[must_use]
+    pub fn only(&self, api_version: &str, kind: &str) -> Schemas {
+        let of = |(key, schema): (&(String, String), &Value)| (key.clone(), schema.clone());
+        let this = |(key, _): &(&(String, String), &Value)| key.0 == api_version && key.1 == kind;
+        Schemas(self.0.iter().filter(this).map(of).collect())
+    }
+
     pub(super) fn get(&self, api_version: &str, kind: &str) -> Option<&Value> {
         self.0.get(&(api_version.to_owned(), kind.to_owned()))
     }

@@ -280,6 +280,16 @@ fn entries_of_maps_stay_though_empty_and_resources_have_dots_in_their_names() {
 }
 
 #[test]
+fn helm_3_overlooks_what_it_knows_no_type_of() {
+    for (api_version, beyond) in [("apps/v1", false), ("apiregistration.k8s.io/v1", true), ("example.com/v1", true)] {
+        let object =
+            |priority: u8| json!({"apiVersion": api_version, "kind": "X", "spec": {"versionPriority": priority}});
+        let found = compare(&object(100), &object(1), &Schemas::default(), &[]).differences;
+        assert_eq!(found.iter().map(|it| it.beyond_merge).collect::<Vec<_>>(), [beyond], "{api_version}");
+    }
+}
+
+#[test]
 fn what_a_terminal_would_obey_is_shown_as_text() {
     let mut changed = live();
     set(&mut changed, "/spec/template/spec/containers/1/image", json!("\u{1b}[2Jevil"));

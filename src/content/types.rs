@@ -32,6 +32,14 @@ pub(super) fn built_in(api_version: &str) -> bool {
     api_version.split_once('/').is_none_or(|(group, _)| BUILT_IN.contains(&group))
 }
 
+/// Whether helm 3 compares kinds of an API version with what is there. For kinds that its client does not know as types (those
+/// of CRDs, CRDs and API services) it compares two manifests only and overlooks what somebody changed
+/// (<https://github.com/helm/helm/blob/v3.17.0/pkg/kube/client.go>, `createPatch`).
+pub(super) fn helm_looks(api_version: &str) -> bool {
+    let aggregated = ["apiextensions.k8s.io/", "apiregistration.k8s.io/"];
+    built_in(api_version) && !aggregated.iter().any(|group| api_version.starts_with(group))
+}
+
 /// A field of the entries that tells them apart, and its default.
 pub(super) type Key = (&'static str, Option<&'static str>);
 

@@ -18,7 +18,8 @@ pub(super) fn compare(document: &Value, object: &Value, schemas: &Schemas, leave
     let text = |name: &str| document[name].as_str().unwrap_or_default();
     let (kind, api_version) = (text("kind"), text("apiVersion"));
     let schema = schemas.get(api_version, kind);
-    let mut walk = Walk { kind, built_in: types::built_in(api_version), leave, found: Vec::new() };
+    let helm_looks = types::helm_looks(api_version);
+    let mut walk = Walk { kind, helm_looks, built_in: types::built_in(api_version), leave, found: Vec::new() };
     let mut corrected = object.clone();
     let root = Place { schema, ..Place::default() };
     let metadata = root.member("metadata");
@@ -27,9 +28,10 @@ pub(super) fn compare(document: &Value, object: &Value, schemas: &Schemas, leave
     for name in METADATA {
         let (Some(wanted), now) = (document["metadata"].get(name), below("metadata", name)) else { continue };
         // Metadata is the server's own type in every kind.
-        let fixed = Walk { built_in: true, kind, leave, found: Vec::new() }.collected(&mut walk.found, |walk| {
-            walk.value(wanted, now, &Place { schema: None, ..metadata.member(name) })
-        });
+        let fixed = Walk { built_in: true, helm_looks, kind, leave, found: Vec::new() }
+            .collected(&mut walk.found, |walk| {
+                walk.value(wanted, now, &Place { schema: None, ..metadata.member(name) })
+            });
         if fixed != *now {
             corrected["metadata"][name] = fixed;
         }
@@ -108,6 +110,7 @@ impl<'a> Place<'a> {
 pub(super) struct Walk<'a> {
     pub(super) kind: &'a str,
     pub(super) built_in: bool,
+    pub(super) helm_looks: bool,
     /// Paths that stay as they are in the object.
     pub(super) leave: &'a [String],
     pub(super) found: Vec<Difference>,
@@ -123,7 +126,13 @@ impl Walk<'_> {
 
     /// Whether two values are the same, without reporting.
     pub(super) fn equal(&self, document: &Value, object: &Value, place: &Place<'_>) -> bool {
-        let mut probe = Walk { kind: self.kind, built_in: self.built_in, leave: self.leave, found: Vec::new() };
+        let mut probe = Walk {
+            kind: self.kind,
+            built_in: self.built_in,
+            helm_looks: self.helm_looks,
+            leave: self.leave,
+            found: Vec::new(),
+        };
         probe.value(document, object, place);
         probe.found.is_empty()
     }
@@ -210,7 +219,8 @@ impl Walk<'_> {
         let text = |value: &Value| shown(self.kind, &place.shown, value);
         let field = FieldDiff::new(place.shown.clone(), text(before), text(after));
         // A chart may look up the Secret that is there and take its data for its own, so that helm would keep the change.
-        let beyond_merge = beyond_merge || self.kind == "Secret" && place.shown.starts_with("data");
+        let looked_up = self.kind == "Secret" && place.shown.starts_with("data");
+        let beyond_merge = beyond_merge || looked_up || !self.helm_looks;
         self.found.push(Difference { field, beyond_merge });
         true
     }

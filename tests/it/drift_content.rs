@@ -84,15 +84,15 @@ pub(crate) async fn break_by(lab: &Lab, drift: &str) -> String {
             ("ClusterRole/aws-load-balancer-controller-role", "rules[2]".to_owned())
         }
         "rule added to a ClusterRole" => {
-            let rule = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]});
+            let more = json!({"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]});
             let edited = role("ebs-external-attacher-role");
-            edit(lab, edited, |it| it["rules"].as_array_mut().unwrap().insert(0, rule)).await;
+            edit(lab, edited, |it| it["rules"].as_array_mut().unwrap().insert(0, more)).await;
             ("ClusterRole/ebs-external-attacher-role", "rules[0]".to_owned())
         }
         "subject added to a binding" => {
             let subject = json!({"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "everybody"});
             edit(lab, (RBAC, "ClusterRoleBinding", "ebs-csi-attacher-binding"), |it| {
-                push(&mut it["subjects"], subject)
+                push(&mut it["subjects"], subject);
             })
             .await;
             ("ClusterRoleBinding/ebs-csi-attacher-binding", "subjects[1]".to_owned())
@@ -190,7 +190,7 @@ pub(crate) async fn break_by(lab: &Lab, drift: &str) -> String {
         }
         "CSIDriver edited" => {
             edit(lab, ("storage.k8s.io/v1", "CSIDriver", "ebs.csi.aws.com"), |it| {
-                it["spec"]["podInfoOnMount"] = json!(true)
+                it["spec"]["podInfoOnMount"] = json!(true);
             })
             .await;
             ("CSIDriver/ebs.csi.aws.com", "spec.podInfoOnMount".to_owned())

@@ -213,7 +213,7 @@ fn marked(document: &Value, release: &str) -> Value {
     document
 }
 
-fn operation(live: &Value, pointer: &str, value: Value) -> Value {
+fn operation(live: &Value, pointer: &str, value: &Value) -> Value {
     let verb = if live.pointer(pointer).is_some() { "replace" } else { "add" };
     json!([{"op": verb, "path": pointer, "value": value}])
 }
@@ -239,7 +239,7 @@ async fn change(reader: &KubeRead, item: &Item, leaf: &Leaf) -> (Outcome, Option
         return (Outcome::Exempt("the object's address"), None);
     }
     for other in others(leaf, &item.document) {
-        let patch = operation(live, &leaf.pointer, other);
+        let patch = operation(live, &leaf.pointer, &other);
         let Some(changed) = tried(reader, object, &patch).await else { continue };
         if changed.pointer(&leaf.pointer) == live.pointer(&leaf.pointer) {
             continue;
@@ -438,7 +438,7 @@ async fn every_leaf(lab: &Lab) {
         match outcome {
             Outcome::Found => found += 1,
             Outcome::Exempt(reason) => {
-                exempt.entry(reason).or_default().push(format!("{} {}", item.object, leaf.expected))
+                exempt.entry(reason).or_default().push(format!("{} {}", item.object, leaf.expected));
             }
             Outcome::Wrong(what) => wrong.push(what.clone()),
         }
@@ -455,7 +455,9 @@ async fn every_leaf(lab: &Lab) {
     for (reason, leaves) in &exempt {
         eprintln!("{} {reason}", leaves.len());
         if *reason != "the object's address" {
-            leaves.iter().for_each(|leaf| eprintln!("  {leaf}"));
+            for leaf in leaves {
+                eprintln!("  {leaf}");
+            }
         }
     }
     eprintln!("taken away: {removed:?}");

@@ -20,6 +20,7 @@ use crate::owner::OUR_NAME;
 use crate::read::kube::ObjectRef;
 use crate::read::rollout;
 use crate::retry::BackOff;
+use crate::stop;
 
 /// How often the object is read again because somebody wrote in between: controllers write the status of a rollout a few
 /// times a second, nothing else does.
@@ -36,6 +37,9 @@ pub struct Restore {
     pub document: Value,
     /// Paths of fields that others own and that stay as they are.
     pub leave: Vec<String>,
+    /// What the chart's CRDs say of its kind.
+    #[serde(skip)]
+    pub schemas: Schemas,
     /// How long its pods may take to be replaced, in seconds, as helm waits for them.
     pub timeout_seconds: u64,
 }
@@ -72,7 +76,7 @@ impl Restore {
             if let Some((_, error)) = refused.take_if(|(before, _)| *before == version) {
                 return Err(error);
             }
-            let comparison = content::compare(&self.document, &live, &Schemas::default(), &self.leave);
+            let comparison = content::compare(&self.document, &live, &self.schemas, &self.leave);
             if comparison.differences.is_empty() {
                 break;
             }
@@ -119,6 +123,12 @@ impl Restore {
             if state.ready {
                 return Ok(());
             }
+            // The object is what it is to be; its pods follow without us.
+            if stop::of_process().heard().is_some() {
+                return Err(Error::Stopped {
+                    what: format!("{} is restored, its pods are being replaced", self.object),
+                });
+            }
             if !back_off.wait().await {
                 let (what, seconds) = (self.object.to_string(), self.timeout_seconds);
                 return Err(Error::NotSettled { what, seconds, last: state.text });
@@ -163,14 +173,16 @@ mod tests {
         let marks = json!({"meta.helm.sh/release-name": "x", "meta.helm.sh/release-namespace": "n"});
         let document = json!({"metadata": {"annotations": marks}, "data": {"key": "c2VjcmV0"}});
         let object = ObjectRef::new("v1", "Secret", "n", "x");
-        let command = Restore { object, document, leave: Vec::new(), timeout_seconds: 1 }.command();
+        let command =
+            Restore { object, document, leave: Vec::new(), schemas: Schemas::default(), timeout_seconds: 1 }.command();
         assert!(command.starts_with("helm get manifest x --namespace n |") && !command.contains("c2Vj"), "{command}");
     }
 
     #[test]
     fn a_restored_workload_is_waited_for_on_the_command_line_too() {
         let object = ObjectRef::new("apps/v1", "Deployment", "n", "x");
-        let restore = Restore { object, document: json!({}), leave: Vec::new(), timeout_seconds: 1 };
+        let restore =
+            Restore { object, document: json!({}), leave: Vec::new(), schemas: Schemas::default(), timeout_seconds: 1 };
         assert_eq!(
             restore.command(),
             "printf %s '{}' | kubectl replace --namespace n -f - && kubectl rollout status deployment/x --namespace n"

@@ -39,6 +39,7 @@ pub(super) struct Drifted {
     pub(super) differences: Vec<Difference>,
     /// Paths that stay as they are.
     pub(super) leave: Vec<String>,
+    schemas: Schemas,
     live: Value,
 }
 
@@ -100,7 +101,8 @@ impl ReleaseStep {
                 continue;
             }
             let (object, live) = (object.clone(), live.clone());
-            let mut drifted = Drifted { object, document, differences, leave: Vec::new(), live };
+            let schemas = schemas.only(&object.api_version, &object.kind);
+            let mut drifted = Drifted { object, document, differences, leave: Vec::new(), schemas, live };
             let name = drifted.object.to_string();
             drifted.retain(|difference| {
                 let path = &difference.field.path;
@@ -156,6 +158,7 @@ impl Content {
                     object: drifted.object.clone(),
                     document: drifted.document.clone(),
                     leave: drifted.leave.clone(),
+                    schemas: drifted.schemas.clone(),
                     timeout_seconds,
                 }))),
             })
@@ -190,7 +193,7 @@ async fn left_to_autoscaler(kube: &KubeRead, drifted: &mut Drifted) -> Option<St
 /// Leaves to admission what it changes again: the write is tried as a dry run, and what differs afterwards can never be made
 /// what the manifest says. Returns what is to be told.
 async fn admitted(kube: &KubeRead, drifted: &mut Drifted) -> Vec<String> {
-    let corrected = content::compare(&drifted.document, &drifted.live, &Schemas::default(), &drifted.leave).corrected;
+    let corrected = content::compare(&drifted.document, &drifted.live, &drifted.schemas, &drifted.leave).corrected;
     let patch = json!(content::patch(&drifted.live, &corrected));
     let tried = match kube.dry_run_patch(&drifted.object, &patch).await {
         Ok(Some(tried)) => tried,
@@ -201,7 +204,7 @@ async fn admitted(kube: &KubeRead, drifted: &mut Drifted) -> Vec<String> {
             return Vec::new();
         }
     };
-    let remaining = content::compare(&drifted.document, &tried, &Schemas::default(), &drifted.leave).differences;
+    let remaining = content::compare(&drifted.document, &tried, &drifted.schemas, &drifted.leave).differences;
     let name = drifted.object.to_string();
     let mut notes = Vec::new();
     drifted.retain(|difference| {
