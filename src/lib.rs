@@ -52,6 +52,7 @@ pub mod report;
 pub mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+mod service_account;
 pub mod smoke;
 pub mod steps;
 pub mod summary;

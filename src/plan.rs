@@ -4,11 +4,13 @@
 //! ops. Nothing here reads or writes the world.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::error::Denied;
 use crate::op::Op;
 use crate::op::helm::HelmOp;
 use crate::owner::Owner;
@@ -150,11 +152,25 @@ pub struct Assessment {
     pub changes: Vec<Change>,
     /// The command that unblocks, for `Blocked`.
     pub mend: Option<String>,
+    /// What could not be read of it, because it is denied. A step of which something else could be read says what that shows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<Denied>,
+    /// Whether the rest of it could be read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partly_read: bool,
 }
 
 impl Assessment {
     fn bare(action: Action, reason: impl Into<String>) -> Assessment {
-        Assessment { action, reason: reason.into(), owner: None, changes: Vec::new(), mend: None }
+        Assessment {
+            action,
+            reason: reason.into(),
+            owner: None,
+            changes: Vec::new(),
+            mend: None,
+            denied: Vec::new(),
+            partly_read: false,
+        }
     }
 
     /// The object is as it must be.
@@ -201,6 +217,19 @@ impl Assessment {
         Assessment::bare(Action::Unknown, reason)
     }
 
+    /// The same, where something that belongs to it may not be read: what is known to differ stays, and what seems right, or
+    /// absent, is not known any more.
+    pub fn partly_read(mut self, denied: Vec<Denied>) -> Assessment {
+        let Some(first) = denied.first() else { return self };
+        let more = if denied.len() > 1 { format!(" and {} more", denied.len() - 1) } else { String::new() };
+        self.reason = format!("partly read: {}; denied: {}{more}", self.reason, first.right());
+        if matches!(self.action, Action::Keep | Action::Create) {
+            self.action = Action::Unknown;
+            self.changes.clear();
+        }
+        Assessment { denied, partly_read: true, ..self }
+    }
+
     /// The same with the owner filled in.
     pub fn owned_by(mut self, owner: Owner) -> Assessment {
         self.owner = Some(owner);
@@ -219,12 +248,19 @@ pub struct PlannedStep {
     pub after: Vec<StepId>,
     /// The object that it looks after.
     pub resource: ResourceId,
+    /// The step that could not be judged and for which this one does not run; none where it runs.
+    pub held_by: Option<StepId>,
     /// What it found.
     #[serde(flatten)]
     pub assessment: Assessment,
 }
 
 impl PlannedStep {
+    /// Whether a run does anything for it.
+    pub fn runs(&self) -> bool {
+        self.assessment.action.writes() && self.held_by.is_none()
+    }
+
     /// Everything that ends before this step begins.
     pub fn waits_for(&self) -> impl Iterator<Item = &StepId> {
         self.needs.iter().chain(&self.after)
@@ -317,9 +353,22 @@ impl Plan {
         self.steps.iter().any(|step| step.assessment.action.writes())
     }
 
+    /// Whether a run would write anything: changes of steps that wait for an unknown one are not among that.
+    pub fn writes(&self) -> bool {
+        self.steps.iter().any(PlannedStep::runs)
+    }
+
+    /// The rights that the caller lacks to see all of it, each once.
+    pub fn denied(&self) -> Vec<String> {
+        let denied = self.steps.iter().flat_map(|step| &step.assessment.denied);
+        let rights: BTreeSet<_> = denied.map(|denied| denied.right().to_owned()).collect();
+        rights.into_iter().collect()
+    }
+
     /// The runs of helm that it takes.
     pub fn helm_ops(&self) -> impl Iterator<Item = &HelmOp> {
-        self.steps.iter().flat_map(|step| &step.assessment.changes).filter_map(|change| match &change.op {
+        let running = self.steps.iter().filter(|step| step.held_by.is_none());
+        running.flat_map(|step| &step.assessment.changes).filter_map(|change| match &change.op {
             Op::Helm(op) => Some(op),
             _ => None,
         })

@@ -44,7 +44,7 @@ pub(super) async fn carry_out(
     terminal: Terminal,
 ) -> Result<u8> {
     let mut assessed = assess::assess(&connection.read, Goal::Present).await?;
-    if let Err(refusal) = assess::applicable(&mut assessed) {
+    if let Err(refusal) = assess::runnable(&mut assessed) {
         terminal.note(&plan_text::of(&assessed.plan, terminal.err));
         return Err(refusal);
     }
@@ -57,6 +57,8 @@ pub(super) async fn carry_out(
             if !terminal.quiet {
                 terminal.result(&plan_text::of(&assessed.plan, terminal.out));
             }
+        } else if assessed.plan.counts().unknown > 0 {
+            terminal.result(&plan_text::of(&assessed.plan, terminal.out));
         } else {
             let counts = plan_text::totals(&assessed.plan.counts());
             terminal
@@ -67,7 +69,7 @@ pub(super) async fn carry_out(
     let write = execute::writers(&connection).await?;
     // A helm that is missing or too old is to be known before anything is written.
     write.helm.check(assessed.plan.helm_ops()).await?;
-    if assessed.plan.has_changes() && !yes {
+    if assessed.plan.writes() && !yes {
         confirm(&assessed.plan, terminal)?;
     }
     let summary = execute::execute(connection.read, write, assessed, json, terminal).await?;

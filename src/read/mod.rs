@@ -8,6 +8,7 @@ pub mod ec2;
 pub mod eks;
 pub mod iam;
 pub mod kube;
+pub mod live_release;
 pub(crate) mod manifest;
 pub mod pods;
 pub mod release;

@@ -6,16 +6,17 @@
 
 mod absent;
 mod account;
+mod accounts;
+mod partly;
 mod values;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::context::ReadContext;
-use crate::error::Result;
+use crate::error::{Denied, Result};
 use crate::op::Op;
 use crate::op::helm::{HelmOp, ReleaseSpec, cluster_label};
 use crate::owner::{self, Owner};
@@ -25,9 +26,8 @@ use crate::read::kube::ObjectRef;
 use crate::read::release::{self, Release};
 use crate::read::rollout::{self, Rollout};
 use crate::steps::Step;
-use crate::steps::kube_object::subset_diff;
-use values::value_diff;
 pub(super) use values::value_differences;
+use values::{unmet_values, value_diff};
 
 /// One release.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct ReleaseStep {
     pub after: Vec<StepId>,
     /// What is to be installed.
     pub release: ReleaseSpec,
+    /// Repositories of the images that the chart can run with these values.
+    pub images: Vec<String>,
     /// Objects of the chart by which another installation is recognised.
     pub guarded_objects: Vec<ObjectRef>,
     /// The EKS add-on that installs the same.
@@ -65,10 +67,14 @@ struct Observed {
     missing: Vec<ObjectRef>,
     /// The service account of the manifest.
     account: Option<Value>,
+    /// All service accounts of the manifest.
+    accounts: Vec<Value>,
     rollout: Rollout,
     /// Objects of the chart that exist although the release does not, with their owners.
     foreign: Vec<(ObjectRef, Owner)>,
     addon: Option<Addon>,
+    /// What the caller may not read.
+    denied: Vec<Denied>,
     /// Seconds since 1970.
     now: i64,
 }
@@ -82,27 +88,35 @@ impl ReleaseStep {
             }
         };
         let history = release::history(&cx.kube, &self.release.namespace, &self.release.name);
-        let (addon, history) = futures::try_join!(addon, history)?;
-        let existing = |objects: Vec<ObjectRef>| async move {
-            let found = try_join_all(objects.iter().map(|object| cx.kube.get(object))).await?;
-            Ok::<_, crate::error::Error>(objects.into_iter().zip(found).collect::<Vec<_>>())
+        let (addon, history) = futures::join!(addon, history);
+        let history = history?;
+        let (addon, mut denied) = match addon.as_ref().err().and_then(Denied::of) {
+            // What is a release is no add-on, whatever may be read.
+            Some(unread) if !history.is_empty() => (None, vec![unread]),
+            _ => (addon?, Vec::new()),
         };
         let (mut missing, mut foreign, mut account, mut state) = (Vec::new(), Vec::new(), None, Rollout::default());
+        let mut accounts = Vec::new();
         if let Some(latest) = history.first() {
-            let (found, rolled) =
-                futures::try_join!(existing(latest.objects.clone()), rollout::of(&cx.kube, &latest.objects))?;
+            let ((found, unread), rolled) =
+                futures::try_join!(partly::each(&cx.kube, &latest.objects), partly::rolled_out(cx, &latest.objects))?;
+            denied.extend(unread);
             let ours = found.iter().find(|(reference, _)| Some(reference) == self.account.as_ref());
             account = ours.and_then(|(_, object)| object.clone());
+            let of_accounts = found.iter().filter(|(reference, _)| reference.kind == "ServiceAccount");
+            accounts.extend(of_accounts.filter_map(|(_, object)| object.clone()));
             missing.extend(found.into_iter().filter(|(_, object)| object.is_none()).map(|(reference, _)| reference));
             state = rolled;
         } else {
-            for (reference, object) in existing(self.guarded_objects.clone()).await? {
+            let (found, unread) = partly::each(&cx.kube, &self.guarded_objects).await?;
+            denied.extend(unread);
+            for (reference, object) in found {
                 foreign.extend(object.map(|object| (reference, owner::of_object(&object))));
             }
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Ok(Observed { history, missing, account, rollout: state, foreign, addon, now })
+        Ok(Observed { history, missing, account, accounts, rollout: state, foreign, addon, denied, now })
     }
 
     fn diff(&self, observed: &Observed) -> Assessment {
@@ -112,7 +126,7 @@ impl ReleaseStep {
         let Some(latest) = observed.history.first() else { return self.install(&observed.foreign) };
         let ours = latest.our_cluster.as_deref() == Some(&cluster_label(&self.release.cluster_arn));
         if !ours && !self.adopt {
-            return self.beside_foreign(latest);
+            return self.beside_foreign(latest, observed);
         }
         let assessment = match latest.status.as_str() {
             "pending-install" | "pending-upgrade" | "pending-rollback" | "uninstalling" => self.free(latest, observed),
@@ -175,9 +189,10 @@ impl ReleaseStep {
         Assessment::create(format!("chart {}", self.release.chart.version), vec![self.upgrade(fields, take_ownership)])
     }
 
-    fn beside_foreign(&self, latest: &Release) -> Assessment {
+    fn beside_foreign(&self, latest: &Release, observed: &Observed) -> Assessment {
         let owner = Owner::Helm { release: self.name() };
-        let mut fields = subset_diff(&self.release.values, &latest.values);
+        let mut fields = unmet_values(&latest.values, &self.release.values);
+        fields.extend(self.unharmed(latest, observed).into_iter().flat_map(|change| change.fields));
         if latest.chart_version != self.release.chart.version || latest.chart != self.release.chart.name {
             fields
                 .insert(0, FieldDiff::new("chart", format!("{} {}", latest.chart, latest.chart_version), self.chart()));
@@ -247,18 +262,19 @@ impl ReleaseStep {
             fields.push(FieldDiff::new("labels", None, "ours".to_owned()));
         }
         let account = observed.account.as_ref().and_then(|account| self.renamed(account, &fields));
-        if fields.is_empty() && account.is_none() {
+        let accounts: Vec<_> = account.into_iter().chain(self.unharmed(latest, observed)).collect();
+        if fields.is_empty() && accounts.is_empty() {
             let state = if observed.rollout.ready { String::new() } else { format!(", but {}", observed.rollout.text) };
             return Assessment::keep(format!("chart {} deployed{state}", latest.chart_version));
         }
-        let differing: Vec<_> = account.iter().flat_map(|change| &change.fields).chain(&fields).collect();
+        let differing: Vec<_> = accounts.iter().flat_map(|change| &change.fields).chain(&fields).collect();
         let reason = match differing.as_slice() {
             [first] => format!("{} differs", first.path),
             [first, rest @ ..] => format!("{} and {} more differ", first.path, rest.len()),
             [] => String::new(),
         };
         let upgrade = (!fields.is_empty()).then(|| self.upgrade(fields, !ours));
-        Assessment::update(reason, account.into_iter().chain(upgrade).collect())
+        Assessment::update(reason, accounts.into_iter().chain(upgrade).collect())
     }
 
     /// Chart and values against a revision.
@@ -304,10 +320,19 @@ impl Step for ReleaseStep {
     }
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
+        let observed = match self.observe(cx).await {
+            Err(error) if goal == Goal::Present => match release::denied_records(&error, &self.release.namespace) {
+                Some(records) => return self.by_live_objects(cx, records).await,
+                None => return Err(error),
+            },
+            other => other?,
+        };
         if goal == Goal::Absent {
-            return Ok(self.absent_diff(&self.observe(cx).await?));
+            // Nothing is removed of which not everything is known.
+            let unread = observed.denied.first();
+            return unread.map_or_else(|| Ok(self.absent_diff(&observed)), |denied| Err(denied.error()));
         }
-        let mut assessment = self.diff(&self.observe(cx).await?);
+        let mut assessment = self.diff(&observed).partly_read(observed.denied);
         for change in &mut assessment.changes {
             if let Op::Helm(HelmOp::Upgrade { release }) = &mut change.op {
                 // A chart that is not there, or not the right one, is to be known before anything is written.

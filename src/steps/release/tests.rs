@@ -26,6 +26,7 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
             cluster_arn: CLUSTER.to_owned(),
             take_ownership: false,
         },
+        images: Vec::new(),
         guarded_objects: Vec::new(),
         addon: None,
         addon_flag: Some("ebs"),
@@ -57,7 +58,17 @@ pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
 
 pub(super) fn observed(history: Vec<Release>) -> Observed {
     let rollout = Rollout { ready: true, ..Rollout::default() };
-    Observed { history, missing: Vec::new(), account: None, rollout, foreign: Vec::new(), addon: None, now: 10_000 }
+    Observed {
+        history,
+        missing: Vec::new(),
+        account: None,
+        accounts: Vec::new(),
+        rollout,
+        foreign: Vec::new(),
+        addon: None,
+        denied: Vec::new(),
+        now: 10_000,
+    }
 }
 
 fn outcome(step: &ReleaseStep, observed: &Observed) -> (Action, Vec<String>) {
