@@ -28,6 +28,7 @@ pub use custom::Custom;
 pub use installation::NodeRoles;
 pub use removal::Removal;
 pub use sources::{ChartOrigin, registry_logins};
+pub(crate) use sources::{endpoint_variable, haste};
 
 /// How long one step may wait by default: the time that `helm --wait` needs for image pulls on fresh nodes, twice.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);

@@ -62,7 +62,7 @@ impl Summary {
                 }
                 Outcome::Unknown { .. } => self.unknown.push(step.clone()),
                 Outcome::Blocked { .. } => self.blocked.push(step.clone()),
-                Outcome::Cancelled { .. } => self.cancelled.push(step.clone()),
+                Outcome::Cancelled(_) => self.cancelled.push(step.clone()),
             },
             _ => {}
         }

@@ -70,18 +70,19 @@ pub(super) async fn carry_out(
     // A helm that is missing or too old is to be known before anything is written.
     write.helm.check(assessed.plan.helm_ops()).await?;
     if assessed.plan.writes() && !yes {
-        confirm(&assessed.plan, terminal)?;
+        confirm(&assessed.plan, terminal).await?;
     }
+    terminal.written()?;
     let summary = execute::execute(connection.read, write, assessed, json, terminal).await?;
     Ok(summary.exit_code)
 }
 
-fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
+async fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
     let refused = |what: &str, mend: &str| Err(Error::Refused { what: what.to_owned(), mend: mend.to_owned() });
     if !terminal.interactive {
         return refused("not confirmed: nobody can be asked without a terminal", "pass --yes to apply without asking");
     }
-    if terminal.confirm(&format!("\nMake these changes to {}?", plan.target.cluster)) {
+    if terminal.confirm(&format!("\nMake these changes to {}?", plan.target.cluster)).await {
         return Ok(());
     }
     refused("not confirmed; nothing was changed", "answer `y`, or pass --yes")

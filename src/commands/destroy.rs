@@ -55,8 +55,9 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Res
     let write = execute::writers(&connection).await?;
     write.helm.check(plan.helm_ops()).await?;
     if plan.has_changes() && args.confirm.is_none() {
-        confirm(plan, terminal)?;
+        confirm(plan, terminal).await?;
     }
+    terminal.written()?;
     let summary = execute::execute(connection.read, write, assessed, json, terminal).await?;
     Ok(summary.exit_code)
 }
@@ -143,7 +144,7 @@ fn in_the_way(mut names: Vec<String>) -> String {
     format!("{objects} on the controllers that would be removed; nothing was changed\n  {}", names.join("\n  "))
 }
 
-fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
+async fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
     let name = &plan.target.cluster;
     let mend = format!("pass --confirm {name}");
     if !terminal.interactive {
@@ -152,7 +153,7 @@ fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
     }
     let question =
         format!("\n{}Remove all this from {name}? Type the cluster's name to confirm: ", users_objects(plan));
-    if terminal.ask(&question).as_deref() == Some(name.as_str()) {
+    if terminal.ask(&question).await.as_deref() == Some(name.as_str()) {
         return Ok(());
     }
     Err(refused("not confirmed; nothing was changed".to_owned(), format!("type `{name}`, or {mend}")))

@@ -6,12 +6,11 @@ mod contents;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
 use crate::error::{Error, KubeError, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
@@ -123,26 +122,31 @@ impl Paths {
         Paths { api, asked: Arc::default() }
     }
 
+    fn asked(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Vec<Resource>>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Plural and whether there is a namespace; none where the API server does not know the kind.
     pub(crate) async fn kind(&self, api_version: &str, kind: &str) -> Result<Option<(String, bool)>> {
         if let Some(known) = KINDS.iter().find(|known| known.0 == api_version && known.1 == kind) {
             return Ok(Some((known.2.to_owned(), known.3)));
         }
-        let mut asked = self.asked.lock().await;
-        let resources = if let Some(resources) = asked.get(api_version) {
-            resources.clone()
+        let known = self.asked().get(api_version).cloned();
+        let resources = if let Some(resources) = known {
+            resources
         } else {
+            // No lock is held while the server is asked: two at once ask twice, which is better than to wait for one another.
             let list = self.api.read(&format!("discover {api_version}"), &root(api_version)).await?;
             let resources = Arc::new(list.as_ref().map(resources_of).unwrap_or_default());
             // Absence is not remembered: CRDs appear during a run.
             if list.is_some() {
-                asked.insert(api_version.to_owned(), resources.clone());
+                self.asked().insert(api_version.to_owned(), resources.clone());
             }
             resources
         };
         let found = resources.iter().find(|(found, _, _)| found == kind);
         if found.is_none() {
-            asked.remove(api_version);
+            self.asked().remove(api_version);
         }
         Ok(found.map(|(_, plural, namespaced)| (plural.clone(), *namespaced)))
     }

@@ -57,6 +57,8 @@ mod readme;
 #[cfg(feature = "sandbox")]
 mod scenarios;
 #[cfg(feature = "sandbox")]
+mod signals;
+#[cfg(feature = "sandbox")]
 mod simulation;
 #[cfg(feature = "sandbox")]
 mod smoke;
@@ -66,6 +68,8 @@ mod sources;
 mod stand_in;
 #[cfg(feature = "sandbox")]
 mod story;
+#[cfg(feature = "sandbox")]
+mod stuck;
 #[cfg(feature = "sandbox")]
 mod support;
 #[cfg(feature = "sandbox")]

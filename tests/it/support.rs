@@ -74,6 +74,14 @@ impl Aws {
 
     /// Runs the program against it, with variables changed; an empty value takes one away.
     pub(crate) async fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+        let mut command = self.command(arguments, variables);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        *self.pid.lock().unwrap() = Some(child.id());
+        finish(child).await
+    }
+
+    /// The same, not started yet.
+    pub(crate) fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = program(arguments, self.home.path());
         let credential = &Seed::builtin().credentials[0];
         command
@@ -88,10 +96,12 @@ impl Aws {
                 command.env(name, value)
             };
         }
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        *self.pid.lock().unwrap() = Some(child.id());
-        let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
-        output.into()
+        command
+    }
+
+    /// Where the simulated AWS answers.
+    pub(crate) fn url(&self) -> String {
+        self.front.url()
     }
 
     /// A file in the folder in which the program runs.
