@@ -182,6 +182,9 @@ pub struct ChartComponent {
     /// Whether the nodes' roles get its policy too.
     #[serde(default)]
     pub nodes: NodeRoles,
+    /// Fields of its objects that others own, as the plan prints them, with `*`.
+    #[serde(default)]
+    pub ignore_drift: Vec<String>,
 }
 
 /// What can be said about the StorageClass `gp3`.
@@ -262,6 +265,7 @@ impl Config {
                 return Err(Error::config(field, name, "both say what its role may do", "leave one of them out"));
             }
             validate::kms_keys(&configured.kms_keys)?;
+            validate::ignore_drift(&configured.ignore_drift)?;
             validate::replicas(component.name, configured.replicas)?;
             configured.check_installation(flag)?;
             if !configured.values.is_object() {

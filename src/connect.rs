@@ -21,9 +21,11 @@ use crate::helm_process::Helm;
 use crate::kube_client::KubeTarget;
 use crate::limits::{AWS_ATTEMPT, AWS_OPERATION};
 use crate::names;
+use crate::read::accelerator::AcceleratorRead;
 use crate::read::chart::ChartRead;
 use crate::read::ec2::Ec2Read;
 use crate::read::eks::EksRead;
+use crate::read::elbv2::ElbRead;
 use crate::read::iam::IamRead;
 use crate::read::kube::KubeRead;
 use crate::read::sts::{Caller, StsRead};
@@ -152,10 +154,13 @@ async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Res
         iam: IamRead::new(&aws),
         eks,
         sts,
+        elb: ElbRead::new(&aws),
+        accelerators: (facts.partition == "aws" && !config.isolated).then(|| AcceleratorRead::new(&aws)),
         ec2: Ec2Read::new(&aws),
         tagging: TaggingRead::new(&aws),
         kube: KubeRead::connect(&kube).await?,
         charts: ChartRead::new(helm.clone()),
+        dry_runs: false,
         facts: Arc::new(facts),
         config: Arc::new(config),
     };

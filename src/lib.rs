@@ -26,6 +26,7 @@ pub mod config_file;
 pub mod config_schema;
 pub mod config_view;
 pub mod connect;
+pub mod content;
 pub mod context;
 pub(crate) mod credentials;
 pub mod dependants;

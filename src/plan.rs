@@ -158,6 +158,12 @@ pub struct Assessment {
     /// Whether the rest of it could be read.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub partly_read: bool,
+    /// What else is worth saying of it, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Differences that the user has left to others (`ignoreDrift`), as `OBJECT PATH`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
 }
 
 impl Assessment {
@@ -170,6 +176,8 @@ impl Assessment {
             mend: None,
             denied: Vec::new(),
             partly_read: false,
+            notes: Vec::new(),
+            ignored: Vec::new(),
         }
     }
 

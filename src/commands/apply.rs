@@ -37,12 +37,14 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: Terminal) -> Resul
 /// # Errors
 /// The same.
 pub(super) async fn carry_out(
-    connection: Connection,
+    mut connection: Connection,
     saved: Option<String>,
     yes: bool,
     json: bool,
     terminal: Terminal,
 ) -> Result<u8> {
+    // Who may write may try: what admission changes again is no difference here.
+    connection.read.dry_runs = true;
     let mut assessed = assess::assess(&connection.read, Goal::Present).await?;
     if let Err(refusal) = assess::runnable(&mut assessed) {
         terminal.note(&plan_text::of(&assessed.plan, terminal.err));
@@ -63,6 +65,9 @@ pub(super) async fn carry_out(
             let counts = plan_text::totals(&assessed.plan.counts());
             terminal
                 .result(&format!("nothing to do: {} is as it should be ({counts})\n", assessed.plan.target.cluster));
+            for note in assessed.plan.steps.iter().flat_map(|step| &step.assessment.notes) {
+                terminal.note(&format!("note: {note}\n"));
+            }
             return Ok(exit_code::DONE);
         }
     }

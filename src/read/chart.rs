@@ -5,7 +5,8 @@
 //! verified, what is read and what helm installs is one file that nobody else can exchange in between.
 
 mod archive;
-mod content;
+pub(super) mod content;
+mod parts;
 mod place;
 
 use std::path::{Path, PathBuf};
@@ -57,8 +58,14 @@ pub struct LocalChart {
     pub path: PathBuf,
     /// The archive's digest; a folder has none.
     pub digest: Option<String>,
-    /// Its CRDs.
-    pub crds: Arc<Vec<Value>>,
+    content: Arc<parts::Chart>,
+}
+
+impl LocalChart {
+    /// Its CRDs, and those of the charts inside it that these values turn on.
+    pub fn crds(&self, values: &Value) -> Vec<Value> {
+        self.content.crds(values)
+    }
 }
 
 /// Finds charts and keeps what it found for the run.
@@ -146,12 +153,12 @@ async fn find(helm: &Helm, home: &KeptHome, chart: &ChartRef) -> Result<LocalCha
         ChartSource::Repository(url) => url.clone(),
         ChartSource::Folder(path) | ChartSource::Bundle(path) => path.display().to_string(),
     };
-    let (metadata, crds) = content::read(&path).map_err(|reason| missing(chart, &place(), &reason))?;
+    let (metadata, content) = content::read(&path).map_err(|reason| missing(chart, &place(), &reason))?;
     if metadata.name != chart.name || metadata.version != chart.version {
         let reason = format!("it holds {} {}", metadata.name, metadata.version);
         return Err(missing(chart, &place(), &reason));
     }
-    Ok(LocalChart { path, digest, crds: Arc::new(crds) })
+    Ok(LocalChart { path, digest, content: Arc::new(content) })
 }
 
 async fn fetch(helm: &Helm, chart: &ChartRef, url: &str, home: &Home, folder: &Path) -> Result<PathBuf> {

@@ -18,7 +18,7 @@ pub struct Rollout {
 }
 
 /// Kinds that roll out.
-const WORKLOADS: [&str; 3] = ["Deployment", "DaemonSet", "StatefulSet"];
+pub(crate) const WORKLOADS: [&str; 3] = ["Deployment", "DaemonSet", "StatefulSet"];
 
 /// Looks at the workloads among `objects`.
 ///

@@ -119,13 +119,17 @@ pub fn failure(step: &StepId, failure: &Failure, took: f64, styles: Styles) -> S
 
 /// The proof at the end of a destroy.
 pub fn left_behind(left: &LeftBehind, styles: Styles) -> String {
-    let mut text = match (left.arns.len(), left.unread.is_empty()) {
+    let mut text = match (left.arns.len(), left.unread.is_empty() && left.unconfirmed.is_empty()) {
         (0, true) => format!("left in AWS: {}\n", styles.good("nothing")),
         (0, false) => String::new(),
         _ => format!("{}\n", styles.warn("left in AWS:")),
     };
     for arn in &left.arns {
         let _ = writeln!(text, "  {arn}");
+    }
+    for thing in &left.unconfirmed {
+        let head = styles.warn("left in AWS: unconfirmed,");
+        let _ = writeln!(text, "{head} {} ({})", thing.arn, thing.reason);
     }
     for error in &left.unread {
         let _ = writeln!(text, "{} {error}", styles.warn("left in AWS: not known,"));
@@ -178,13 +182,18 @@ pub fn summary(summary: &Summary, styles: Styles) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dependants::in_aws::Unconfirmed;
 
     #[test]
     fn what_is_left_is_nothing_a_list_or_unknown() {
         let text = |arns: &[&str], unread: &[&str]| {
             let all = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-            left_behind(&LeftBehind { arns: all(arns), unread: all(unread) }, Styles { on: false })
+            let left = LeftBehind { arns: all(arns), unread: all(unread), ..LeftBehind::default() };
+            left_behind(&left, Styles { on: false })
         };
+        let unconfirmed = Unconfirmed { arn: "arn:b".to_owned(), reason: "needs x:Y".to_owned(), permission: None };
+        let left = LeftBehind { unconfirmed: vec![unconfirmed], ..LeftBehind::default() };
+        assert_eq!(left_behind(&left, Styles { on: false }), "left in AWS: unconfirmed, arn:b (needs x:Y)\n");
         assert_eq!(text(&[], &[]), "left in AWS: nothing\n");
         assert_eq!(text(&["arn:a"], &[]), "left in AWS:\n  arn:a\n");
         assert_eq!(text(&[], &["denied"]), "left in AWS: not known, denied\n");

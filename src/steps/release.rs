@@ -7,6 +7,7 @@
 mod absent;
 mod account;
 mod accounts;
+mod content;
 mod partly;
 mod values;
 
@@ -26,6 +27,7 @@ use crate::read::kube::ObjectRef;
 use crate::read::release::{self, Release};
 use crate::read::rollout::{self, Rollout};
 use crate::steps::Step;
+use content::Content;
 pub(super) use values::value_differences;
 use values::{unmet_values, value_diff};
 
@@ -58,6 +60,8 @@ pub struct ReleaseStep {
     pub component: String,
     /// Whether what someone else installed may be taken over.
     pub adopt: bool,
+    /// Fields of its objects that others own, as patterns.
+    pub ignore_drift: Vec<String>,
 }
 
 struct Observed {
@@ -65,6 +69,8 @@ struct Observed {
     history: Vec<Release>,
     /// Objects of the manifest that are gone.
     missing: Vec<ObjectRef>,
+    /// What differs in those that are there.
+    content: Content,
     /// The service account of the manifest.
     account: Option<Value>,
     /// All service accounts of the manifest.
@@ -97,6 +103,7 @@ impl ReleaseStep {
         };
         let (mut missing, mut foreign, mut account, mut state) = (Vec::new(), Vec::new(), None, Rollout::default());
         let mut accounts = Vec::new();
+        let mut content = Content::default();
         if let Some(latest) = history.first() {
             let ((found, unread), rolled) =
                 futures::try_join!(partly::each(&cx.kube, &latest.objects), partly::rolled_out(cx, &latest.objects))?;
@@ -105,6 +112,7 @@ impl ReleaseStep {
             account = ours.and_then(|(_, object)| object.clone());
             let of_accounts = found.iter().filter(|(reference, _)| reference.kind == "ServiceAccount");
             accounts.extend(of_accounts.filter_map(|(_, object)| object.clone()));
+            content = self.content(cx, latest, &found).await;
             missing.extend(found.into_iter().filter(|(_, object)| object.is_none()).map(|(reference, _)| reference));
             state = rolled;
         } else {
@@ -116,7 +124,7 @@ impl ReleaseStep {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Ok(Observed { history, missing, account, accounts, rollout: state, foreign, addon, denied, now })
+        Ok(Observed { history, missing, content, account, accounts, rollout: state, foreign, addon, denied, now })
     }
 
     fn diff(&self, observed: &Observed) -> Assessment {
@@ -261,20 +269,28 @@ impl ReleaseStep {
         if !ours {
             fields.push(FieldDiff::new("labels", None, "ours".to_owned()));
         }
+        fields.extend(observed.content.for_helm());
+        let restores = observed.content.restores(self.release.timeout_seconds);
         let account = observed.account.as_ref().and_then(|account| self.renamed(account, &fields));
         let accounts: Vec<_> = account.into_iter().chain(self.unharmed(latest, observed)).collect();
-        if fields.is_empty() && accounts.is_empty() {
+        let told = |assessment: Assessment| Assessment {
+            notes: observed.content.notes.clone(),
+            ignored: observed.content.ignored.clone(),
+            ..assessment
+        };
+        if fields.is_empty() && accounts.is_empty() && restores.is_empty() {
             let state = if observed.rollout.ready { String::new() } else { format!(", but {}", observed.rollout.text) };
-            return Assessment::keep(format!("chart {} deployed{state}", latest.chart_version));
+            return told(Assessment::keep(format!("chart {} deployed{state}", latest.chart_version)));
         }
-        let differing: Vec<_> = accounts.iter().flat_map(|change| &change.fields).chain(&fields).collect();
+        let before = accounts.iter().chain(&restores).flat_map(|change| &change.fields);
+        let differing: Vec<_> = before.chain(&fields).collect();
         let reason = match differing.as_slice() {
             [first] => format!("{} differs", first.path),
             [first, rest @ ..] => format!("{} and {} more differ", first.path, rest.len()),
             [] => String::new(),
         };
         let upgrade = (!fields.is_empty()).then(|| self.upgrade(fields, !ours));
-        Assessment::update(reason, accounts.into_iter().chain(upgrade).collect())
+        told(Assessment::update(reason, accounts.into_iter().chain(restores).chain(upgrade).collect()))
     }
 
     /// Chart and values against a revision.

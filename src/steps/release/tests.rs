@@ -35,6 +35,7 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
         account: None,
         component: "x".to_owned(),
         adopt,
+        ignore_drift: Vec::new(),
     }
 }
 
@@ -48,6 +49,7 @@ pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
         objects: Vec::new(),
         documents: Vec::new(),
         crds: Vec::new(),
+        has_parts: false,
         changed_at: 0,
         app_version: "v1.2.3".to_owned(),
         our_cluster: Some(cluster_label(CLUSTER)),
@@ -61,6 +63,7 @@ pub(super) fn observed(history: Vec<Release>) -> Observed {
     Observed {
         history,
         missing: Vec::new(),
+        content: Content::default(),
         account: None,
         accounts: Vec::new(),
         rollout,
