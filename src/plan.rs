@@ -3,8 +3,10 @@
 //! Steps produce an [`Assessment`]; the commands join them into a [`Plan`]; renderers draw it and the engine runs its
 //! ops. Nothing here reads or writes the world.
 
+mod counts;
+mod partly;
+
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,8 @@ use crate::error::Denied;
 use crate::op::Op;
 use crate::op::helm::HelmOp;
 use crate::owner::Owner;
+
+pub use counts::Counts;
 
 /// What the steps are to reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,19 +229,6 @@ impl Assessment {
         Assessment::bare(Action::Unknown, reason)
     }
 
-    /// The same, where something that belongs to it may not be read: what is known to differ stays, and what seems right, or
-    /// absent, is not known any more.
-    pub fn partly_read(mut self, denied: Vec<Denied>) -> Assessment {
-        let Some(first) = denied.first() else { return self };
-        let more = if denied.len() > 1 { format!(" and {} more", denied.len() - 1) } else { String::new() };
-        self.reason = format!("partly read: {}; denied: {}{more}", self.reason, first.right());
-        if matches!(self.action, Action::Keep | Action::Create) {
-            self.action = Action::Unknown;
-            self.changes.clear();
-        }
-        Assessment { denied, partly_read: true, ..self }
-    }
-
     /// The same with the owner filled in.
     pub fn owned_by(mut self, owner: Owner) -> Assessment {
         self.owner = Some(owner);
@@ -315,47 +306,7 @@ pub struct Plan {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// How many steps do what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Steps that create.
-    pub create: usize,
-    /// Steps that update.
-    pub update: usize,
-    /// Steps that delete.
-    pub delete: usize,
-    /// Steps that prove.
-    pub prove: usize,
-    /// Steps that are blocked.
-    pub blocked: usize,
-    /// Steps that could not be read.
-    pub unknown: usize,
-    /// Steps that do not apply.
-    pub skipped: usize,
-    /// Steps that have nothing to do.
-    pub unchanged: usize,
-}
-
 impl Plan {
-    /// How many steps do what.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for step in &self.steps {
-            let slot = match step.assessment.action {
-                Action::Keep => &mut counts.unchanged,
-                Action::Create => &mut counts.create,
-                Action::Update => &mut counts.update,
-                Action::Delete => &mut counts.delete,
-                Action::Prove => &mut counts.prove,
-                Action::Skip => &mut counts.skipped,
-                Action::Blocked => &mut counts.blocked,
-                Action::Unknown => &mut counts.unknown,
-            };
-            *slot += 1;
-        }
-        counts
-    }
-
     /// Whether there is anything to write.
     pub fn has_changes(&self) -> bool {
         self.steps.iter().any(|step| step.assessment.action.writes())
@@ -364,13 +315,6 @@ impl Plan {
     /// Whether a run would write anything: changes of steps that wait for an unknown one are not among that.
     pub fn writes(&self) -> bool {
         self.steps.iter().any(PlannedStep::runs)
-    }
-
-    /// The rights that the caller lacks to see all of it, each once.
-    pub fn denied(&self) -> Vec<String> {
-        let denied = self.steps.iter().flat_map(|step| &step.assessment.denied);
-        let rights: BTreeSet<_> = denied.map(|denied| denied.right().to_owned()).collect();
-        rights.into_iter().collect()
     }
 
     /// The runs of helm that it takes.
