@@ -131,6 +131,7 @@ impl Engine {
         }
         // Ops report themselves from inside the steps, past `emit`.
         summary.writes = progress.writes.load(Ordering::SeqCst);
+        summary.denied = plan.denied();
         summary.seconds = began.elapsed().as_secs_f64();
         summary.exit_code = match self.stops.heard() {
             Some(heard) if !summary.cancelled.is_empty() => heard.stop.exit_code(),
@@ -149,16 +150,21 @@ impl Engine {
     ) -> Option<Outcome> {
         for (id, outcome) in before {
             match outcome {
-                Outcome::Failed(_) => return Some(Outcome::Blocked { by: (*id).clone() }),
-                Outcome::Blocked { by } => return Some(Outcome::Blocked { by: by.clone() }),
+                Outcome::Failed(_) => return Some(Outcome::Blocked { by: (*id).clone(), unknown: false }),
+                Outcome::Unknown { .. } => return Some(Outcome::Blocked { by: (*id).clone(), unknown: true }),
+                Outcome::Blocked { .. } => return Some((*outcome).clone()),
                 _ => {}
             }
         }
         let reason = step.assessment.reason.clone();
         match step.assessment.action {
             Action::Keep => return Some(Outcome::Unchanged { reason }),
-            // Blocked and unknown ones are refused before the run; one that gets here all the same must not run.
-            Action::Skip | Action::Blocked | Action::Unknown => return Some(Outcome::Skipped { reason }),
+            // Blocked ones are refused before the run; one that gets here all the same must not run.
+            Action::Skip | Action::Blocked => return Some(Outcome::Skipped { reason }),
+            Action::Unknown => {
+                let hint = step.assessment.denied.first().and_then(|denied| hint::of(&denied.error()));
+                return Some(Outcome::Unknown { reason, hint });
+            }
             Action::Prove | Action::Create | Action::Update | Action::Delete => {}
         }
         let stopped = self.stops.heard().is_some() || progress.stale.load(Ordering::SeqCst);
@@ -268,7 +274,9 @@ impl Engine {
         let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(2), self.patience);
         loop {
             let last = match step.plan(&self.read, goal).await {
-                Ok(now) if now.changes.is_empty() && now.action != Action::Unknown => return Ok(()),
+                Ok(now) if now.changes.is_empty() && (now.action != Action::Unknown || now.partly_read) => {
+                    return Ok(());
+                }
                 Ok(now) => now.reason,
                 // A step that says that it cannot become right is believed.
                 Err(error @ Error::Refused { .. }) => return Err(error),
@@ -329,6 +337,7 @@ fn shown(outcome: &Outcome, assessment: &Assessment) -> Outcome {
     match (outcome, assessment.action) {
         (Outcome::Blocked { .. }, Action::Keep) => Outcome::Unchanged { reason },
         (Outcome::Blocked { .. }, Action::Skip) => Outcome::Skipped { reason },
+        (Outcome::Blocked { .. }, Action::Unknown) => Outcome::Unknown { reason, hint: None },
         (outcome, _) => outcome.clone(),
     }
 }

@@ -5,6 +5,7 @@
 //! [`AwsError`] at the boundary, since `SdkError` prints only "service error".
 
 mod copy;
+mod denied;
 pub(crate) mod endpoint;
 mod service;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use crate::config_schema::Unknown;
 use crate::exit_code;
 
+pub use denied::Denied;
 pub use service::{AwsError, KubeError, RawStatus};
 
 /// A result whose error is [`Error`] unless said otherwise.
@@ -285,6 +287,16 @@ impl Error {
             Error::Kube(error) if error.denied() => exit_code::NO_PERMISSION,
             Error::Refused { .. } | Error::Stale { .. } | Error::WrongAccount { .. } => exit_code::REFUSED,
             _ => exit_code::FAILED,
+        }
+    }
+
+    /// Whether nobody accepts the caller's credentials, so that no other call can be made with them either.
+    pub fn bad_credentials(&self) -> bool {
+        match self {
+            Error::Credentials { .. } => true,
+            Error::Aws(error) => error.bad_credentials(),
+            Error::Kube(error) => error.status == Some(401),
+            _ => false,
         }
     }
 

@@ -116,10 +116,20 @@ pub enum Outcome {
     },
     /// The step failed.
     Failed(Failure),
-    /// A step before it failed.
+    /// Whether it is right is not known, because it could not be read or because something else is at work on it; nothing was
+    /// written.
+    Unknown {
+        /// What is known.
+        reason: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A step before it failed, or could not be judged.
     Blocked {
         /// Which.
         by: StepId,
+        /// Whether that one could not be judged.
+        unknown: bool,
     },
     /// The run was interrupted before or while the step ran.
     Cancelled(Cancelled),

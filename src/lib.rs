@@ -58,6 +58,7 @@ pub mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub(crate) mod scratch;
+mod service_account;
 pub mod smoke;
 pub mod steps;
 pub mod stop;

@@ -25,8 +25,12 @@ pub struct Summary {
     pub skipped: usize,
     /// Steps that failed.
     pub failed: Vec<StepId>,
-    /// Steps that waited for a failed one.
+    /// Steps that could not be judged, so that nothing was written.
+    pub unknown: Vec<StepId>,
+    /// Steps that waited for a failed or unknown one.
     pub blocked: Vec<StepId>,
+    /// Rights that the caller lacks, so that the plan could not see everything.
+    pub denied: Vec<String>,
     /// Steps that an interruption left undone.
     pub cancelled: Vec<StepId>,
     /// How many writes were made.
@@ -56,6 +60,7 @@ impl Summary {
                     self.stale |= failure.stale;
                     self.failed.push(step.clone());
                 }
+                Outcome::Unknown { .. } => self.unknown.push(step.clone()),
                 Outcome::Blocked { .. } => self.blocked.push(step.clone()),
                 Outcome::Cancelled(_) => self.cancelled.push(step.clone()),
             },
@@ -72,7 +77,9 @@ impl Summary {
     pub fn code(&self) -> u8 {
         if self.stale && self.writes == 0 {
             exit_code::REFUSED
-        } else if !self.failed.is_empty() || !self.blocked.is_empty() {
+        } else if !self.denied.is_empty() {
+            exit_code::NO_PERMISSION
+        } else if [&self.failed, &self.unknown, &self.blocked].iter().any(|steps| !steps.is_empty()) {
             exit_code::FAILED
         } else {
             exit_code::DONE
@@ -87,6 +94,15 @@ mod tests {
     #[test]
     fn no_events_are_a_success() {
         assert_eq!(Summary::default().code(), exit_code::DONE);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_no_success() {
+        let unknown = Summary { unknown: vec![StepId::new("a")], ..Summary::default() };
+        assert_eq!(unknown.code(), exit_code::FAILED);
+        let denied = Summary { denied: vec!["get Service/n/x".to_owned()], ..Summary::default() };
+        assert_eq!(denied.code(), exit_code::NO_PERMISSION, "a step that is known to differ may have run all the same");
+        assert_eq!(Summary { denied: denied.denied, ..unknown }.code(), exit_code::NO_PERMISSION);
     }
 
     #[test]

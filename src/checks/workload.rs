@@ -1,6 +1,8 @@
 //! What is the same for every component that a chart installs: its release and its workloads. Called by the families of the
 //! components, with their own checks; no family of its own.
 
+mod partly;
+
 use futures::future::{join_all, try_join_all};
 use serde_json::Value;
 
@@ -48,7 +50,10 @@ pub(super) async fn release(check: &'static Check, scene: &Scene<'_>, component:
             Ok(finding) => finding,
             Err(error) => check.unread(&error),
         },
-        Err(error) => check.unread(&error),
+        Err(error) => match release::denied_records(&error, component.namespace) {
+            Some(records) => partly::release(check, scene, component, &records).await,
+            None => check.unread(&error),
+        },
     }
 }
 

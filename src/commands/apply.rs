@@ -46,7 +46,7 @@ pub(super) async fn carry_out(
     // Who may write may try: what admission changes again is no difference here.
     connection.read.dry_runs = true;
     let mut assessed = assess::assess(&connection.read, Goal::Present).await?;
-    if let Err(refusal) = assess::applicable(&mut assessed) {
+    if let Err(refusal) = assess::runnable(&mut assessed) {
         terminal.note(&plan_text::of(&assessed.plan, terminal.err));
         return Err(refusal);
     }
@@ -59,6 +59,8 @@ pub(super) async fn carry_out(
             if !terminal.quiet {
                 terminal.result(&plan_text::of(&assessed.plan, terminal.out));
             }
+        } else if assessed.plan.counts().unknown > 0 {
+            terminal.result(&plan_text::of(&assessed.plan, terminal.out));
         } else {
             let counts = plan_text::totals(&assessed.plan.counts());
             terminal
@@ -72,7 +74,7 @@ pub(super) async fn carry_out(
     let write = execute::writers(&connection).await?;
     // A helm that is missing or too old is to be known before anything is written.
     write.helm.check(assessed.plan.helm_ops()).await?;
-    if assessed.plan.has_changes() && !yes {
+    if assessed.plan.writes() && !yes {
         confirm(&assessed.plan, terminal).await?;
     }
     terminal.written()?;

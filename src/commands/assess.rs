@@ -9,7 +9,7 @@ use crate::commands::diagnostics;
 use crate::component;
 use crate::content::Pattern;
 use crate::context::ReadContext;
-use crate::error::{Error, Result};
+use crate::error::{Denied, Error, Result};
 use crate::graph;
 use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan, PlannedStep, StepId};
 use crate::steps::{self, Step};
@@ -44,20 +44,28 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
     let mut planned = Vec::new();
     for (step, found) in chosen.iter().zip(found) {
         let assessment = found.unwrap_or_else(|error| {
-            let assessment = Assessment::unknown(format!("not readable: {error}"));
+            let denied: Vec<_> = Denied::of(&error).into_iter().collect();
+            let assessment = Assessment { denied, ..Assessment::unknown(format!("not readable: {error}")) };
             errors.push(error);
             assessment
         });
+        if assessment.partly_read {
+            errors.extend(assessment.denied.iter().map(Denied::error));
+        }
         let here = |needs: Vec<StepId>| needs.into_iter().filter(|need| ids.contains(need)).collect();
         planned.push(PlannedStep {
             id: step.id(),
             needs: here(edges.needs.get(&step.id()).cloned().unwrap_or_default()),
             after: here(edges.after.get(&step.id()).cloned().unwrap_or_default()),
             resource: step.resource(),
+            held_by: None,
             assessment,
         });
     }
     spare_proofs(&mut planned);
+    if goal == Goal::Present {
+        hold_back(&mut planned);
+    }
     diagnostics.extend(said(&planned, cx));
     let plan = Plan { goal, target: cx.facts.target(), steps: planned, diagnostics };
     Ok(Assessed { plan, steps: chosen.into_iter().map(|step| (step.id(), step)).collect(), errors })
@@ -126,7 +134,39 @@ fn spare_proofs(steps: &mut [PlannedStep]) {
     }
 }
 
-/// Why a plan with unread or blocked steps cannot be applied.
+/// What needs a step of which nobody knows whether it is right does not run, however far behind it comes.
+fn hold_back(steps: &mut [PlannedStep]) {
+    let mut held: BTreeMap<StepId, StepId> = BTreeMap::new();
+    for step in steps.iter_mut() {
+        if step.assessment.action == Action::Unknown {
+            held.insert(step.id.clone(), step.id.clone());
+        } else if let Some(by) = step.needs.iter().find_map(|need| held.get(need)).cloned() {
+            let idle = matches!(step.assessment.action, Action::Keep | Action::Skip | Action::Blocked);
+            step.held_by = (!idle).then(|| by.clone());
+            held.insert(step.id.clone(), by);
+        }
+    }
+}
+
+/// Why a plan cannot be applied, not even in part. What AWS or the cluster refused to show is left out and what needs it does
+/// not run; without credentials, a cluster that answers, or the right chart, nothing does.
+///
+/// # Errors
+/// The error that keeps everything, or the guard's refusal.
+pub fn runnable(assessed: &mut Assessed) -> Result<()> {
+    let keeps_everything = |error: &Error| match error {
+        Error::Aws(answer) => error.bad_credentials() || answer.code.is_none(),
+        Error::Kube(_) => error.bad_credentials(),
+        _ => true,
+    };
+    if assessed.errors.iter().any(keeps_everything) {
+        assessed.errors.retain(keeps_everything);
+        return Err(worst(&mut assessed.errors));
+    }
+    unblocked(&assessed.plan)
+}
+
+/// Why a plan with unread or blocked steps cannot be carried out where all of it has to be known, as before a destroy.
 ///
 /// # Errors
 /// The error of the read, or the guard's refusal.
@@ -134,7 +174,11 @@ pub fn applicable(assessed: &mut Assessed) -> Result<()> {
     if !assessed.errors.is_empty() {
         return Err(worst(&mut assessed.errors));
     }
-    let blocked: Vec<_> = assessed.plan.steps.iter().filter(|step| step.assessment.action == Action::Blocked).collect();
+    unblocked(&assessed.plan)
+}
+
+fn unblocked(plan: &Plan) -> Result<()> {
+    let blocked: Vec<_> = plan.steps.iter().filter(|step| step.assessment.action == Action::Blocked).collect();
     if blocked.is_empty() {
         return Ok(());
     }
@@ -147,8 +191,17 @@ pub fn applicable(assessed: &mut Assessed) -> Result<()> {
     })
 }
 
-/// The error that explains most: no way to the API server before a single denied read.
+/// The error that explains most: credentials that nobody accepts, then no way to the API server, then a denied read.
 pub fn worst(errors: &mut Vec<Error>) -> Error {
-    let place = errors.iter().position(|error| matches!(error, Error::ApiServerUnreachable { .. })).unwrap_or(0);
+    let weight = |error: &Error| match error {
+        error if error.bad_credentials() => 0,
+        Error::ApiServerUnreachable { .. } => 1,
+        error if error.denied() => 2,
+        _ => 3,
+    };
+    let place = (0..errors.len()).min_by_key(|place| weight(&errors[*place])).unwrap_or(0);
     errors.swap_remove(place)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,8 @@ pub(super) fn calls(changes: &[Change]) -> Vec<String> {
 /// have done a part of it on its way, as a chart does that replaces its own pods.
 pub(super) fn surprises(goal: Goal, now: &Assessment, shown: &[Change]) -> bool {
     let known = |change: &Change| shown.iter().any(|shown| shown.resource == change.resource && shown.op == change.op);
-    let unreadable = now.action == Action::Unknown && goal == Goal::Present;
+    // What could be read of it in part was as little readable when it was shown.
+    let unreadable = now.action == Action::Unknown && !now.partly_read && goal == Goal::Present;
     now.action == Action::Blocked || unreadable || !now.changes.iter().all(known)
 }
 
@@ -56,6 +57,8 @@ mod tests {
         }
         let blocked = Assessment { action: Action::Blocked, ..now(&[]) };
         assert!(surprises(Goal::Present, &blocked, &shown) && surprises(Goal::Absent, &blocked, &shown));
+        let unknown = Assessment { partly_read: true, ..Assessment::unknown("") };
+        assert!(!surprises(Goal::Present, &unknown, &shown));
         let unknown = Assessment::unknown("");
         assert!(surprises(Goal::Present, &unknown, &shown) && !surprises(Goal::Absent, &unknown, &shown));
     }

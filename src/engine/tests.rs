@@ -146,8 +146,14 @@ async fn lab(step: Fake) -> Lab {
         helm: crate::op::helm::HelmWrite::new(&config, &facts, &target, helm, charts, kube).unwrap(),
     };
     let assessment = step.plan(&read, Goal::Present).await.unwrap();
-    let planned =
-        PlannedStep { id: step.id(), needs: Vec::new(), after: Vec::new(), resource: step.resource(), assessment };
+    let planned = PlannedStep {
+        id: step.id(),
+        needs: Vec::new(),
+        after: Vec::new(),
+        resource: step.resource(),
+        held_by: None,
+        assessment,
+    };
     let plan = Plan { goal: Goal::Present, target: facts.target(), steps: vec![planned], diagnostics: Vec::new() };
     let (sender, events) = mpsc::unbounded_channel();
     let (signals, stops) = Stops::by_hand();

@@ -10,7 +10,7 @@ use super::{causes, chain_of, endpoint};
 use crate::limits::{self, AWS_OPERATION};
 
 /// What AWS answered, or that it did not.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {}{message}", code.as_deref().map(|c| format!("{c}: ")).unwrap_or_default())]
 pub struct AwsError {
     /// Service and operation, such as `iam:CreateRole`.
@@ -114,7 +114,7 @@ impl RawStatus for aws_smithy_runtime_api::client::orchestrator::HttpResponse {
 }
 
 /// What the Kubernetes API server answered.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {message}")]
 pub struct KubeError {
     /// Verb and object, such as `get ServiceAccount/kube-system/x`.

@@ -11,6 +11,7 @@ pub mod elbv2;
 pub mod iam;
 pub mod kinds;
 pub mod kube;
+pub mod live_release;
 pub(crate) mod manifest;
 pub mod pods;
 pub mod release;

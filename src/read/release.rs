@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::error::{Error, KubeError, Result};
+use crate::error::{Denied, Error, KubeError, Result};
 use crate::read::chart::content;
 use crate::read::kube::{KubeRead, ObjectRef};
 use crate::read::manifest;
@@ -85,6 +85,16 @@ pub async fn history(kube: &KubeRead, namespace: &str, name: &str) -> Result<Vec
     }
     releases.sort_by_key(|release| std::cmp::Reverse(release.revision));
     Ok(releases)
+}
+
+/// The denial, where it is that of the records of a namespace; Kubernetes' role `view` shows everything else of a release.
+pub fn denied_records(error: &Error, namespace: &str) -> Option<Denied> {
+    match Denied::of(error)? {
+        Denied::Kube(denied) if denied.operation == format!("list Secret in {namespace}") => {
+            Some(Denied::Kube(KubeError { operation: format!("list secrets in {namespace}"), ..denied }))
+        }
+        _ => None,
+    }
 }
 
 fn decode(secret: &Value) -> Result<Release, String> {

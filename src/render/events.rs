@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::event::{Cancelled, Event, Failure, Outcome, Remains, WaitsFor};
 use crate::left_behind::LeftBehind;
 use crate::limits;
+use crate::object::some_of;
 use crate::plan::StepId;
 use crate::render::plan_text::done;
 use crate::render::style::Styles;
@@ -44,7 +45,7 @@ pub fn word(outcome: &Outcome, styles: Styles) -> String {
         Outcome::Proved { .. } => styles.good("proved"),
         Outcome::Skipped { .. } => styles.dim("skipped"),
         Outcome::Failed(_) => styles.bad("failed"),
-        Outcome::Blocked { .. } => styles.warn("not run"),
+        Outcome::Unknown { .. } | Outcome::Blocked { .. } => styles.warn("not run"),
         Outcome::Cancelled(_) => styles.warn("cancelled"),
     }
 }
@@ -55,7 +56,10 @@ pub fn detail(outcome: &Outcome) -> String {
         Outcome::Unchanged { reason } | Outcome::Skipped { reason } | Outcome::Proved { reason } => reason.clone(),
         Outcome::Changed { .. } => String::new(),
         Outcome::Failed(failure) => failure.message.clone(),
-        Outcome::Blocked { by } => format!("waited for {by}, which failed"),
+        Outcome::Unknown { reason, hint: None } => reason.clone(),
+        Outcome::Unknown { reason, hint: Some(hint) } => format!("{reason} (hint: {hint})"),
+        Outcome::Blocked { by, unknown: false } => format!("waited for {by}, which failed"),
+        Outcome::Blocked { by, unknown: true } => format!("needs {by}, which could not be judged"),
         Outcome::Cancelled(cancelled) => cancelled_detail(cancelled),
     }
 }
@@ -143,12 +147,26 @@ pub fn summary(summary: &Summary, styles: Styles) -> String {
         (summary.unchanged, "unchanged"),
         (summary.skipped, "skipped"),
         (summary.failed.len(), "failed"),
+        (summary.unknown.len(), "unknown"),
         (summary.blocked.len(), "not run"),
         (summary.cancelled.len(), "cancelled"),
     ];
     let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     let parts = parts.join(", ");
     let took = seconds(summary.seconds);
+    let unread = !summary.unknown.is_empty() || !summary.denied.is_empty();
+    if unread && summary.failed.is_empty() && summary.cancelled.is_empty() {
+        let denied = match summary.denied.as_slice() {
+            [] => "run the same command again once they can be judged".to_owned(),
+            rights => format!("allow the caller to {}, then run the same command again", some_of(rights)),
+        };
+        return format!(
+            "{}: {parts} in {took}\ndone {} of {} steps; nothing was written to unknown ones: {denied}\n",
+            styles.bad("incomplete"),
+            summary.done(),
+            summary.total
+        );
+    }
     if summary.failed.is_empty() && summary.cancelled.is_empty() {
         return format!("{}: {parts} in {took}\n", styles.good("done"));
     }

@@ -259,6 +259,7 @@ impl Builder<'_> {
                 needs: account_needs,
                 object: self.service_account(),
                 without: if self.identity() == Identity::PodIdentity { vec![ROLE_ANNOTATION] } else { Vec::new() },
+                workloads: self.workloads(),
             }));
             steps.push(self.proof());
             release_needs.push(self.proof_id());

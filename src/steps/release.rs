@@ -6,17 +6,19 @@
 
 mod absent;
 mod account;
+mod accounts;
+mod addon;
 mod content;
+mod partly;
 mod values;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::context::ReadContext;
-use crate::error::Result;
+use crate::error::{Denied, Result};
 use crate::op::Op;
 use crate::op::helm::{HelmOp, ReleaseSpec, cluster_label};
 use crate::owner::{self, Owner};
@@ -26,10 +28,9 @@ use crate::read::kube::ObjectRef;
 use crate::read::release::{self, Release};
 use crate::read::rollout::{self, Rollout};
 use crate::steps::Step;
-use crate::steps::kube_object::subset_diff;
 use content::Content;
-use values::value_diff;
 pub(super) use values::value_differences;
+use values::{unmet_values, value_diff};
 
 /// One release.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub struct ReleaseStep {
     pub after: Vec<StepId>,
     /// What is to be installed.
     pub release: ReleaseSpec,
+    /// Repositories of the images that the chart can run with these values.
+    pub images: Vec<String>,
     /// Objects of the chart by which another installation is recognised.
     pub guarded_objects: Vec<ObjectRef>,
     /// The EKS add-on that installs the same.
@@ -71,10 +74,14 @@ struct Observed {
     content: Content,
     /// The service account of the manifest.
     account: Option<Value>,
+    /// All service accounts of the manifest.
+    accounts: Vec<Value>,
     rollout: Rollout,
     /// Objects of the chart that exist although the release does not, with their owners.
     foreign: Vec<(ObjectRef, Owner)>,
     addon: Option<Addon>,
+    /// What the caller may not read.
+    denied: Vec<Denied>,
     /// Seconds since 1970.
     now: i64,
 }
@@ -88,29 +95,37 @@ impl ReleaseStep {
             }
         };
         let history = release::history(&cx.kube, &self.release.namespace, &self.release.name);
-        let (addon, history) = futures::try_join!(addon, history)?;
-        let existing = |objects: Vec<ObjectRef>| async move {
-            let found = try_join_all(objects.iter().map(|object| cx.kube.get(object))).await?;
-            Ok::<_, crate::error::Error>(objects.into_iter().zip(found).collect::<Vec<_>>())
+        let (addon, history) = futures::join!(addon, history);
+        let history = history?;
+        let (addon, mut denied) = match addon.as_ref().err().and_then(Denied::of) {
+            // What is a release is no add-on, whatever may be read.
+            Some(unread) if !history.is_empty() => (None, vec![unread]),
+            _ => (addon?, Vec::new()),
         };
         let (mut missing, mut foreign, mut account, mut state) = (Vec::new(), Vec::new(), None, Rollout::default());
+        let mut accounts = Vec::new();
         let mut content = Content::default();
         if let Some(latest) = history.first() {
-            let (found, rolled) =
-                futures::try_join!(existing(latest.objects.clone()), rollout::of(&cx.kube, &latest.objects))?;
+            let ((found, unread), rolled) =
+                futures::try_join!(partly::each(&cx.kube, &latest.objects), partly::rolled_out(cx, &latest.objects))?;
+            denied.extend(unread);
             let ours = found.iter().find(|(reference, _)| Some(reference) == self.account.as_ref());
             account = ours.and_then(|(_, object)| object.clone());
+            let of_accounts = found.iter().filter(|(reference, _)| reference.kind == "ServiceAccount");
+            accounts.extend(of_accounts.filter_map(|(_, object)| object.clone()));
             content = self.content(cx, latest, &found).await;
             missing.extend(found.into_iter().filter(|(_, object)| object.is_none()).map(|(reference, _)| reference));
             state = rolled;
         } else {
-            for (reference, object) in existing(self.guarded_objects.clone()).await? {
+            let (found, unread) = partly::each(&cx.kube, &self.guarded_objects).await?;
+            denied.extend(unread);
+            for (reference, object) in found {
                 foreign.extend(object.map(|object| (reference, owner::of_object(&object))));
             }
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Ok(Observed { history, missing, content, account, rollout: state, foreign, addon, now })
+        Ok(Observed { history, missing, content, account, accounts, rollout: state, foreign, addon, denied, now })
     }
 
     fn diff(&self, observed: &Observed) -> Assessment {
@@ -120,7 +135,7 @@ impl ReleaseStep {
         let Some(latest) = observed.history.first() else { return self.install(&observed.foreign) };
         let ours = latest.our_cluster.as_deref() == Some(&cluster_label(&self.release.cluster_arn));
         if !ours && !self.adopt {
-            return self.beside_foreign(latest);
+            return self.beside_foreign(latest, observed);
         }
         let assessment = match latest.status.as_str() {
             "pending-install" | "pending-upgrade" | "pending-rollback" | "uninstalling" => self.free(latest, observed),
@@ -132,41 +147,6 @@ impl ReleaseStep {
 
     fn name(&self) -> String {
         format!("{}/{}", self.release.namespace, self.release.name)
-    }
-
-    /// An add-on is another manager of the same objects: used where its role is right, never installed over.
-    fn beside_addon(&self, addon: &Addon) -> Assessment {
-        let what = format!("installed as an EKS add-on {}", addon.version);
-        let owner = owner::of_tags(&addon.tags, &self.release.cluster_arn);
-        if let Some(flag) = self.addon_flag.filter(|_| self.insists || owner.is_ours()) {
-            return self.managed_by_eks(&what, flag, owner);
-        }
-        if self.role_arn.is_none() || addon.role_arn == self.role_arn {
-            return Assessment::keep(format!("{what}, used as it is")).owned_by(Owner::EksAddon);
-        }
-        let (reason, mend) = match &addon.role_arn {
-            Some(arn) => (format!("{what} with role {arn}"), format!("--ebs-role-arn {arn}")),
-            None => (format!("{what} without a role"), format!("--disable {}", self.component)),
-        };
-        Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, Owner::EksAddon, reason) }
-    }
-
-    /// Moving from one manager to the other is the user's to do, since in between nobody makes volumes.
-    fn managed_by_eks(&self, what: &str, flag: &str, owner: Owner) -> Assessment {
-        let cluster = self.release.cluster_arn.rsplit('/').next().unwrap_or_default();
-        let (name, short) = (&self.component, self.id.as_str().rsplit('.').next().unwrap_or_default());
-        let first = if owner.is_ours() {
-            format!("eks-bootstrap destroy --cluster {cluster} --{flag}-managed-by eks-addon --only eks.addon.{short}")
-        } else {
-            format!("aws eks delete-addon --cluster-name {cluster} --addon-name {name}")
-        };
-        let reason = format!(
-            "{what}, and one set of objects has one manager; to move, run `{first}` (with --leave-volumes where there are \
-             volumes), then this again: meanwhile none is made or attached, mounted ones stay mounted; to stay"
-        );
-        let owner = if owner.is_ours() { owner } else { Owner::EksAddon };
-        let mend = format!("--{flag}-managed-by eks-addon");
-        Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) }
     }
 
     fn install(&self, foreign: &[(ObjectRef, Owner)]) -> Assessment {
@@ -183,9 +163,10 @@ impl ReleaseStep {
         Assessment::create(format!("chart {}", self.release.chart.version), vec![self.upgrade(fields, take_ownership)])
     }
 
-    fn beside_foreign(&self, latest: &Release) -> Assessment {
+    fn beside_foreign(&self, latest: &Release, observed: &Observed) -> Assessment {
         let owner = Owner::Helm { release: self.name() };
-        let mut fields = subset_diff(&self.release.values, &latest.values);
+        let mut fields = unmet_values(&latest.values, &self.release.values);
+        fields.extend(self.unharmed(latest, observed).into_iter().flat_map(|change| change.fields));
         if latest.chart_version != self.release.chart.version || latest.chart != self.release.chart.name {
             fields
                 .insert(0, FieldDiff::new("chart", format!("{} {}", latest.chart, latest.chart_version), self.chart()));
@@ -257,16 +238,17 @@ impl ReleaseStep {
         fields.extend(observed.content.for_helm());
         let restores = observed.content.restores(self.release.timeout_seconds);
         let account = observed.account.as_ref().and_then(|account| self.renamed(account, &fields));
+        let accounts: Vec<_> = account.into_iter().chain(self.unharmed(latest, observed)).collect();
         let told = |assessment: Assessment| Assessment {
             notes: observed.content.notes.clone(),
             ignored: observed.content.ignored.clone(),
             ..assessment
         };
-        if fields.is_empty() && account.is_none() && restores.is_empty() {
+        if fields.is_empty() && accounts.is_empty() && restores.is_empty() {
             let state = if observed.rollout.ready { String::new() } else { format!(", but {}", observed.rollout.text) };
             return told(Assessment::keep(format!("chart {} deployed{state}", latest.chart_version)));
         }
-        let before = account.iter().chain(&restores).flat_map(|change| &change.fields);
+        let before = accounts.iter().chain(&restores).flat_map(|change| &change.fields);
         let differing: Vec<_> = before.chain(&fields).collect();
         let reason = match differing.as_slice() {
             [first] => format!("{} differs", first.path),
@@ -274,7 +256,7 @@ impl ReleaseStep {
             [] => String::new(),
         };
         let upgrade = (!fields.is_empty()).then(|| self.upgrade(fields, !ours));
-        told(Assessment::update(reason, account.into_iter().chain(restores).chain(upgrade).collect()))
+        told(Assessment::update(reason, accounts.into_iter().chain(restores).chain(upgrade).collect()))
     }
 
     /// Chart and values against a revision.
@@ -320,10 +302,19 @@ impl Step for ReleaseStep {
     }
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
+        let observed = match self.observe(cx).await {
+            Err(error) if goal == Goal::Present => match release::denied_records(&error, &self.release.namespace) {
+                Some(records) => return self.by_live_objects(cx, records).await,
+                None => return Err(error),
+            },
+            other => other?,
+        };
         if goal == Goal::Absent {
-            return Ok(self.absent_diff(&self.observe(cx).await?));
+            // Nothing is removed of which not everything is known.
+            let unread = observed.denied.first();
+            return unread.map_or_else(|| Ok(self.absent_diff(&observed)), |denied| Err(denied.error()));
         }
-        let mut assessment = self.diff(&self.observe(cx).await?);
+        let mut assessment = self.diff(&observed).partly_read(observed.denied);
         for change in &mut assessment.changes {
             if let Op::Helm(HelmOp::Upgrade { release }) = &mut change.op {
                 // A chart that is not there, or not the right one, is to be known before anything is written.

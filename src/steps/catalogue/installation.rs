@@ -23,10 +23,19 @@ impl Builder<'_> {
         guarded.map(|(api_version, kind, name)| ObjectRef::new(api_version, kind, component.namespace, name)).collect()
     }
 
+    /// Those of them whose pods run as its service account.
+    pub(super) fn workloads(&self) -> Vec<ObjectRef> {
+        let mut objects = self.guarded_objects();
+        objects.retain(|object| matches!(object.kind.as_str(), "Deployment" | "DaemonSet"));
+        objects
+    }
+
     pub(super) fn release(&self, needs: Vec<StepId>, after: Vec<StepId>) -> ReleaseStep {
         let Builder { component, config, facts } = self;
         let id = self.id("helm");
+        let values = component.chart_values(config, facts);
         ReleaseStep {
+            images: component.image_repositories(&values),
             adopt: self.adopts(&id),
             id,
             needs,
@@ -35,7 +44,7 @@ impl Builder<'_> {
                 name: component.name.to_owned(),
                 namespace: component.namespace.to_owned(),
                 chart: config.chart(component),
-                values: component.chart_values(config, facts),
+                values,
                 timeout_seconds: config.timeout_seconds,
                 cluster_arn: facts.arn.clone(),
                 take_ownership: false,

@@ -93,8 +93,11 @@ impl ReleaseStep {
         let schemas = Schemas::of(&release.crds);
         let patterns: Vec<_> = self.ignore_drift.iter().filter_map(|text| Pattern::parse(text).ok()).collect();
         let mut content = Content::default();
-        for (document, (object, live)) in release.documents.iter().zip(found) {
-            let Some(live) = live else { continue };
+        for (object, live) in found {
+            // What the caller may not read is not among those found, so places do not match.
+            let place = release.objects.iter().position(|other| other == object);
+            let document = place.and_then(|place| release.documents.get(place));
+            let (Some(document), Some(live)) = (document, live) else { continue };
             let document = self.marked(document);
             let differences = content::compare(&document, live, &schemas, &[]).differences;
             if differences.is_empty() {
@@ -281,6 +284,20 @@ mod tests {
         unmarked["metadata"]["labels"] = json!(null);
         let path = "Deployment/n/d metadata.labels.app.kubernetes.io/managed-by".to_owned();
         assert_eq!(calls(&step, unmarked), (Action::Update, vec!["helm:upgrade".to_owned()], vec![path]));
+    }
+
+    #[test]
+    fn an_object_that_may_not_be_read_shifts_no_other() {
+        let step = step(false);
+        let hidden = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "n"}});
+        let documents = vec![hidden, deployment("a:1")];
+        let objects = documents.iter().map(ObjectRef::of).collect();
+        let two = Release { objects, documents, ..revision(1, "deployed") };
+        let same = step.marked(&deployment("a:1"));
+        assert!(step.compared(&two, &found(same.clone())).drifted.is_empty());
+        let mut changed = same;
+        changed["spec"]["replicas"] = json!(0);
+        assert_eq!(step.compared(&two, &found(changed)).drifted.len(), 1);
     }
 
     #[test]

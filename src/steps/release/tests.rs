@@ -26,6 +26,7 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
             cluster_arn: CLUSTER.to_owned(),
             take_ownership: false,
         },
+        images: Vec::new(),
         guarded_objects: Vec::new(),
         addon: None,
         addon_flag: Some("ebs"),
@@ -64,9 +65,11 @@ pub(super) fn observed(history: Vec<Release>) -> Observed {
         missing: Vec::new(),
         content: Content::default(),
         account: None,
+        accounts: Vec::new(),
         rollout,
         foreign: Vec::new(),
         addon: None,
+        denied: Vec::new(),
         now: 10_000,
     }
 }
