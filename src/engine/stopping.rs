@@ -115,7 +115,7 @@ impl Engine {
         tokio::select! {
             left = Box::pin(left_behind::read(&self.read)) => left,
             () = self.stops.first() => {
-                LeftBehind { arns: Vec::new(), unread: vec!["the run was told to stop".to_owned()] }
+                LeftBehind { unread: vec!["the run was told to stop".to_owned()], ..LeftBehind::default() }
             }
         }
     }
