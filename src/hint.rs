@@ -8,7 +8,7 @@ use crate::sandbox::control_plane::ControlPlaneError;
 /// The mend of `error`.
 pub fn of(error: &Error) -> Option<String> {
     let hint = match error {
-        Error::Config { mend, .. } | Error::Usage { mend, .. } | Error::Refused { mend, .. } => mend.clone(),
+        Error::Config { mend, .. } | Error::Usage { mend, .. } | Error::Refused { mend, .. } | Error::StillDiffers { mend, .. } => mend.clone(),
         Error::ConfigFile { .. } => {
             "the README shows an example; every field has a flag too (`eks-bootstrap plan --help`)".to_owned()
         }

@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, watch};
 use crate::commands::assess::Assessed;
 use crate::connect::Connection;
 use crate::context::{ReadContext, WriteContext};
-use crate::engine::{Engine, Stop};
+use crate::engine::{Engine, Stop, Waiting};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::op::eks::EksWrite;
@@ -59,6 +59,7 @@ pub async fn execute(
         events: sender,
         stop: signals(terminal, "finishing the calls in flight, nothing new is begun")?,
         patience,
+        waiting: Waiting::default(),
     };
     let drawing = tokio::spawn(draw(receiver, json, terminal));
     let summary = Box::pin(engine.run(&assessed.plan)).await;

@@ -237,7 +237,8 @@ impl HelmOp {
         }
     }
 
-    fn release(&self) -> (&str, &str) {
+    /// Namespace and name of the release.
+    pub(crate) fn release(&self) -> (&str, &str) {
         match self {
             HelmOp::Upgrade { release } => (&release.namespace, &release.name),
             HelmOp::Uninstall { namespace, name, .. } | HelmOp::Rollback { namespace, name, .. } => (namespace, name),
