@@ -15,6 +15,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 
 use crate::error::{Cause, Error, KubeError, Result};
+use crate::read::clock::Skew;
 use crate::retry::BackOff;
 use crate::token::TokenSigner;
 
@@ -56,6 +57,7 @@ pub(crate) struct KubeApi {
     signer: Option<TokenSigner>,
     endpoint: Arc<str>,
     private_only: bool,
+    clock: Skew,
 }
 
 /// An answer: the status and the body.
@@ -80,7 +82,8 @@ impl KubeApi {
                 limits(&mut config);
                 let client = kube::Client::try_from(config).map_err(|source| unreachable(source.into()))?;
                 let signer = Some(signer.clone());
-                Ok(KubeApi { client, signer, endpoint: url.as_str().into(), private_only: *private_only })
+                let (endpoint, private_only) = (url.as_str().into(), *private_only);
+                Ok(KubeApi { client, signer, endpoint, private_only, clock: Skew::new() })
             }
             KubeTarget::Kubeconfig { path, context } => {
                 let unusable = |source: Cause| Error::ConfigFile { path: path.display().to_string(), source };
@@ -92,7 +95,8 @@ impl KubeApi {
                 limits(&mut config);
                 let endpoint = config.cluster_url.to_string();
                 let client = kube::Client::try_from(config).map_err(|source| unusable(source.into()))?;
-                Ok(KubeApi { client, signer: None, endpoint: endpoint.into(), private_only: false })
+                let endpoint = endpoint.into();
+                Ok(KubeApi { client, signer: None, endpoint, private_only: false, clock: Skew::new() })
             }
         }
     }
@@ -119,6 +123,7 @@ impl KubeApi {
         };
         let request = request.body(Body::from(bytes)).map_err(|error| broken(error.to_string()))?;
         let response = self.client.send(request).await.map_err(|source| self.no_answer(&source))?;
+        self.clock.heard(response.headers().get("date").and_then(|date| date.to_str().ok()));
         let status = response.status().as_u16();
         let bytes = response.into_body().collect().await.map_err(|error| broken(error.to_string()))?.to_bytes();
         let body = serde_json::from_slice(&bytes)
@@ -132,6 +137,11 @@ impl KubeApi {
             private_only: self.private_only,
             source: innermost(source).into(),
         }
+    }
+
+    /// Seconds since 1970 by the clock of the API server, as its last answer told; by this machine's before the first one.
+    pub(crate) fn now(&self) -> i64 {
+        jiff::Timestamp::now().as_second() + self.clock.seconds().unwrap_or(0)
     }
 
     /// A read, tried again while the server is restarting or overloaded.

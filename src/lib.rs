@@ -34,6 +34,7 @@ pub mod exit_code;
 pub mod explain;
 pub mod graph;
 pub mod helm_process;
+pub mod helm_writer;
 pub mod hint;
 pub mod images;
 pub mod kube_client;

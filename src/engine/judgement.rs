@@ -37,7 +37,10 @@ pub(super) fn unknown(assessment: &Assessment) -> Failure {
     Failure {
         message: assessment.reason.clone(),
         causes: Vec::new(),
-        hint: assessment.mend.clone().or_else(|| Some("once that is over or fixed, run the same command again".to_owned())),
+        hint: assessment
+            .mend
+            .clone()
+            .or_else(|| Some("once that is over or fixed, run the same command again".to_owned())),
         stale: false,
         refused: None,
         remains: remains(assessment),

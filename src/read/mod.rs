@@ -2,7 +2,7 @@
 //! writes: a dry run that writes does not compile.
 
 pub mod chart;
-mod clock;
+pub(crate) mod clock;
 pub mod contents;
 pub mod ec2;
 pub mod eks;
