@@ -202,10 +202,14 @@ async fn the_printed_rights_are_enough_and_needed() {
     let records = Rights::rule(&apply, "secrets", "update").clone();
     let less = apply.namespaced.iter().filter(|rule| **rule != records).cloned().collect();
     let begun = Instant::now();
-    let run = rights.run(&Printed { namespaced: less, ..apply.clone() }, &driver).await.expect(1);
+    let command = [&driver[..], &["-o", "json"]].concat();
+    let run = rights.run(&Printed { namespaced: less, ..apply.clone() }, &command).await.expect(1);
     let differs =
         "helm reports success, but status of helm/kube-system/aws-ebs-csi-driver still differs: `pending-install`";
-    assert!(run.stderr.contains(differs), "{}", run.stderr);
+    assert!(run.stdout.contains(differs), "{}", run.stdout);
+    let missed = "status of helm/kube-system/aws-ebs-csi-driver is still pending-install, not deployed";
+    let told = run.stdout.lines().any(|line| line.contains(r#""type":"step-progress""#) && line.contains(missed));
+    assert!(told, "{}", run.stdout);
     assert!(begun.elapsed() < Duration::from_secs(40), "a write that changed nothing is not waited for");
     // It is of this host and its helm has ended, so the way out is open at once.
     let run = rights.run(&plan, &["plan", "--only", "helm.ebs"]).await.expect(0);
