@@ -6,11 +6,12 @@
 
 mod judgement;
 mod ledger;
+mod settling;
 mod stopping;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -18,18 +19,22 @@ use tokio::sync::mpsc;
 
 use crate::context::{ReadContext, WriteContext};
 use crate::error::{Error, Result, chain_of};
-use crate::event::{self, Announced, Cancelled, Event, Failure, Outcome, Remains};
+use crate::event::{self, Announced, Cancelled, Event, Failure, Outcome, Refusal, Remains};
 use crate::hint;
 use crate::plan::{Action, Assessment, Change, Goal, Plan, PlannedStep, StepId};
 use crate::retry::{self, BackOff};
 use crate::steps::Step;
 use crate::stop::Stops;
 use crate::summary::Summary;
-use judgement::{calls, in_doubt, not_settled, surprises};
+use judgement::{calls, exists_already, hint_of, in_doubt, not_settled, surprises, unknown};
 use ledger::{Ledger, Ledgers};
+use settling::{Settling, Verdict, may_be_late};
 
 /// How often a step whose write ended in doubt is observed and tried again within one run.
 const ATTEMPTS: usize = 4;
+
+/// For how long a failed step is read until what remains of it is known.
+const REMAINS: Duration = Duration::from_secs(10);
 
 /// Everything a run needs.
 pub struct Engine {
@@ -45,12 +50,33 @@ pub struct Engine {
     pub stops: Stops,
     /// How long a step may take.
     pub patience: Duration,
+    /// What steps that settle wait for; empty at first.
+    pub waiting: Waiting,
+}
+
+/// What each step that settles still misses, for the signs of life that [`Engine::watched`] gives.
+#[derive(Debug, Default)]
+pub struct Waiting(Mutex<BTreeMap<StepId, String>>);
+
+impl Waiting {
+    fn set(&self, step: StepId, lacking: Option<String>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match lacking {
+            Some(lacking) => all.insert(step, lacking),
+            None => all.remove(&step),
+        };
+    }
+
+    fn get(&self, step: &StepId) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(step).cloned()
+    }
 }
 
 /// What has happened so far, shared by the steps that run side by side.
 #[derive(Default)]
 struct Progress {
-    stale: AtomicBool,
+    /// The world is no longer what the plan showed, or nobody takes the credentials any more: nothing new is begun.
+    over: AtomicBool,
     writes: AtomicUsize,
     ledgers: Ledgers,
 }
@@ -118,9 +144,9 @@ impl Engine {
             };
             let Some((id, outcome, seconds)) = next else { break };
             if let Outcome::Failed(failure) = &outcome
-                && failure.stale
+                && (failure.stale || failure.refused == Some(Refusal::Credentials))
             {
-                progress.stale.store(true, Ordering::SeqCst);
+                progress.over.store(true, Ordering::SeqCst);
             }
             emit(Event::StepFinished { step: id.clone(), outcome: outcome.clone(), seconds });
             ended.insert(id, outcome);
@@ -159,17 +185,22 @@ impl Engine {
         let reason = step.assessment.reason.clone();
         match step.assessment.action {
             Action::Keep => return Some(Outcome::Unchanged { reason }),
-            // Blocked ones are refused before the run; one that gets here all the same must not run.
-            Action::Skip | Action::Blocked => return Some(Outcome::Skipped { reason }),
+            Action::Skip => return Some(Outcome::Skipped { reason }),
+            // What may not be touched is not done, and what needs it must not run.
+            Action::Blocked => return Some(Outcome::Failed(unknown(&step.assessment))),
             Action::Unknown => {
                 let hint = step.assessment.denied.first().and_then(|denied| hint::of(&denied.error()));
                 return Some(Outcome::Unknown { reason, hint });
             }
             Action::Prove | Action::Create | Action::Update | Action::Delete => {}
         }
-        let stopped = self.stops.heard().is_some() || progress.stale.load(Ordering::SeqCst);
-        stopped
+        self.over(progress)
             .then(|| Outcome::Cancelled(Cancelled { remains: calls(&step.assessment.changes), ..Cancelled::default() }))
+    }
+
+    /// Whether nothing new may be begun.
+    fn over(&self, progress: &Progress) -> bool {
+        self.stops.heard().is_some() || progress.over.load(Ordering::SeqCst)
     }
 
     async fn run_step<'a>(
@@ -202,17 +233,24 @@ impl Engine {
         (&planned.id, outcome, began.elapsed().as_secs_f64())
     }
 
+    /// What is to be seen of a step: what it misses once it settles, and how far its workloads are.
+    async fn sight(&self, step: &dyn Step) -> Option<String> {
+        let seen = step.progress(&self.read).await;
+        let parts: Vec<_> = self.waiting.get(&step.id()).into_iter().chain(seen).collect();
+        Some(parts.join("; "))
+    }
+
     /// Observes again, runs the ops, and observes until nothing is left to do.
     async fn change(&self, step: &dyn Step, planned: &PlannedStep, goal: Goal, work: &Work<'_>) -> Result<Outcome> {
-        let mut now = step.plan(&self.read, goal).await?;
+        let mut now = self.look(step, goal, work.run).await?;
         if surprises(goal, &now, &planned.assessment.changes) {
             return Err(Error::Stale { what: format!("{}: {}", step.id(), now.reason) });
         }
         if now.changes.is_empty() && goal == Goal::Present {
             return Ok(Outcome::Unchanged { reason: now.reason });
         }
-        let mut writes = 0;
-        for attempt in 1.. {
+        let (mut writes, mut doubts) = (0, Doubts::new(self.patience));
+        loop {
             let mut doubt = None;
             for (place, change) in now.changes.iter().enumerate() {
                 work.ledger.remains(calls(&now.changes[place..]));
@@ -224,22 +262,80 @@ impl Engine {
                         writes += 1;
                         self.wrote(step, change, work);
                     }
-                    Err(error) if attempt < ATTEMPTS && in_doubt(&error) => {
-                        doubt = Some(error);
+                    Err(error) if in_doubt(&error) => {
+                        doubt = Some((error, change));
                         break;
                     }
                     Err(error) => return Err(error),
                 }
             }
-            let Some(error) = doubt else { break };
-            // The write may have been done although its answer was lost: what is there now decides.
-            now = step.plan(&self.read, goal).await?;
-            if now.action == Action::Blocked {
+            let Some((error, change)) = doubt else { break };
+            now = self.after_doubt(step, goal, error, change, &mut doubts).await?;
+        }
+        self.settle(step, goal, &planned.assessment.changes).await?;
+        Ok(Outcome::Changed { action: planned.assessment.action, writes })
+    }
+
+    /// Observes a step before its ops run. Once this run has written something, a read that IAM denies, or that misses what
+    /// was just made, may only be early.
+    async fn look(&self, step: &dyn Step, goal: Goal, progress: &Progress) -> Result<Assessment> {
+        let mut back_off = self.iam_back_off();
+        loop {
+            match step.plan(&self.read, goal).await {
+                Err(error) if may_be_late(&error) && progress.writes.load(Ordering::SeqCst) > 0 => {
+                    tracing::debug!(%error, step = %step.id(), "not to be read yet");
+                    if self.stops.heard().is_some() || !back_off.wait().await {
+                        return Err(error);
+                    }
+                }
+                seen => return seen,
+            }
+        }
+    }
+
+    /// What is to be done after a write whose answer leaves open whether it was done: what is there now decides, and an
+    /// object that "exists already" has to show first, since IAM reads late.
+    async fn after_doubt(
+        &self,
+        step: &dyn Step,
+        goal: Goal,
+        error: Error,
+        change: &Change,
+        doubts: &mut Doubts,
+    ) -> Result<Assessment> {
+        tracing::debug!(%error, step = %step.id(), call = change.op.call(), "in doubt");
+        let mut back_off = self.iam_back_off();
+        loop {
+            match step.plan(&self.read, goal).await {
+                Ok(now) if now.action == Action::Blocked => {
+                    let mend = now.mend.unwrap_or_default();
+                    return Err(Error::Refused { what: format!("{}: {}", step.id(), now.reason), mend });
+                }
+                Ok(now) => {
+                    let still = now.changes.iter().any(|other| other.op == change.op);
+                    if !still {
+                        return Ok(now);
+                    }
+                    if !exists_already(&error) {
+                        return if doubts.again().await { Ok(now) } else { Err(error) };
+                    }
+                    if let Some(hopeless) = step.hopeless(&self.read).await {
+                        return Err(hopeless);
+                    }
+                }
+                Err(unread) if may_be_late(&unread) => {}
+                Err(unread) => return Err(unread),
+            }
+            if self.stops.heard().is_some() || !back_off.wait().await {
                 return Err(error);
             }
         }
-        self.settle(step, goal).await?;
-        Ok(Outcome::Changed { action: planned.assessment.action, writes })
+    }
+
+    /// Waits for as long as IAM may take to show what was written.
+    fn iam_back_off(&self) -> BackOff {
+        let limit = self.patience.min(retry::IAM_PROPAGATION);
+        BackOff::new(Duration::from_millis(250), Duration::from_secs(4), limit)
     }
 
     /// Counts a write and tells of it.
@@ -269,27 +365,28 @@ impl Engine {
         }
     }
 
-    /// Observes until nothing is left to do: IAM and the API server show writes late.
-    async fn settle(&self, step: &dyn Step, goal: Goal) -> Result<()> {
+    /// Observes until nothing is left to do of what `wrote` was to bring about.
+    async fn settle(&self, step: &dyn Step, goal: Goal, wrote: &[Change]) -> Result<()> {
+        let id = step.id();
         let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(2), self.patience);
-        loop {
-            let last = match step.plan(&self.read, goal).await {
-                Ok(now) if now.changes.is_empty() && (now.action != Action::Unknown || now.partly_read) => {
-                    return Ok(());
-                }
-                Ok(now) => now.reason,
-                // A step that says that it cannot become right is believed.
-                Err(error @ Error::Refused { .. }) => return Err(error),
-                Err(error) if error.denied() => return Err(error),
-                Err(error) => error.to_string(),
+        let mut settling = Settling::new(&id, goal, wrote, self.patience, Instant::now());
+        let ended = loop {
+            let seen = step.plan(&self.read, goal).await;
+            let last = match settling.judge(seen, Instant::now()) {
+                Verdict::Done => break Ok(()),
+                Verdict::Failed(error) => break Err(error),
+                Verdict::Wait(last) => last,
             };
+            self.waiting.set(id.clone(), Some(last.clone()));
             if let Some(error) = step.hopeless(&self.read).await {
-                return Err(error);
+                break Err(error);
             }
             if !back_off.wait().await {
-                return Err(not_settled(&step.id(), self.patience, last));
+                break Err(not_settled(&id, self.patience, last));
             }
-        }
+        };
+        self.waiting.set(id, None);
+        ended
     }
 
     /// Asks for the proof until it succeeds.
@@ -300,6 +397,7 @@ impl Engine {
         loop {
             match step.prove(&self.read).await {
                 Ok(()) => return Ok(Outcome::Proved { reason: reason.to_owned() }),
+                Err(error) if error.bad_credentials() => return Err(error),
                 Err(error) => {
                     if let Some(change) = remedy.take() {
                         tracing::debug!(%error, call = change.op.call(), "a remedy is tried");
@@ -316,18 +414,68 @@ impl Engine {
     }
 
     async fn failed(&self, step: &dyn Step, goal: Goal, error: &Error) -> Outcome {
-        let remains = match self.readable(error, step.plan(&self.read, goal)).await {
-            Some(Ok(now)) => Remains::Calls(calls(&now.changes)),
-            _ => Remains::Unknown,
-        };
+        let read = self.readable(error, self.remains(step, goal, error)).await;
+        let (remains, unread) = read.unwrap_or((Remains::Unknown, None));
+        // What the API server or AWS says of the credentials explains more than what helm made of it.
+        let error = unread.as_ref().filter(|unread| unread.bad_credentials()).unwrap_or(error);
         let mut chain = chain_of(error).into_iter();
         Outcome::Failed(Failure {
             message: chain.next().unwrap_or_default(),
             causes: chain.collect(),
-            hint: hint::of(error),
+            hint: hint_of(error),
             stale: matches!(error, Error::Stale { .. }),
+            refused: Refusal::of(error),
             remains,
         })
+    }
+
+    /// What is left to do, observed after the failure; and why that could not be observed. IAM may show a write late whose
+    /// answer was lost, so there two reads have to agree.
+    async fn remains(&self, step: &dyn Step, goal: Goal, error: &Error) -> (Remains, Option<Error>) {
+        if error.bad_credentials() {
+            return (Remains::Unknown, None);
+        }
+        let mut back_off = BackOff::new(Duration::from_secs(1), Duration::from_secs(2), REMAINS);
+        let (mut last, mut before) = (None, None);
+        loop {
+            match step.plan(&self.read, goal).await {
+                Ok(now) if now.action == Action::Unknown => before = None,
+                Ok(now) => {
+                    let remains = judgement::remains(&now);
+                    if !matches!(error, Error::Aws(_)) || !in_doubt(error) || before.as_ref() == Some(&remains) {
+                        return (remains, None);
+                    }
+                    before = Some(remains);
+                }
+                Err(unread) if unread.bad_credentials() => return (Remains::Unknown, Some(unread)),
+                Err(unread) => last = Some(unread),
+            }
+            if !back_off.wait().await {
+                return (before.unwrap_or(Remains::Unknown), last);
+            }
+        }
+    }
+}
+
+/// How often a write that ended in doubt is tried again within one run.
+struct Doubts {
+    left: usize,
+    back_off: BackOff,
+}
+
+impl Doubts {
+    fn new(patience: Duration) -> Doubts {
+        Doubts {
+            left: ATTEMPTS - 1,
+            back_off: BackOff::new(Duration::from_millis(250), Duration::from_secs(4), patience),
+        }
+    }
+
+    /// Waits for the next try; false once there have been enough.
+    async fn again(&mut self) -> bool {
+        let left = self.left;
+        self.left = left.saturating_sub(1);
+        left > 0 && self.back_off.wait().await
     }
 }
 

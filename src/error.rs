@@ -20,6 +20,9 @@ pub use service::{AwsError, KubeError, RawStatus};
 /// A result whose error is [`Error`] unless said otherwise.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The one call of STS that nobody signs: it judges the token of a service account.
+pub const WEB_IDENTITY: &str = "sts:AssumeRoleWithWebIdentity";
+
 /// Any other error as a source.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -221,6 +224,16 @@ pub enum Error {
         /// How to install it, as the kubeconfig says.
         install: Option<String>,
     },
+    /// A write was taken, and what it was to change still differs.
+    #[error("{writer} reports success, but {what}")]
+    StillDiffers {
+        /// Who took the write, such as `helm`.
+        writer: &'static str,
+        /// What differs, with the values before and after.
+        what: String,
+        /// How to find out why.
+        mend: String,
+    },
     /// The operating system refused something.
     #[error("{what}")]
     Io {
@@ -290,11 +303,12 @@ impl Error {
         }
     }
 
-    /// Whether nobody accepts the caller's credentials, so that no other call can be made with them either.
+    /// Whether the credentials themselves were refused or could not be had, so that every further call would fail too.
     pub fn bad_credentials(&self) -> bool {
         match self {
             Error::Credentials { .. } => true,
-            Error::Aws(error) => error.bad_credentials(),
+            // There the token of a service account is judged, and nobody's credentials.
+            Error::Aws(error) => error.bad_credentials() && error.operation != WEB_IDENTITY,
             Error::Kube(error) => error.status == Some(401),
             _ => false,
         }

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::error::{Error, WEB_IDENTITY};
 use crate::left_behind::LeftBehind;
 use crate::plan::{Action, ResourceId, StepId, Target};
 use crate::stop::Stop;
@@ -168,8 +169,32 @@ pub struct Failure {
     pub hint: Option<String>,
     /// Whether the world had changed since the plan, so that nothing was written.
     pub stale: bool,
+    /// Whether the caller was refused.
+    pub refused: Option<Refusal>,
     /// What is left to do, as far as it could be observed.
     pub remains: Remains,
+}
+
+/// How the caller was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// This call is denied.
+    Denied,
+    /// The credentials are not accepted (any more): every call would fail.
+    Credentials,
+}
+
+impl Refusal {
+    /// What an error says of the caller.
+    pub fn of(error: &Error) -> Option<Refusal> {
+        if error.bad_credentials() {
+            return Some(Refusal::Credentials);
+        }
+        // There a service account is refused, by the trust policy of a role.
+        let account = matches!(error, Error::Aws(error) if error.operation == WEB_IDENTITY);
+        (error.denied() && !account).then_some(Refusal::Denied)
+    }
 }
 
 /// What a failed step left undone.
@@ -178,6 +203,8 @@ pub struct Failure {
 pub enum Remains {
     /// These calls; a re-run makes them.
     Calls(Vec<String>),
+    /// It is in a state in which nothing can be done yet.
+    State(String),
     /// It could not be observed.
     Unknown,
 }

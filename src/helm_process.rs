@@ -6,7 +6,9 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -192,9 +194,8 @@ async fn run(path: &Path, command: &str, arguments: &[OsString], home: &Home, ru
     match ended.why {
         Why::Itself if ended.status.success() => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
         Why::Itself => {
-            // A signal leaves no words.
-            let words = if words.is_empty() { ended.status.to_string() } else { words };
-            Err(Error::HelmFailed { command: command.to_owned(), message: words, seen: None })
+            let message = how_it_ended(ended.status, &words);
+            Err(Error::HelmFailed { command: command.to_owned(), message, seen: None })
         }
         Why::TooMuch => {
             let message = format!("it wrote more than {} MiB and was ended", limits::CHILD_OUTPUT >> 20);
@@ -207,6 +208,21 @@ async fn run(path: &Path, command: &str, arguments: &[OsString], home: &Home, ru
         Why::Stopped => Err(Error::Stopped { what: format!("helm {command}") }),
     }
 }
+
+/// How helm ended: its last words, and the signal where one killed it. A script around helm turns that into an exit code.
+fn how_it_ended(status: ExitStatus, last_words: &str) -> String {
+    let by_script =
+        || status.code().map(|code| code - 128).filter(|signal| NAMES.iter().any(|(number, _)| number == signal));
+    let Some(signal) = status.signal().or_else(by_script) else { return last_words.to_owned() };
+    let name =
+        NAMES.iter().find(|(number, _)| *number == signal).map(|(_, name)| format!(" ({name})")).unwrap_or_default();
+    let words = if last_words.is_empty() { "without a word".to_owned() } else { format!("after saying: {last_words}") };
+    format!("it was killed by signal {signal}{name} {words}")
+}
+
+/// The signals that end programs, of every Unix.
+const NAMES: [(i32, &str); 6] =
+    [(1, "SIGHUP"), (2, "SIGINT"), (3, "SIGQUIT"), (6, "SIGABRT"), (9, "SIGKILL"), (15, "SIGTERM")];
 
 /// The end of what helm wrote, without its log lines.
 fn last_words(text: &str) -> String {
@@ -232,6 +248,16 @@ mod tests {
     fn last_words_are_the_error() {
         let text = "level=WARN msg=\"x\"\nError: UPGRADE FAILED: context deadline exceeded\n";
         assert_eq!(last_words(text), "UPGRADE FAILED: context deadline exceeded");
+    }
+
+    #[test]
+    fn a_signal_is_named() {
+        let killed = "it was killed by signal 9 (SIGKILL)";
+        assert_eq!(how_it_ended(ExitStatus::from_raw(9), ""), format!("{killed} without a word"));
+        assert_eq!(how_it_ended(ExitStatus::from_raw(9), "x"), format!("{killed} after saying: x"));
+        assert_eq!(how_it_ended(ExitStatus::from_raw(137 << 8), ""), format!("{killed} without a word"));
+        assert_eq!(how_it_ended(ExitStatus::from_raw(64), ""), "it was killed by signal 64 without a word");
+        assert_eq!(how_it_ended(ExitStatus::from_raw(1 << 8), "x"), "x");
     }
 
     #[test]

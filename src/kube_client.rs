@@ -20,6 +20,7 @@ use serde_json::Value;
 
 use crate::error::{Cause, Error, KubeError, Result};
 use crate::limits::{self, KUBE_ANSWER, KUBE_REQUEST};
+use crate::read::clock::Skew;
 use crate::retry::BackOff;
 use crate::token::TokenSigner;
 use exec::{Credential, ExecPlugin};
@@ -61,6 +62,7 @@ pub(crate) struct KubeApi {
     sign_in: SignIn,
     endpoint: Arc<str>,
     private_only: bool,
+    clock: Skew,
 }
 
 /// How requests are signed in.
@@ -124,7 +126,8 @@ impl KubeApi {
                 limits(&mut config);
                 let client = kube::Client::try_from(config).map_err(|source| unreachable(source.into()))?;
                 let sign_in = SignIn::Signer(signer.clone());
-                Ok(KubeApi { client, sign_in, endpoint: url.as_str().into(), private_only: *private_only })
+                let (endpoint, private_only) = (url.as_str().into(), *private_only);
+                Ok(KubeApi { client, sign_in, endpoint, private_only, clock: Skew::new() })
             }
             KubeTarget::Kubeconfig { path, context } => {
                 let unusable = |source: Cause| Error::ConfigFile { path: path.display().to_string(), source };
@@ -152,7 +155,8 @@ impl KubeApi {
                         SignIn::Plugin(Box::new(Plugged { plugin, config, client: Arc::default() }))
                     }
                 };
-                Ok(KubeApi { client, sign_in, endpoint: endpoint.into(), private_only: false })
+                let endpoint = endpoint.into();
+                Ok(KubeApi { client, sign_in, endpoint, private_only: false, clock: Skew::new() })
             }
         }
     }
@@ -213,6 +217,7 @@ impl KubeApi {
             Ok(response) => response.map_err(|source| self.unreachable(innermost(&source).into()))?,
             Err(_) => return Err(self.unreachable(format!("no answer within {}", late()).into())),
         };
+        self.clock.heard(response.headers().get("date").and_then(|date| date.to_str().ok()));
         let status = response.status().as_u16();
         let kind = response.headers().get(http::header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or("no content type").to_owned();
@@ -252,6 +257,11 @@ impl KubeApi {
 
     fn unreachable(&self, source: Cause) -> Error {
         Error::ApiServerUnreachable { endpoint: self.endpoint.to_string(), private_only: self.private_only, source }
+    }
+
+    /// Seconds since 1970 by the clock of the API server, as its last answer told; by this machine's before the first one.
+    pub(crate) fn now(&self) -> i64 {
+        jiff::Timestamp::now().as_second() + self.clock.seconds().unwrap_or(0)
     }
 
     /// A read, tried again while the server is restarting or overloaded.

@@ -38,6 +38,7 @@ pub mod explain;
 pub(crate) mod flight;
 pub mod graph;
 pub mod helm_process;
+pub mod helm_writer;
 pub mod hint;
 pub mod images;
 pub mod kube_client;

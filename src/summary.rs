@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::event::{Event, Outcome};
+use crate::event::{Event, Outcome, Refusal};
 use crate::exit_code;
 use crate::plan::{Action, StepId};
 
@@ -39,6 +39,8 @@ pub struct Summary {
     pub seconds: f64,
     /// Whether the run stopped because the world was no longer what the plan showed.
     pub stale: bool,
+    /// Whether the caller was refused somewhere: a call was denied, or the credentials were not accepted (any more).
+    pub refused: Option<Refusal>,
     /// The exit code that follows.
     pub exit_code: u8,
 }
@@ -58,6 +60,9 @@ impl Summary {
                 Outcome::Skipped { .. } => self.skipped += 1,
                 Outcome::Failed(failure) => {
                     self.stale |= failure.stale;
+                    if self.refused != Some(Refusal::Credentials) {
+                        self.refused = failure.refused.or(self.refused);
+                    }
                     self.failed.push(step.clone());
                 }
                 Outcome::Unknown { .. } => self.unknown.push(step.clone()),
@@ -77,7 +82,7 @@ impl Summary {
     pub fn code(&self) -> u8 {
         if self.stale && self.writes == 0 {
             exit_code::REFUSED
-        } else if !self.denied.is_empty() {
+        } else if !self.denied.is_empty() || self.refused.is_some() {
             exit_code::NO_PERMISSION
         } else if [&self.failed, &self.unknown, &self.blocked].iter().any(|steps| !steps.is_empty()) {
             exit_code::FAILED
@@ -110,5 +115,13 @@ mod tests {
         let stale = Summary { stale: true, failed: vec![StepId::new("a")], ..Summary::default() };
         assert_eq!(stale.code(), exit_code::REFUSED);
         assert_eq!(Summary { writes: 1, ..stale }.code(), exit_code::FAILED);
+    }
+
+    #[test]
+    fn a_refused_caller_is_told_by_the_exit_code() {
+        for refused in [Refusal::Denied, Refusal::Credentials] {
+            let summary = Summary { failed: vec![StepId::new("a")], refused: Some(refused), ..Summary::default() };
+            assert_eq!(summary.code(), exit_code::NO_PERMISSION);
+        }
     }
 }

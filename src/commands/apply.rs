@@ -55,14 +55,16 @@ pub(super) async fn carry_out(
         return Err(Error::Stale { what: "the saved plan no longer fits".to_owned() });
     }
     if !json {
-        if assessed.plan.has_changes() {
+        let counts = assessed.plan.counts();
+        // What could not be read may differ; the run ends with that.
+        if assessed.plan.has_changes() || counts.unknown > 0 {
             if !terminal.quiet {
                 terminal.result(&plan_text::of(&assessed.plan, terminal.out));
             }
         } else if assessed.plan.counts().unknown > 0 {
             terminal.result(&plan_text::of(&assessed.plan, terminal.out));
         } else {
-            let counts = plan_text::totals(&assessed.plan.counts());
+            let counts = plan_text::totals(&counts);
             terminal
                 .result(&format!("nothing to do: {} is as it should be ({counts})\n", assessed.plan.target.cluster));
             for note in assessed.plan.steps.iter().flat_map(|step| &step.assessment.notes) {

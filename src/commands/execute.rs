@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use crate::commands::assess::Assessed;
 use crate::connect::Connection;
 use crate::context::{ReadContext, WriteContext};
-use crate::engine::Engine;
+use crate::engine::{Engine, Waiting};
 use crate::error::Result;
 use crate::event::Event;
 use crate::op::eks::EksWrite;
@@ -56,7 +56,8 @@ pub async fn execute(
     let stops = stop::of_process();
     // From here on the run itself says what a signal leaves half done.
     let _claim = stops.claim();
-    let engine = Engine { steps: assessed.steps, read, write, events: sender, stops, patience };
+    let waiting = Waiting::default();
+    let engine = Engine { steps: assessed.steps, read, write, events: sender, stops, patience, waiting };
     let drawing = tokio::spawn(draw(receiver, json, terminal));
     let summary = Box::pin(engine.run(&assessed.plan)).await;
     drop(engine);

@@ -75,7 +75,7 @@ impl Engine {
                 }
                 _ = ticks.tick() => {
                     if look.is_none() {
-                        look = Some(step.progress(&self.read));
+                        look = Some(Box::pin(self.sight(step)));
                     } else {
                         // A look that takes long is no reason to be silent.
                         self.progressed(step, began, &last);

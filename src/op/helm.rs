@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::context::Facts;
 use crate::error::{Error, Result, Seen};
 use crate::helm_process::{Helm, Home, OLDEST, OLDEST_THAT_ADOPTS};
+use crate::helm_writer::{self, WRITER_LABEL};
 use crate::kube_client::KubeTarget;
 use crate::kubeconfig;
 use crate::limits::{self, HELM_GRACE};
@@ -225,7 +226,11 @@ impl HelmOp {
             Ok(_) => Ok(()),
             Err(Error::Stopped { what }) => Err(stopped::told(&helm.kube, &helm.stops, namespace, name, &what).await),
             Err(Error::HelmFailed { command, message, .. }) => {
-                let history = release::history(&helm.kube, namespace, name).await.unwrap_or_default();
+                let history = match release::history(&helm.kube, namespace, name).await {
+                    // Helm signs in as we do: what the API server says of the credentials is the cause.
+                    Err(error) if error.bad_credentials() => return Err(error),
+                    history => history.unwrap_or_default(),
+                };
                 if history.is_empty() && matches!(self, HelmOp::Uninstall { .. }) {
                     // Absent means done.
                     return Ok(());
@@ -246,7 +251,8 @@ impl HelmOp {
         }
     }
 
-    fn release(&self) -> (&str, &str) {
+    /// Namespace and name of the release.
+    pub(crate) fn release(&self) -> (&str, &str) {
         match self {
             HelmOp::Upgrade { release } => (&release.namespace, &release.name),
             HelmOp::Uninstall { namespace, name, .. } | HelmOp::Rollback { namespace, name, .. } => (namespace, name),
@@ -276,8 +282,11 @@ async fn upgrade(release: &ReleaseSpec, helm: &HelmWrite, home: &Home) -> Result
     let adopts = if release.take_ownership { vec!["--take-ownership"] } else { Vec::new() };
     let forces = forces(helm).await?;
     // Helm 4 does not hand its force flags on when `upgrade` has to install, and adopted objects have other managers.
-    let first =
-        release.take_ownership && release::history(&helm.kube, &release.namespace, &release.name).await?.is_empty();
+    let history = release::history(&helm.kube, &release.namespace, &release.name).await?;
+    let first = release.take_ownership && history.is_empty();
+    // Should this helm die, the next run can tell.
+    let revision = history.first().map_or(1, |latest| latest.revision + 1);
+    let writer = helm_writer::label(revision).map(|writer| format!(",{WRITER_LABEL}={writer}")).unwrap_or_default();
     let verb: &[&str] = if first {
         &["install"]
     } else {
@@ -288,7 +297,7 @@ async fn upgrade(release: &ReleaseSpec, helm: &HelmWrite, home: &Home) -> Result
     arguments.push(chart.path.into());
     // CRDs are applied by a step of their own, since helm never upgrades them.
     arguments.extend(words(&["--namespace", &release.namespace, "--skip-crds", "--wait", "--timeout", &timeout]));
-    arguments.extend(words(&["--labels", &labels(release), "--values"]));
+    arguments.extend(words(&["--labels", &format!("{}{writer}", labels(release)), "--values"]));
     arguments.push(values.into());
     arguments.extend(words(&[adopts, forces].concat()));
     Ok(arguments)

@@ -197,6 +197,11 @@ impl KubeRead {
         Ok(KubeRead { paths: Paths::new(api.clone()), api })
     }
 
+    /// Seconds since 1970 by the clock of the API server, as its last answer told; by this machine's before the first one.
+    pub fn now(&self) -> i64 {
+        self.api.now()
+    }
+
     /// The address with the namespace that the object lives in: its own, else `default`, and none where its kind has none.
     /// Which kinds have one is asked of the API server; for a kind that it does not know, the address stays as it is.
     ///

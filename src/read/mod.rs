@@ -3,7 +3,7 @@
 
 pub mod accelerator;
 pub mod chart;
-mod clock;
+pub(crate) mod clock;
 pub mod contents;
 pub mod ec2;
 pub mod eks;

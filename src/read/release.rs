@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::error::{Denied, Error, KubeError, Result};
+use crate::helm_writer::{self, WRITER_LABEL, Writer};
 use crate::read::chart::content;
 use crate::read::kube::{KubeRead, ObjectRef};
 use crate::read::manifest;
@@ -41,8 +42,11 @@ pub struct Release {
     pub crds: Vec<Value>,
     /// Whether the chart has charts inside it, whose CRDs helm does not keep in the record.
     pub has_parts: bool,
-    /// When the revision was made or last changed, in seconds since 1970.
+    /// When the revision was made or last changed, in seconds since 1970: by the clock of the API server, to be held against
+    /// [`KubeRead::now`]. Helm's own times are by the clock of whoever ran it.
     pub changed_at: i64,
+    /// Whether the helm that wrote it lives, where it is pending.
+    pub writer: Writer,
     /// The ARN of the cluster for which we installed it; none where someone else did.
     pub our_cluster: Option<String>,
     /// Whether we took it, or objects in it, over from someone else.
@@ -78,6 +82,7 @@ pub async fn history(kube: &KubeRead, namespace: &str, name: &str) -> Result<Vec
                 message,
             })
         })?;
+        release.writer = writer(secret, &release).await;
         for object in &mut release.objects {
             *object = kube.placed(object, namespace).await?;
         }
@@ -97,6 +102,30 @@ pub fn denied_records(error: &Error, namespace: &str) -> Option<Denied> {
     }
 }
 
+/// Whether the helm that left a revision pending lives. Only what helm itself labels by our `--labels` tells: a rollback and
+/// an uninstall keep the labels of other runs.
+async fn writer(secret: &Value, release: &Release) -> Writer {
+    let (label, revision) =
+        (secret["metadata"]["labels"][WRITER_LABEL].as_str().map(ToOwned::to_owned), release.revision);
+    if label.is_none() || !matches!(release.status.as_str(), "pending-install" | "pending-upgrade") {
+        return Writer::Unknown;
+    }
+    let look = tokio::task::spawn_blocking(move || helm_writer::of(label.as_deref(), revision));
+    look.await.unwrap_or(Writer::Unknown)
+}
+
+/// When the API server took the record, or its last change where that is what made it pending; none where it does not say.
+fn written_at(secret: &Value, status: &str) -> Option<jiff::Timestamp> {
+    let time = |value: &Value| value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let made = time(&secret["metadata"]["creationTimestamp"]);
+    if status.starts_with("pending-") {
+        // A revision begins with its record.
+        return made;
+    }
+    let managers = secret["metadata"]["managedFields"].as_array().map(Vec::as_slice).unwrap_or_default();
+    managers.iter().filter_map(|manager| time(&manager["time"])).chain(made).max()
+}
+
 fn decode(secret: &Value) -> Result<Release, String> {
     let text = secret.pointer("/data/release").and_then(Value::as_str).ok_or("the Secret holds no release")?;
     let inner = STANDARD.decode(text).map_err(|error| error.to_string())?;
@@ -111,10 +140,12 @@ fn decode(secret: &Value) -> Result<Release, String> {
     let label = |name: &str| secret["metadata"]["labels"][name].as_str().map(ToOwned::to_owned);
     let documents = manifest::objects(&text("/manifest"))?;
     let changed = [text("/info/last_deployed"), text("/info/first_deployed")];
-    let changed_at = changed.iter().find_map(|time| time.parse::<jiff::Timestamp>().ok());
+    let by_helm = || changed.iter().find_map(|time| time.parse::<jiff::Timestamp>().ok());
+    let status = text("/info/status");
+    let changed_at = written_at(secret, &status).or_else(by_helm);
     Ok(Release {
         revision: record["version"].as_u64().unwrap_or(0),
-        status: text("/info/status"),
+        status,
         chart: text("/chart/metadata/name"),
         chart_version: text("/chart/metadata/version"),
         app_version: text("/chart/metadata/appVersion"),
@@ -131,6 +162,7 @@ fn decode(secret: &Value) -> Result<Release, String> {
             .and_then(Value::as_array)
             .is_some_and(|all| !all.is_empty()),
         changed_at: changed_at.map_or(0, jiff::Timestamp::as_second),
+        writer: Writer::Unknown,
         our_cluster: label(OUR_LABEL),
         adopted: label(ADOPTED_LABEL).is_some(),
         record: secret["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
@@ -205,6 +237,39 @@ mod tests {
             assert!(!release.chart.is_empty() && !release.chart_version.is_empty(), "{name}: {release:?}");
             assert!(!release.objects.is_empty() && release.changed_at > 0, "{name}: {release:?}");
         }
+    }
+
+    #[test]
+    fn the_age_of_a_record_is_by_the_clock_of_the_api_server() {
+        let of = |status: &str, managed: &Value| {
+            let record = json!({"info": {"status": status, "last_deployed": "2027-01-01T00:00:00Z"}});
+            let mut secret = secret(&record);
+            secret["metadata"]["creationTimestamp"] = json!("2026-08-01T10:00:00Z");
+            secret["metadata"]["managedFields"] = managed.clone();
+            decode(&secret).unwrap().changed_at - 1_785_578_400
+        };
+        let managed = json!([{"manager": "helm", "time": "2026-08-01T10:05:00Z"}, {"manager": "helm", "time": "2026-08-01T10:01:00Z"}]);
+        assert_eq!(of("pending-install", &managed), 0, "a label that someone sets makes it no younger");
+        assert_eq!(of("uninstalling", &managed), 300);
+        assert_eq!(of("deployed", &Value::Null), 0);
+    }
+
+    #[tokio::test]
+    async fn only_what_helm_was_told_by_us_says_who_writes() {
+        let of = async |status: &str, revision: u64, label: Option<String>| {
+            let record = json!({"version": revision, "info": {"status": status}});
+            let mut secret = secret(&record);
+            secret["metadata"]["labels"][WRITER_LABEL] = json!(label);
+            writer(&secret, &decode(&secret).unwrap()).await
+        };
+        // Without `/proc` nobody is known.
+        let gone = if helm_writer::label(2).is_some() { Writer::Gone } else { Writer::Unknown };
+        assert_eq!(of("pending-install", 2, helm_writer::label(2)).await, gone);
+        assert_eq!(of("pending-upgrade", 2, helm_writer::label(2)).await, gone);
+        assert_eq!(of("pending-upgrade", 3, helm_writer::label(2)).await, Writer::Unknown, "carried over by helm");
+        assert_eq!(of("pending-rollback", 2, helm_writer::label(2)).await, Writer::Unknown);
+        assert_eq!(of("uninstalling", 2, helm_writer::label(2)).await, Writer::Unknown);
+        assert_eq!(of("pending-install", 2, None).await, Writer::Unknown);
     }
 
     #[test]

@@ -109,6 +109,9 @@ pub fn failure(step: &StepId, failure: &Failure, took: f64, styles: Styles) -> S
         Remains::Calls(calls) => {
             let _ = writeln!(text, "  remains: {}", calls.join(", "));
         }
+        Remains::State(state) => {
+            let _ = writeln!(text, "  remains: {state}");
+        }
         Remains::Unknown => text.push_str("  remains: unknown, it could not be observed\n"),
     }
     if let Some(hint) = &failure.hint {

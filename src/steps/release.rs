@@ -12,13 +12,12 @@ mod content;
 mod partly;
 mod values;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::context::ReadContext;
 use crate::error::{Denied, Result};
+use crate::helm_writer::Writer;
 use crate::op::Op;
 use crate::op::helm::{HelmOp, ReleaseSpec, cluster_label};
 use crate::owner::{self, Owner};
@@ -82,7 +81,7 @@ struct Observed {
     addon: Option<Addon>,
     /// What the caller may not read.
     denied: Vec<Denied>,
-    /// Seconds since 1970.
+    /// Seconds since 1970, by the API server's clock.
     now: i64,
 }
 
@@ -123,8 +122,7 @@ impl ReleaseStep {
                 foreign.extend(object.map(|object| (reference, owner::of_object(&object))));
             }
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        let now = cx.kube.now();
         Ok(Observed { history, missing, content, account, accounts, rollout: state, foreign, addon, denied, now })
     }
 
@@ -183,17 +181,33 @@ impl ReleaseStep {
         Assessment::blocked(&self.id, owner, reason)
     }
 
-    /// A refusal where a run of helm has not finished and is young enough to be still going on.
+    /// A refusal where a run of helm has not finished and may still be going on. One of ours on this host is known to live or
+    /// to be dead; of any other only the age is known.
     fn still_at_work(&self, latest: &Release, now: i64) -> Option<Assessment> {
-        let age = now.saturating_sub(latest.changed_at);
-        let limit = i64::try_from(self.release.timeout_seconds).unwrap_or(i64::MAX);
-        if age >= limit || !latest.status.starts_with("pending-") {
+        let status = latest.status.as_str();
+        if !status.starts_with("pending-") && status != "uninstalling" {
             return None;
         }
-        let reason = format!("another helm has left it {} {age} s ago and may still be at work", latest.status);
-        let owner = Owner::Helm { release: self.name() };
-        let mend = format!("wait until it is {limit} s old, or pass a shorter --timeout");
-        Some(Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) })
+        let blocked = |reason: String, mend: String| {
+            let owner = Owner::Helm { release: self.name() };
+            Some(Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) })
+        };
+        let age = now.saturating_sub(latest.changed_at).max(0);
+        match latest.writer {
+            Writer::Gone => return None,
+            Writer::Alive(pid) => {
+                let reason =
+                    format!("helm of another run of ours on this machine (process {pid}) is at work on it ({status})");
+                return blocked(reason, format!("wait until process {pid} has ended, or end it (kill {pid})"));
+            }
+            Writer::Unknown => {}
+        }
+        let limit = i64::try_from(self.release.timeout_seconds).unwrap_or(i64::MAX);
+        if age >= limit {
+            return None;
+        }
+        let reason = format!("another helm has left it {status} {age} s ago and may still be at work");
+        blocked(reason, format!("wait until it is {limit} s old, or pass a shorter --timeout"))
     }
 
     /// The way out of a run of helm that never finished.

@@ -174,7 +174,7 @@ impl World<'_> {
             .await;
     }
 
-    /// Gives the newest record of a release another status, as a helm that was killed an hour ago leaves it.
+    /// Gives the newest record of a release another status, as a helm of ours that was killed leaves it.
     async fn mark(&self, release: &str, status: &str) {
         let records =
             self.lab.reader().await.list("v1", "Secret", "kube-system", &format!("owner=helm,name={release}")).await;
@@ -186,12 +186,16 @@ impl World<'_> {
         flate2::read::GzDecoder::new(packed.as_slice()).read_to_string(&mut text).unwrap();
         let mut release: Value = serde_json::from_str(&text).unwrap();
         release["info"]["status"] = json!(status);
-        release["info"]["last_deployed"] = json!("2026-01-01T00:00:00Z");
+        // This process, started at another time: one that has ended, and whose id was given again.
+        let writer = eks_bootstrap::helm_writer::label(number(&record)).unwrap();
+        let mut writer: Vec<_> = writer.split('.').collect();
+        writer[2] = "1";
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         gzip.write_all(release.to_string().as_bytes()).unwrap();
         let text = STANDARD.encode(STANDARD.encode(gzip.finish().unwrap()));
         let path = format!("/api/v1/namespaces/kube-system/secrets/{}", record["metadata"]["name"].as_str().unwrap());
-        let fields = json!({"data": {"release": text}, "metadata": {"labels": {"status": status}}});
+        let labels = json!({"status": status, eks_bootstrap::helm_writer::WRITER_LABEL: writer.join(".")});
+        let fields = json!({"data": {"release": text}, "metadata": {"labels": labels}});
         self.lab.patch(&path, &fields).await;
     }
 }

@@ -21,6 +21,8 @@ mod control_plane;
 #[cfg(feature = "sandbox")]
 mod credentials;
 #[cfg(feature = "sandbox")]
+mod dead_helm;
+#[cfg(feature = "sandbox")]
 mod destroy;
 #[cfg(feature = "sandbox")]
 mod drift;

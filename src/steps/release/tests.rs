@@ -51,6 +51,7 @@ pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
         crds: Vec::new(),
         has_parts: false,
         changed_at: 0,
+        writer: Writer::Unknown,
         app_version: "v1.2.3".to_owned(),
         our_cluster: Some(cluster_label(CLUSTER)),
         adopted: false,
@@ -96,6 +97,10 @@ fn every_state_has_its_way_on() {
         release.our_cluster = None;
         release
     };
+    let ahead = |mut release: Release| {
+        release.changed_at = 99_999;
+        release
+    };
     let young = |mut release: Release| {
         release.changed_at = 9_900;
         release
@@ -104,7 +109,13 @@ fn every_state_has_its_way_on() {
         release.values = values;
         release
     };
-    let cases: [Case; 16] = [
+    let by = |writer: Writer, mut release: Release| {
+        release.writer = writer;
+        release
+    };
+    let (gone, alive) = (Writer::Gone, Writer::Alive(7));
+    let deployed = || revision(1, "deployed");
+    let cases: [Case; 23] = [
         ("absent", vec![], false, Action::Create, &[UP]),
         ("as wanted", vec![revision(1, "deployed")], false, Action::Keep, &[]),
         ("older chart", vec![older(revision(1, "deployed"))], false, Action::Update, &[UP]),
@@ -119,6 +130,25 @@ fn every_state_has_its_way_on() {
         ("failed", vec![revision(1, "failed")], false, Action::Update, &[UP]),
         ("first install interrupted", vec![revision(1, "pending-install")], false, Action::Update, &[OUT, UP]),
         ("helm may be at work", vec![young(revision(1, "pending-install"))], false, Action::Blocked, &[]),
+        (
+            "helm died installing",
+            vec![young(by(gone, revision(1, "pending-install")))],
+            false,
+            Action::Update,
+            &[OUT, UP],
+        ),
+        (
+            "helm died upgrading",
+            vec![young(by(gone, revision(2, "pending-upgrade"))), deployed()],
+            false,
+            Action::Update,
+            &[BACK],
+        ),
+        ("helm lives for ever", vec![by(alive, revision(1, "pending-install"))], false, Action::Blocked, &[]),
+        ("rolling back", vec![young(revision(3, "pending-rollback")), deployed()], false, Action::Blocked, &[]),
+        ("rollback left", vec![revision(3, "pending-rollback"), deployed()], false, Action::Update, &[BACK]),
+        ("uninstalling", vec![young(revision(1, "uninstalling"))], false, Action::Blocked, &[]),
+        ("of a clock that is ahead", vec![ahead(revision(1, "pending-install"))], false, Action::Blocked, &[]),
         (
             "upgrade interrupted",
             vec![revision(2, "pending-upgrade"), revision(1, "deployed")],
