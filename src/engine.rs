@@ -325,6 +325,7 @@ impl Engine {
             causes: chain.collect(),
             hint: hint::of(error),
             stale: matches!(error, Error::Stale { .. }),
+            needs_change: hint::needs_change(error),
             remains,
         })
     }

@@ -4,6 +4,7 @@
 //! `report.rs`. Every variant knows its exit code and, where there is one, the mend. Errors of the AWS SDK become
 //! [`AwsError`] at the boundary, since `SdkError` prints only "service error".
 
+mod refusal;
 mod service;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use crate::config_schema::Unknown;
 use crate::exit_code;
 
+pub use refusal::{Kind, Refusal};
 pub use service::{AwsError, KubeError, RawStatus};
 
 /// A result whose error is [`Error`] unless said otherwise.

@@ -129,6 +129,8 @@ pub struct Failure {
     pub hint: Option<String>,
     /// Whether the world had changed since the plan, so that nothing was written.
     pub stale: bool,
+    /// Whether the same command would fail again: the chart, its values or the flags have to change first.
+    pub needs_change: bool,
     /// What is left to do, as far as it could be observed.
     pub remains: Remains,
 }

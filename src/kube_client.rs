@@ -15,7 +15,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 
 use crate::error::{Cause, Error, KubeError, Result};
-use crate::retry::BackOff;
+use crate::retry::{BackOff, Overload, retry_after};
 use crate::token::TokenSigner;
 
 /// Where the API server is and how to sign in.
@@ -47,6 +47,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(40);
 /// For how long a read is tried again when the API server is restarting or overloaded.
 const READ_PATIENCE: Duration = Duration::from_secs(8);
+/// For how long a request, read or write, is sent again because an overloaded API server asks for that.
+const OVERLOAD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A signed-in connection.
 #[derive(Clone)]
@@ -58,9 +60,10 @@ pub(crate) struct KubeApi {
     private_only: bool,
 }
 
-/// An answer: the status and the body.
+/// An answer: the status, when to come back (`Retry-After`), and the body.
 pub(crate) struct Answer {
     status: u16,
+    retry_after: Option<Duration>,
     body: Value,
 }
 
@@ -120,10 +123,12 @@ impl KubeApi {
         let request = request.body(Body::from(bytes)).map_err(|error| broken(error.to_string()))?;
         let response = self.client.send(request).await.map_err(|source| self.no_answer(&source))?;
         let status = response.status().as_u16();
+        let header = response.headers().get(http::header::RETRY_AFTER).and_then(|header| header.to_str().ok());
+        let retry_after = header.and_then(|header| retry_after(header, jiff::Timestamp::now()));
         let bytes = response.into_body().collect().await.map_err(|error| broken(error.to_string()))?.to_bytes();
         let body = serde_json::from_slice(&bytes)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).trim().to_owned()));
-        Ok(Answer { status, body })
+        Ok(Answer { status, retry_after, body })
     }
 
     fn no_answer(&self, source: &kube::Error) -> Error {
@@ -134,19 +139,30 @@ impl KubeApi {
         }
     }
 
+    /// Sends a request, again where an overloaded server refused it before it acted and says when to come back.
+    async fn ask(&self, operation: &str, method: Method, path: &str, body: Option<(&str, &Value)>) -> Result<Answer> {
+        let mut overload = Overload::new(OVERLOAD_PATIENCE);
+        loop {
+            let answer = self.send(operation, method.clone(), path, body).await?;
+            if !overload.wait(answer.status, answer.retry_after).await {
+                return Ok(answer);
+            }
+        }
+    }
+
     /// A read, tried again while the server is restarting or overloaded.
     pub(crate) async fn read(&self, operation: &str, path: &str) -> Result<Option<Value>> {
         let mut back_off = BackOff::new(Duration::from_millis(200), Duration::from_secs(2), READ_PATIENCE);
         loop {
-            let answer = self.send(operation, Method::GET, path, None).await?;
-            if (answer.status == 429 || answer.status >= 500) && back_off.wait().await {
+            let answer = self.ask(operation, Method::GET, path, None).await?;
+            if answer.status >= 500 && back_off.wait().await {
                 continue;
             }
             return answer.found(operation);
         }
     }
 
-    /// A request with a body; one try, since it may write.
+    /// A request with a body, which may write: tried again only where the server says that it did not act.
     pub(crate) async fn request(
         &self,
         operation: &str,
@@ -155,7 +171,7 @@ impl KubeApi {
         content_type: &str,
         body: &Value,
     ) -> Result<Option<Value>> {
-        self.send(operation, method, path, Some((content_type, body))).await?.found(operation)
+        self.ask(operation, method, path, Some((content_type, body))).await?.found(operation)
     }
 }
 
@@ -166,7 +182,10 @@ impl Answer {
             return Ok(Some(self.body));
         }
         let text = |name: &str| self.body.get(name).and_then(Value::as_str);
-        let message = text("message").or(self.body.as_str()).unwrap_or("no message").to_owned();
+        let mut message = text("message").or(self.body.as_str()).unwrap_or("no message").to_owned();
+        if let Some(wait) = self.retry_after {
+            message.push_str(&format!(" (it asks to wait {} s)", wait.as_secs()));
+        }
         let reason = text("reason").unwrap_or_default().to_owned();
         if self.status == 404 {
             return Ok(None);
@@ -196,3 +215,6 @@ fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Cause> {
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     crate::error::chain_of(error).pop().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,8 @@ pub struct Summary {
     pub seconds: f64,
     /// Whether the run stopped because the world was no longer what the plan showed.
     pub stale: bool,
+    /// Whether a step failed for a reason that the same command would meet again.
+    pub needs_change: bool,
     /// The exit code that follows.
     pub exit_code: u8,
 }
@@ -54,6 +56,7 @@ impl Summary {
                 Outcome::Skipped { .. } => self.skipped += 1,
                 Outcome::Failed(failure) => {
                     self.stale |= failure.stale;
+                    self.needs_change |= failure.needs_change;
                     self.failed.push(step.clone());
                 }
                 Outcome::Blocked { .. } => self.blocked.push(step.clone()),

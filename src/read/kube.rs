@@ -3,6 +3,7 @@
 //! A dry run and a token request are POSTs but keep nothing: the API server answers and forgets.
 
 mod contents;
+mod few;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,8 @@ use tokio::sync::Mutex;
 
 use crate::error::{Error, KubeError, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
+
+pub use few::Few;
 
 /// One object's address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]

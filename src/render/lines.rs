@@ -123,6 +123,7 @@ mod tests {
             causes: vec!["no nodes".to_owned()],
             hint: Some("add nodes".to_owned()),
             stale: false,
+            needs_change: false,
             remains: Remains::Calls(vec!["helm:upgrade helm/n/x".to_owned()]),
         };
         let mut all = vec![
