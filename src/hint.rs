@@ -3,7 +3,7 @@
 
 mod refused;
 
-use crate::error::{AwsError, Error, Kind, KubeError, Refusal, Seen};
+use crate::error::{AwsError, Error, KubeError, Refusal, Seen};
 #[cfg(feature = "sandbox")]
 use crate::sandbox::control_plane::ControlPlaneError;
 
@@ -158,7 +158,7 @@ fn of_kube(error: &KubeError) -> Option<String> {
 /// What a failed run of helm means: what it said, or, where it only waited in vain, what was seen in the cluster meanwhile.
 fn of_helm(message: &str, seen: Option<&Seen>) -> Option<Refusal> {
     let said = Refusal::of_text(message);
-    let waited = said.as_ref().is_none_or(|said| matches!(said.kind, Kind::TimedOut | Kind::Interrupted));
+    let waited = said.as_ref().is_none_or(|said| said.kind.is_a_wait());
     match seen {
         Some(seen) if waited => Refusal::of_text(&seen.0),
         _ => said,

@@ -1,7 +1,7 @@
 //! Back-off, and the table of errors that are worth another try, each with its reason. The only place that sleeps.
 //!
-//! The SDK itself retries throttling, 5xx and broken connections, and waits as long as AWS asks (`x-amz-retry-after`; no
-//! service of AWS sends `Retry-After`). This table holds what it cannot know: errors that mean "not yet" because IAM is
+//! The SDK itself retries throttling, 5xx and broken connections, and waits as long as AWS asks (`x-amz-retry-after`; the
+//! services used here send no `Retry-After`). This table holds what it cannot know: errors that mean "not yet" because IAM is
 //! eventually consistent. What an overloaded Kubernetes API server asks for is in `overload.rs`.
 
 mod overload;

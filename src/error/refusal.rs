@@ -100,13 +100,19 @@ impl Refusal {
     fn find(text: &str, status: Option<u16>) -> Option<Refusal> {
         let fits = |statuses: &[u16]| status.is_none_or(|status| statuses.is_empty() || statuses.contains(&status));
         let row = ROWS.iter().find(|row| fits(row.statuses) && row.parts.iter().all(|part| text.contains(part)))?;
-        let subject = row.subject.and_then(|(before, after)| between(text, before, after)).map(ToOwned::to_owned);
+        let subject =
+            row.subject.iter().find_map(|(before, after)| between(text, before, after)).map(ToOwned::to_owned);
         let service = (row.kind == Kind::WebhookUnreachable).then(|| service(text)).flatten();
         Some(Refusal { kind: row.kind, subject, service })
     }
 }
 
 impl Kind {
+    /// Whether helm only waited in vain, or lost its connection, so that what it waited for has to say why.
+    pub fn is_a_wait(self) -> bool {
+        matches!(self, Kind::TimedOut | Kind::Interrupted)
+    }
+
     /// Whether it comes from admission or validation, which look at the object and not at who sends it.
     pub fn is_of_the_object(self) -> bool {
         use Kind::{AdmissionPolicy, NamespaceTerminating, PodSecurity, Quota, WebhookDenied, WebhookUnreachable};

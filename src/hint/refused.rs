@@ -55,7 +55,8 @@ fn advice(refusal: &Refusal) -> (String, Again) {
             Again::AfterFix,
         ),
         Kind::Quota => {
-            let text = format!("raise {}, or delete what uses it up", subject("the quota or limit range of the namespace"));
+            let text =
+                format!("raise {}, or delete what uses it up", subject("the quota or limit range of the namespace"));
             return (text, Again::AfterFix);
         }
         Kind::NamespaceTerminating => {
@@ -67,19 +68,28 @@ fn advice(refusal: &Refusal) -> (String, Again) {
             return (text, Again::AfterFix);
         }
         Kind::HeldInDeletion => (
-            "start the controller that removes the finalizer; where it is gone for good, take the finalizer off with \
-             `kubectl patch KIND NAME --type merge -p '{\"metadata\":{\"finalizers\":null}}'`",
+            "start the controller that removes the finalizer; if it is gone for good, remove the finalizer by hand with \
+             `kubectl edit`",
             Again::AfterFix,
         ),
         Kind::Denied => (
             "allow the caller to do that: `eks-bootstrap permissions --for apply --kubernetes` prints the RBAC rules",
             Again::AfterFix,
         ),
-        Kind::Ownership => (
-            "another tool manages the object: remove it there, or hand it over with --adopt and the step's name",
-            Again::Changed,
-        ),
-        Kind::Schema => ("correct the values of the chart: its values.schema.json names the allowed fields and types", Again::Changed),
+        Kind::Ownership => {
+            let text = format!(
+                "{} belongs to another tool or release: remove it there, or take it over with --adopt and the step's name",
+                subject("the object")
+            );
+            return (text, Again::Changed);
+        }
+        Kind::Schema => {
+            let text = format!(
+                "correct the values of chart `{}`: its values.schema.json names the allowed fields and types",
+                subject("NAME")
+            );
+            return (text, Again::Changed);
+        }
         Kind::RecordTooLarge => (
             "Helm stores the whole chart in a Secret of at most 1 MiB, and something large lies in the chart's folder: find it \
              with `du -ah DIR | sort -h`, then delete it or list it in DIR/.helmignore",
@@ -102,12 +112,21 @@ fn advice(refusal: &Refusal) -> (String, Again) {
             );
             return (text, Again::Changed);
         }
-        Kind::Immutable => (
-            "Kubernetes does not change this field of an existing object: set the chart's values back to what it has, or \
-             delete the object so that it is created again",
-            Again::Changed,
-        ),
-        Kind::Template => ("the chart cannot be rendered with these values: correct the value that the template reads, or the chart", Again::Changed),
+        Kind::Immutable => {
+            let text = format!(
+                "Kubernetes does not change this field of an existing {}: set the values back to what it has, or delete \
+                 the object so that it is created again",
+                subject("object")
+            );
+            return (text, Again::Changed);
+        }
+        Kind::Template => {
+            let text = format!(
+                "the chart cannot be rendered: correct the value that {} reads, or the template",
+                subject("the template")
+            );
+            return (text, Again::Changed);
+        }
         Kind::NoSuchKind => {
             let text = format!(
                 "the cluster does not serve {}: install its CRDs, or choose a chart version for this Kubernetes",
@@ -130,9 +149,7 @@ fn advice(refusal: &Refusal) -> (String, Again) {
             "nodes cannot pull the image: mirror it and set the chart's image values, or give the nodes a way to the registry",
             Again::AfterFix,
         ),
-        Kind::Unschedulable => {
-            ("add or free nodes, or tolerate their taints in the chart's values", Again::AfterFix)
-        }
+        Kind::Unschedulable => ("add or free nodes, or tolerate their taints in the chart's values", Again::AfterFix),
         Kind::Volume => ("create what the volume needs, as `kubectl describe pod` shows it", Again::AfterFix),
         Kind::Crash => ("fix what the container reports (`kubectl logs`, `kubectl describe pod`)", Again::AfterFix),
         Kind::Reported => ("fix what is reported", Again::AfterFix),
@@ -178,6 +195,8 @@ mod tests {
             })
         };
         assert!(of("aws-load-balancer-webhook-service").contains("belongs to aws-load-balancer-controller"));
-        assert!(of("kyverno-svc").contains("not managed by eks-bootstrap: start the pods behind its Service n/kyverno-svc"));
+        assert!(
+            of("kyverno-svc").contains("not managed by eks-bootstrap: start the pods behind its Service n/kyverno-svc")
+        );
     }
 }

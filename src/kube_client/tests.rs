@@ -25,7 +25,8 @@ async fn scripted(answers: &'static [(u16, &'static str)]) -> (KubeApi, Arc<Mute
             };
             let (status, header) = answers.get(place).copied().unwrap_or((200, ""));
             let body = json!({"message": "try later", "reason": "TooManyRequests"}).to_string();
-            let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n{header}", body.len());
+            let head =
+                format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n{header}", body.len());
             stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
         }
     });

@@ -4,6 +4,7 @@
 //! killed: a signal stops the run after it, and its own `--timeout` ends it.
 
 mod chart_words;
+mod seen;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::Config;
 use crate::context::Facts;
-use crate::error::{Error, Result, Seen};
+use crate::error::{Error, Result};
 use crate::helm_process::{Helm, Home, OLDEST, OLDEST_THAT_ADOPTS};
 use crate::kube_client::KubeTarget;
 use crate::kubeconfig;
@@ -23,8 +24,8 @@ use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
 use crate::read::chart::{ChartRead, ChartRef};
 use crate::read::kube::KubeRead;
+use crate::read::release;
 use crate::read::release::{ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
-use crate::read::{release, rollout};
 
 /// What a release is to be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -228,10 +229,9 @@ impl HelmOp {
                     // Absent means done.
                     return Ok(());
                 }
-                // Helm says that it waited too long; the pods say why.
                 let objects = history.first().map(|release| release.objects.as_slice()).unwrap_or_default();
-                let seen = rollout::of(&helm.kube, objects).await.ok().and_then(|state| state.cause);
-                Err(Error::HelmFailed { command, message, seen: seen.map(Seen) })
+                let seen = seen::of(&helm.kube, &message, namespace, objects).await;
+                Err(Error::HelmFailed { command, message, seen })
             }
             Err(other) => Err(other),
         }

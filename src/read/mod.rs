@@ -6,6 +6,7 @@ mod clock;
 pub mod contents;
 pub mod ec2;
 pub mod eks;
+pub mod held;
 pub mod iam;
 pub mod kube;
 pub(crate) mod manifest;

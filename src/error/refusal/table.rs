@@ -5,8 +5,9 @@
 
 use super::Kind::{
     self, AdmissionPolicy, Conflict, Crash, Denied, HeldInDeletion, Image, Immutable, InProgress, Interrupted, Invalid,
-    KubernetesVersion, NamespaceTerminating, NoSuchKind, Overloaded, Ownership, PluginFailed, PluginMissing, PodSecurity,
-    Quota, RecordTooLarge, Reported, Schema, Template, TimedOut, Unschedulable, Volume, WebhookDenied, WebhookUnreachable,
+    KubernetesVersion, NamespaceTerminating, NoSuchKind, Overloaded, Ownership, PluginFailed, PluginMissing,
+    PodSecurity, Quota, RecordTooLarge, Reported, Schema, Template, TimedOut, Unschedulable, Volume, WebhookDenied,
+    WebhookUnreachable,
 };
 
 /// One text.
@@ -17,15 +18,15 @@ pub(super) struct Row {
     pub(super) statuses: &'static [u16],
     /// What the text holds, all of it.
     pub(super) parts: &'static [&'static str],
-    /// Between which parts of the text its subject stands.
-    pub(super) subject: Option<(&'static str, &'static str)>,
+    /// Between which parts of the text its subject stands; helm 3 and helm 4 put it differently.
+    pub(super) subject: &'static [(&'static str, &'static str)],
 }
 
 const fn row(
     kind: Kind,
     statuses: &'static [u16],
     parts: &'static [&'static str],
-    subject: Option<(&'static str, &'static str)>,
+    subject: &'static [(&'static str, &'static str)],
 ) -> Row {
     Row { kind, statuses, parts, subject }
 }
@@ -34,80 +35,82 @@ const fn row(
 #[rustfmt::skip]
 pub(super) static ROWS: &[Row] = &[
     // k8s apiserver/pkg/admission/plugin/webhook. A denial has the code that the webhook chose, 400 if none.
-    row(WebhookUnreachable, &[500], &["failed calling webhook \""], Some(("failed calling webhook \"", "\""))),
-    row(WebhookDenied, &[], &["admission webhook \"", "denied the request"], Some(("admission webhook \"", "\""))),
+    row(WebhookUnreachable, &[500], &["failed calling webhook \""], &[("failed calling webhook \"", "\"")]),
+    row(WebhookDenied, &[], &["admission webhook \"", "denied the request"], &[("admission webhook \"", "\"")]),
     // k8s apiserver/pkg/admission/plugin/policy/validating; the code is the policy's reason.
-    row(AdmissionPolicy, &[], &["ValidatingAdmissionPolicy '", "denied request"], Some(("ValidatingAdmissionPolicy '", "'"))),
+    row(AdmissionPolicy, &[], &["ValidatingAdmissionPolicy '", "denied request"], &[("ValidatingAdmissionPolicy '", "'")]),
     // k8s pod-security-admission
-    row(PodSecurity, &[403], &["violates PodSecurity \""], Some(("violates PodSecurity \"", "\""))),
+    row(PodSecurity, &[403], &["violates PodSecurity \""], &[("violates PodSecurity \"", "\"")]),
     // k8s plugin/pkg/admission/namespace/lifecycle
-    row(NamespaceTerminating, &[403], &["because it is being terminated"], Some(("new content in namespace ", " "))),
+    row(NamespaceTerminating, &[403], &["because it is being terminated"], &[("new content in namespace ", " ")]),
     // k8s plugin/pkg/admission/resourcequota and limitranger
-    row(Quota, &[403], &["exceeded quota: "], Some(("exceeded quota: ", ","))),
-    row(Quota, &[403], &["failed quota: "], Some(("failed quota: ", ":"))),
-    row(Quota, &[403], &["imum ", " usage per "], None),
+    row(Quota, &[403], &["exceeded quota: "], &[("exceeded quota: ", ",")]),
+    row(Quota, &[403], &["failed quota: "], &[("failed quota: ", ":")]),
+    row(Quota, &[403], &["imum ", " usage per "], &[]),
     // k8s apiserver/pkg/endpoints/handlers/responsewriters: the authorizer's words.
-    row(Denied, &[403], &["is forbidden: User \"", "cannot "], Some(("is forbidden: User \"", "\""))),
+    row(Denied, &[403], &["is forbidden: User \"", "cannot "], &[("is forbidden: User \"", "\"")]),
     // k8s client-go/plugin/pkg/client/auth/exec
-    row(PluginMissing, &[], &["exec: executable ", " not found"], Some(("exec: executable ", " not found"))),
-    row(PluginFailed, &[], &["getting credentials: "], Some(("exec: executable ", " failed"))),
+    row(PluginMissing, &[], &["exec: executable ", " not found"], &[("exec: executable ", " not found")]),
+    row(PluginFailed, &[], &["getting credentials: "], &[("exec: executable ", " failed")]),
     // helm pkg/action/validate.go
-    row(Ownership, &[], &["invalid ownership metadata"], Some(("install: ", " exists and cannot be imported"))),
+    row(Ownership, &[], &["invalid ownership metadata"], &[("with install: ", " exists and"), ("with update: ", " exists and")]),
     // helm pkg/chart/.../jsonschema.go and pkg/action/install.go
-    row(Schema, &[], &["values don't meet the specifications of the schema"], Some(("following chart(s):", ":"))),
-    row(KubernetesVersion, &[], &["chart requires kubeVersion: "], Some(("chart requires kubeVersion: ", " which"))),
+    row(Schema, &[], &["values don't meet the specifications of the schema"], &[("following chart(s):", ":")]),
+    row(KubernetesVersion, &[], &["chart requires kubeVersion: "], &[("chart requires kubeVersion: ", " which")]),
     // k8s pkg/apis/core/validation (a Secret's MaxSecretSize), apiserver's limit of a request, etcd's of one.
-    row(RecordTooLarge, &[], &["Too long", "1048576"], None),
-    row(RecordTooLarge, &[], &["equest is too large"], None),
-    row(RecordTooLarge, &[], &["equest entity too large"], None),
+    row(RecordTooLarge, &[], &["Too long", "1048576"], &[]),
+    row(RecordTooLarge, &[], &["equest is too large"], &[]),
+    row(RecordTooLarge, &[], &["equest entity too large"], &[]),
     // k8s apimachinery/pkg/api/validation and the kinds' own validation of updates
-    row(Immutable, &[422], &["field is immutable"], Some(("kind ", ":"))),
-    row(Immutable, &[422], &["may not change once set"], Some(("kind ", ":"))),
-    row(Immutable, &[422], &["cannot change roleRef"], Some(("kind ", ":"))),
-    row(Immutable, &[422], &["updates to ", "are forbidden"], Some(("kind ", ":"))),
-    row(Immutable, &[422], &["Forbidden: updates to "], Some(("kind ", ":"))),
+    row(Immutable, &[422], &["field is immutable"], &[("with kind ", ":"), ("Kind=", ":")]),
+    row(Immutable, &[422], &["may not change once set"], &[("with kind ", ":"), ("Kind=", ":")]),
+    row(Immutable, &[422], &["cannot change roleRef"], &[("with kind ", ":"), ("Kind=", ":")]),
+    row(Immutable, &[422], &["updates to ", "are forbidden"], &[("with kind ", ":"), ("Kind=", ":")]),
+    row(Immutable, &[422], &["Forbidden: updates to "], &[("with kind ", ":"), ("Kind=", ":")]),
     // helm pkg/engine, pkg/action, and the YAML that it renders
-    row(Template, &[], &["execution error at ("], Some(("execution error at (", ")"))),
-    row(Template, &[], &["parse error at ("], Some(("parse error at (", ")"))),
-    row(Template, &[], &["YAML parse error on "], Some(("YAML parse error on ", ":"))),
-    row(Template, &[], &["template: ", ": executing \""], Some(("template: ", ": executing"))),
+    row(Template, &[], &["execution error at ("], &[("execution error at (", ")")]),
+    row(Template, &[], &["parse error at ("], &[("parse error at (", ")")]),
+    row(Template, &[], &["YAML parse error on "], &[("YAML parse error on ", ":")]),
+    row(Template, &[], &["executing \"", " at <"], &[("template: ", ": executing"), ("FAILED: ", " executing")]),
     // k8s apimachinery/pkg/api/meta
-    row(NoSuchKind, &[], &["no matches for kind \""], Some(("no matches for kind \"", "\" "))),
-    row(NoSuchKind, &[404], &["does not know this kind or namespace"], None),
+    row(NoSuchKind, &[], &["no matches for kind \""], &[("no matches for kind \"", "\" ")]),
+    row(NoSuchKind, &[404], &["does not know this kind or namespace"], &[]),
     // k8s apimachinery/pkg/api/errors and managedfields
-    row(Conflict, &[409], &["Apply failed with ", "conflict"], Some(("conflict with \"", "\""))),
-    row(Invalid, &[422], &["is invalid: "], None),
-    row(Invalid, &[400], &["strict decoding error"], None),
-    row(Interrupted, &[409], &["the object has been modified"], None),
+    row(Conflict, &[409], &["Apply failed with ", "conflict"], &[("conflict with \"", "\"")]),
+    row(Invalid, &[422], &["is invalid: "], &[]),
+    row(Invalid, &[400], &["strict decoding error"], &[]),
+    row(Invalid, &[400, 500], &["failed to create typed patch object"], &[]),
+    row(Invalid, &[400], &["cannot unmarshal"], &[]),
+    row(Interrupted, &[409], &["the object has been modified"], &[]),
     // helm pkg/action (errPending)
-    row(InProgress, &[], &["another operation (install/upgrade/rollback) is in progress"], None),
-    row(HeldInDeletion, &[], &["is being deleted since"], None),
+    row(InProgress, &[], &["another operation (install/upgrade/rollback) is in progress"], &[]),
+    row(HeldInDeletion, &[], &["is being deleted since"], &[]),
     // The kubelet's and the scheduler's reasons, as pods and events tell them; before the time-outs that follow from them.
-    row(Image, &[], &["ImagePullBackOff"], None),
-    row(Image, &[], &["ErrImage"], None),
-    row(Image, &[], &["InvalidImageName"], None),
-    row(Unschedulable, &[], &["nschedulable"], None),
-    row(Unschedulable, &[], &["nodes are available"], None),
-    row(Volume, &[], &["FailedMount"], None),
-    row(Volume, &[], &["FailedAttachVolume"], None),
-    row(Crash, &[], &["CrashLoopBackOff"], None),
-    row(Crash, &[], &["Unhealthy"], None),
-    row(Crash, &[], &["OOMKilled"], None),
+    row(Image, &[], &["ImagePullBackOff"], &[]),
+    row(Image, &[], &["ErrImage"], &[]),
+    row(Image, &[], &["InvalidImageName"], &[]),
+    row(Unschedulable, &[], &["nschedulable"], &[]),
+    row(Unschedulable, &[], &["nodes are available"], &[]),
+    row(Volume, &[], &["FailedMount"], &[]),
+    row(Volume, &[], &["FailedAttachVolume"], &[]),
+    row(Crash, &[], &["CrashLoopBackOff"], &[]),
+    row(Crash, &[], &["Unhealthy"], &[]),
+    row(Crash, &[], &["OOMKilled"], &[]),
     // k8s apiserver/pkg/util/flowcontrol, client-go, and Go's net/http
-    row(Overloaded, &[429], &["oo many requests"], None),
-    row(Overloaded, &[503], &["asks to wait"], None),
-    row(Interrupted, &[], &["http2: client connection lost"], None),
-    row(Interrupted, &[], &["connection refused"], None),
-    row(Interrupted, &[], &["connection reset by peer"], None),
-    row(Interrupted, &[], &["unexpected EOF"], None),
-    row(Interrupted, &[], &["TLS handshake timeout"], None),
-    row(Interrupted, &[], &["etcdserver: "], None),
-    row(Interrupted, &[503], &["unable to handle the request"], None),
+    row(Overloaded, &[429], &["oo many requests"], &[]),
+    row(Overloaded, &[503], &["asks to wait"], &[]),
+    row(Interrupted, &[], &["http2: client connection lost"], &[]),
+    row(Interrupted, &[], &["connection refused"], &[]),
+    row(Interrupted, &[], &["connection reset by peer"], &[]),
+    row(Interrupted, &[], &["unexpected EOF"], &[]),
+    row(Interrupted, &[], &["TLS handshake timeout"], &[]),
+    row(Interrupted, &[], &["etcdserver: "], &[]),
+    row(Interrupted, &[503], &["unable to handle the request"], &[]),
     // helm pkg/kube's waiters
-    row(TimedOut, &[], &["context deadline exceeded"], None),
-    row(TimedOut, &[], &["timed out waiting"], None),
-    row(TimedOut, &[], &["resource not ready"], None),
+    row(TimedOut, &[], &["context deadline exceeded"], &[]),
+    row(TimedOut, &[], &["timed out waiting"], &[]),
+    row(TimedOut, &[], &["resource not ready"], &[]),
     // Reasons of controllers' events, such as FailedDeployModel, and AWS's code in them.
-    row(Reported, &[], &["Failed"], None),
-    row(Reported, &[], &["AccessDenied"], None),
+    row(Reported, &[], &["Failed"], &[]),
+    row(Reported, &[], &["AccessDenied"], &[]),
 ];

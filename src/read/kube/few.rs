@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::KubeRead;
+use super::{KubeRead, root};
 use crate::error::Result;
+use crate::object::text;
 
 /// Which objects, and how many of them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -38,5 +39,34 @@ impl KubeRead {
             Value::Array(items) => Ok(items),
             _ => Ok(Vec::new()),
         }
+    }
+
+    /// At most `most` objects of a resource as the API server itself names it: plural and group, such as `configmaps.` or
+    /// `widgets.example.com`. Their kind and version are filled in, which items of lists leave out.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub async fn few_of_resource(&self, resource: &str, namespace: &str, most: usize) -> Result<Vec<Value>> {
+        let (plural, group) = resource.split_once('.').unwrap_or((resource, ""));
+        let version = if group.is_empty() {
+            "v1".to_owned()
+        } else {
+            let found =
+                self.api.read(&format!("discover {group}"), &format!("/apis/{group}")).await?.unwrap_or_default();
+            text(&found, "/preferredVersion/groupVersion").to_owned()
+        };
+        if version.is_empty() {
+            return Ok(Vec::new());
+        }
+        let within = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
+        let path = format!("{}{within}/{plural}?limit={most}", root(&version));
+        let mut list = self.api.read(&format!("list {resource}"), &path).await?.unwrap_or_default();
+        let kind = text(&list, "/kind").trim_end_matches("List").to_owned();
+        let Value::Array(mut items) = list["items"].take() else { return Ok(Vec::new()) };
+        for item in &mut items {
+            item["apiVersion"] = Value::from(version.as_str());
+            item["kind"] = Value::from(kind.as_str());
+        }
+        Ok(items)
     }
 }

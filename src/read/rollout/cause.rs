@@ -148,12 +148,18 @@ mod tests {
                 waiting("initContainerStatuses", back_off(), json!({"reason": "OOMKilled"})),
                 "pod ...x7k2q CrashLoopBackOff: OOMKilled",
             ),
-            (waiting("containerStatuses", back_off(), json!({"reason": "Error"})), "pod ...x7k2q CrashLoopBackOff: back-off"),
+            (
+                waiting("containerStatuses", back_off(), json!({"reason": "Error"})),
+                "pod ...x7k2q CrashLoopBackOff: back-off",
+            ),
             (
                 pod(json!({"initContainerStatuses": [{"state": {"terminated": {"exitCode": 1, "message": "no"}}}]})),
                 "pod ...x7k2q Error: no",
             ),
-            (pod(json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"})), "pod ...x7k2q Evicted: low on memory"),
+            (
+                pod(json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"})),
+                "pod ...x7k2q Evicted: low on memory",
+            ),
             (
                 pod(json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
                     "message": "0/2 nodes are available"}]})),
