@@ -3,7 +3,7 @@
 
 mod refused;
 
-use crate::error::{AwsError, Error, KubeError, Refusal, Seen};
+use crate::error::{AwsError, Error, Kind, KubeError, Refusal, Seen};
 #[cfg(feature = "sandbox")]
 use crate::sandbox::control_plane::ControlPlaneError;
 
@@ -142,7 +142,8 @@ fn of_aws(error: &AwsError) -> Option<String> {
 }
 
 fn of_kube(error: &KubeError) -> Option<String> {
-    if let Some(refusal) = Refusal::of_kube(error) {
+    // Of a denied call more is known than its kind.
+    if let Some(refusal) = Refusal::of_kube(error).filter(|refusal| refusal.kind != Kind::Denied) {
         return Some(refused::fix(&refusal));
     }
     match error.status {
@@ -150,7 +151,10 @@ fn of_kube(error: &KubeError) -> Option<String> {
             "the API server does not know the caller: give its role an access entry (`aws eks create-access-entry`)"
                 .to_owned(),
         ),
-        Some(403) => Some(format!("RBAC or an admission rule denies it: allow the caller to {}", error.operation)),
+        Some(403) => Some(format!(
+            "allow the caller to {}: `eks-bootstrap permissions --kubernetes` prints the RBAC rules",
+            error.operation
+        )),
         _ => None,
     }
 }
@@ -174,4 +178,40 @@ pub fn needs_change(error: &Error) -> bool {
         _ => None,
     };
     refusal.is_some_and(|refusal| refused::needs_change(&refusal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(message: &str, seen: Option<&str>) -> (String, bool) {
+        let seen = seen.map(|seen| Seen(seen.to_owned()));
+        let error = Error::HelmFailed { command: "upgrade x".to_owned(), message: message.to_owned(), seen };
+        (of(&error).unwrap(), needs_change(&error))
+    }
+
+    #[test]
+    fn what_was_seen_explains_a_helm_that_waited_and_no_other() {
+        let pods = Some("pod ...x7k2q Unschedulable: 0/2 nodes are available");
+        let (hint, needs_change) = failed("UPGRADE FAILED: context deadline exceeded", pods);
+        assert!(hint.starts_with("add or free nodes") && !needs_change, "{hint}");
+        let (hint, needs_change) = failed(
+            "UPGRADE FAILED: values don't meet the specifications of the schema(s) in the following chart(s): x: y",
+            pods,
+        );
+        assert!(hint.starts_with("correct the values of chart `x`") && needs_change, "{hint}");
+        let (hint, _) = failed("UPGRADE FAILED: context deadline exceeded", None);
+        assert!(hint.contains("run the same command again, or raise --timeout"), "{hint}");
+        let (hint, needs_change) = failed("something new", None);
+        assert!(hint.starts_with("fix that") && !needs_change, "{hint}");
+    }
+
+    #[test]
+    fn what_settles_late_is_told_apart_from_what_is_held() {
+        let of_last = |last: &str| {
+            of(&Error::NotSettled { what: "k8s.namespace.dns".to_owned(), seconds: 20, last: last.to_owned() }).unwrap()
+        };
+        assert!(of_last("Namespace/dns is being deleted since x, held by y").contains("removes the finalizer"));
+        assert!(of_last("1 CRDs are not established yet").contains("raise --timeout"));
+    }
 }

@@ -185,6 +185,49 @@ fn unreachable(refusal: &Refusal) -> String {
 mod tests {
     use super::*;
 
+    /// What helps without a change of the command, and what does not.
+    const AGAIN: [Kind; 18] = [
+        Kind::WebhookUnreachable,
+        Kind::PodSecurity,
+        Kind::Quota,
+        Kind::NamespaceTerminating,
+        Kind::HeldInDeletion,
+        Kind::Denied,
+        Kind::RecordTooLarge,
+        Kind::PluginMissing,
+        Kind::PluginFailed,
+        Kind::NoSuchKind,
+        Kind::InProgress,
+        Kind::Conflict,
+        Kind::Overloaded,
+        Kind::Interrupted,
+        Kind::Image,
+        Kind::Unschedulable,
+        Kind::Volume,
+        Kind::TimedOut,
+    ];
+    const CHANGED: [Kind; 8] = [
+        Kind::WebhookDenied,
+        Kind::AdmissionPolicy,
+        Kind::Ownership,
+        Kind::Schema,
+        Kind::KubernetesVersion,
+        Kind::Immutable,
+        Kind::Template,
+        Kind::Invalid,
+    ];
+
+    #[test]
+    fn the_same_command_again_is_said_only_where_it_helps() {
+        for (kinds, again) in [(&AGAIN[..], true), (&CHANGED, false)] {
+            for kind in kinds {
+                let refusal = Refusal { kind: *kind, subject: Some("x".to_owned()), service: None };
+                assert_eq!(fix(&refusal).contains("run the same command again"), again, "{kind:?}: {}", fix(&refusal));
+                assert_eq!(needs_change(&refusal), !again, "{kind:?}");
+            }
+        }
+    }
+
     #[test]
     fn webhooks_are_told_apart_by_their_service() {
         let of = |name: &str| {
