@@ -5,6 +5,8 @@
 //! events. A failed step stops what depends on it and nothing else.
 
 mod judgement;
+mod ledger;
+mod stopping;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,27 +14,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::context::{ReadContext, WriteContext};
 use crate::error::{Error, Result, chain_of};
-use crate::event::{self, Announced, Event, Failure, Outcome, Remains};
+use crate::event::{self, Announced, Cancelled, Event, Failure, Outcome, Remains};
 use crate::hint;
-use crate::left_behind;
 use crate::plan::{Action, Assessment, Change, Goal, Plan, PlannedStep, StepId};
 use crate::retry::{self, BackOff};
 use crate::steps::Step;
+use crate::stop::Stops;
 use crate::summary::Summary;
 use judgement::{calls, in_doubt, not_settled, surprises};
-
-/// A signal that asks to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// SIGINT.
-    Interrupted,
-    /// SIGTERM.
-    Terminated,
-}
+use ledger::{Ledger, Ledgers};
 
 /// How often a step whose write ended in doubt is observed and tried again within one run.
 const ATTEMPTS: usize = 4;
@@ -47,9 +41,9 @@ pub struct Engine {
     pub write: WriteContext,
     /// Where events go.
     pub events: mpsc::UnboundedSender<Event>,
-    /// Set by the first signal.
-    pub stop: watch::Receiver<Option<Stop>>,
-    /// How long a step may take to settle.
+    /// The signals that ask to stop.
+    pub stops: Stops,
+    /// How long a step may take.
     pub patience: Duration,
 }
 
@@ -58,6 +52,13 @@ pub struct Engine {
 struct Progress {
     stale: AtomicBool,
     writes: AtomicUsize,
+    ledgers: Ledgers,
+}
+
+/// A step at work.
+struct Work<'a> {
+    run: &'a Progress,
+    ledger: Arc<Ledger>,
 }
 
 impl Engine {
@@ -85,6 +86,7 @@ impl Engine {
         let mut ended: BTreeMap<&StepId, Outcome> = BTreeMap::new();
         let mut waiting: Vec<&PlannedStep> = plan.steps.iter().collect();
         let mut running = FuturesUnordered::new();
+        let mut told = 0;
         loop {
             let (ready, rest): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|step| step.waits_for().all(|need| ended.contains_key(need)));
@@ -104,7 +106,17 @@ impl Engine {
             if waiting.iter().any(|step| step.waits_for().all(|need| ended.contains_key(need))) {
                 continue;
             }
-            let Some((id, outcome, seconds)) = running.next().await else { break };
+            let next = loop {
+                tokio::select! {
+                    biased;
+                    next = running.next() => break next,
+                    heard = self.stops.later_than(told) => {
+                        told = heard.count;
+                        emit(self.stopping(heard, &progress.ledgers));
+                    }
+                }
+            };
+            let Some((id, outcome, seconds)) = next else { break };
             if let Outcome::Failed(failure) = &outcome
                 && failure.stale
             {
@@ -115,14 +127,13 @@ impl Engine {
         }
         drop(running);
         if plan.goal == Goal::Absent {
-            emit(Event::LeftBehind(Box::pin(left_behind::read(&self.read)).await));
+            emit(Event::LeftBehind(self.left_behind().await));
         }
         // Ops report themselves from inside the steps, past `emit`.
         summary.writes = progress.writes.load(Ordering::SeqCst);
         summary.seconds = began.elapsed().as_secs_f64();
-        summary.exit_code = match *self.stop.borrow() {
-            Some(Stop::Interrupted) if !summary.cancelled.is_empty() => crate::exit_code::INTERRUPTED,
-            Some(Stop::Terminated) if !summary.cancelled.is_empty() => crate::exit_code::TERMINATED,
+        summary.exit_code = match self.stops.heard() {
+            Some(heard) if !summary.cancelled.is_empty() => heard.stop.exit_code(),
             _ => summary.code(),
         };
         let _ = self.events.send(Event::RunFinished { summary: summary.clone() });
@@ -150,8 +161,9 @@ impl Engine {
             Action::Skip | Action::Blocked | Action::Unknown => return Some(Outcome::Skipped { reason }),
             Action::Prove | Action::Create | Action::Update | Action::Delete => {}
         }
-        let stopped = self.stop.borrow().is_some() || progress.stale.load(Ordering::SeqCst);
-        stopped.then(|| Outcome::Cancelled { remains: calls(&step.assessment.changes) })
+        let stopped = self.stops.heard().is_some() || progress.stale.load(Ordering::SeqCst);
+        stopped
+            .then(|| Outcome::Cancelled(Cancelled { remains: calls(&step.assessment.changes), ..Cancelled::default() }))
     }
 
     async fn run_step<'a>(
@@ -164,14 +176,18 @@ impl Engine {
         let outcome = match self.steps.get(&planned.id) {
             None => Outcome::Skipped { reason: "not part of this run".to_owned() },
             Some(step) => {
-                let work = async {
+                let ledger = progress.ledgers.open(&planned.id, calls(&planned.assessment.changes));
+                let work = Work { run: progress, ledger: ledger.clone() };
+                let doing = async {
                     if planned.assessment.action == Action::Prove {
-                        self.prove(step.as_ref(), &planned.assessment.reason, progress).await
+                        self.prove(step.as_ref(), &planned.assessment.reason, &work).await
                     } else {
-                        self.change(step.as_ref(), planned, goal, progress).await
+                        self.change(step.as_ref(), planned, goal, &work).await
                     }
                 };
-                match self.watched(step.as_ref(), began, work).await {
+                let ended = self.bounded(step.as_ref(), began, &ledger, doing).await;
+                progress.ledgers.close(&planned.id);
+                match ended {
                     Ok(outcome) => outcome,
                     Err(error) => self.failed(step.as_ref(), goal, &error).await,
                 }
@@ -180,28 +196,8 @@ impl Engine {
         (&planned.id, outcome, began.elapsed().as_secs_f64())
     }
 
-    /// Runs `work` and says every second what is to be seen meanwhile.
-    async fn watched<T>(&self, step: &dyn Step, began: Instant, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        let mut ticks = tokio::time::interval_at(
-            (began + Duration::from_secs(1)).into(),
-            // One look a second is what a person can follow.
-            Duration::from_secs(1),
-        );
-        loop {
-            tokio::select! {
-                done = &mut work => return done,
-                _ = ticks.tick() => {
-                    let message = step.progress(&self.read).await.unwrap_or_default();
-                    let seconds = began.elapsed().as_secs_f64();
-                    let _ = self.events.send(Event::StepProgress { step: step.id(), message, seconds });
-                }
-            }
-        }
-    }
-
     /// Observes again, runs the ops, and observes until nothing is left to do.
-    async fn change(&self, step: &dyn Step, planned: &PlannedStep, goal: Goal, progress: &Progress) -> Result<Outcome> {
+    async fn change(&self, step: &dyn Step, planned: &PlannedStep, goal: Goal, work: &Work<'_>) -> Result<Outcome> {
         let mut now = step.plan(&self.read, goal).await?;
         if surprises(goal, &now, &planned.assessment.changes) {
             return Err(Error::Stale { what: format!("{}: {}", step.id(), now.reason) });
@@ -213,13 +209,14 @@ impl Engine {
         for attempt in 1.. {
             let mut doubt = None;
             for (place, change) in now.changes.iter().enumerate() {
-                if self.stop.borrow().is_some() {
-                    return Ok(Outcome::Cancelled { remains: calls(&now.changes[place..]) });
+                work.ledger.remains(calls(&now.changes[place..]));
+                if self.stops.heard().is_some() {
+                    return Ok(Outcome::Cancelled(work.ledger.cancelled()));
                 }
-                match self.run_op(change).await {
+                match self.run_op(change, &work.ledger).await {
                     Ok(()) => {
                         writes += 1;
-                        self.wrote(step, change, progress);
+                        self.wrote(step, change, work);
                     }
                     Err(error) if attempt < ATTEMPTS && in_doubt(&error) => {
                         doubt = Some(error);
@@ -240,8 +237,8 @@ impl Engine {
     }
 
     /// Counts a write and tells of it.
-    fn wrote(&self, step: &dyn Step, change: &Change, progress: &Progress) {
-        progress.writes.fetch_add(1, Ordering::SeqCst);
+    fn wrote(&self, step: &dyn Step, change: &Change, work: &Work<'_>) {
+        work.run.writes.fetch_add(1, Ordering::SeqCst);
         let _ = self.events.send(Event::OpFinished {
             step: step.id(),
             call: change.op.call(),
@@ -250,11 +247,11 @@ impl Engine {
     }
 
     /// Runs one op, again where the table of transient errors says so.
-    async fn run_op(&self, change: &Change) -> Result<()> {
+    async fn run_op(&self, change: &Change, ledger: &Ledger) -> Result<()> {
         let mut back_off =
             BackOff::new(Duration::from_millis(250), Duration::from_secs(4), self.patience.min(retry::IAM_PROPAGATION));
         loop {
-            match change.op.run(&self.write).await {
+            match ledger.flying(change, change.op.run(&self.write)).await {
                 Err(error) if retry::transient(&error).is_some() => {
                     tracing::debug!(%error, call = change.op.call(), "not yet");
                     if !back_off.wait().await {
@@ -288,22 +285,18 @@ impl Engine {
     }
 
     /// Asks for the proof until it succeeds.
-    async fn prove(&self, step: &dyn Step, reason: &str, progress: &Progress) -> Result<Outcome> {
+    async fn prove(&self, step: &dyn Step, reason: &str, work: &Work<'_>) -> Result<Outcome> {
         let limit = self.patience.min(retry::IAM_PROPAGATION);
         let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(2), limit);
         let mut remedy = step.remedy();
         loop {
             match step.prove(&self.read).await {
                 Ok(()) => return Ok(Outcome::Proved { reason: reason.to_owned() }),
-                Err(error) if self.stop.borrow().is_some() => {
-                    tracing::debug!(%error, "stopped while proving");
-                    return Ok(Outcome::Cancelled { remains: Vec::new() });
-                }
                 Err(error) => {
                     if let Some(change) = remedy.take() {
                         tracing::debug!(%error, call = change.op.call(), "a remedy is tried");
-                        self.run_op(&change).await?;
-                        self.wrote(step, &change, progress);
+                        self.run_op(&change, &work.ledger).await?;
+                        self.wrote(step, &change, work);
                         continue;
                     }
                     if !back_off.wait().await {
@@ -315,9 +308,9 @@ impl Engine {
     }
 
     async fn failed(&self, step: &dyn Step, goal: Goal, error: &Error) -> Outcome {
-        let remains = match step.plan(&self.read, goal).await {
-            Ok(now) => Remains::Calls(calls(&now.changes)),
-            Err(_) => Remains::Unknown,
+        let remains = match self.readable(error, step.plan(&self.read, goal)).await {
+            Some(Ok(now)) => Remains::Calls(calls(&now.changes)),
+            _ => Remains::Unknown,
         };
         let mut chain = chain_of(error).into_iter();
         Outcome::Failed(Failure {
@@ -340,3 +333,6 @@ fn shown(outcome: &Outcome, assessment: &Assessment) -> Outcome {
         (outcome, _) => outcome.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

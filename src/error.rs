@@ -4,6 +4,8 @@
 //! `report.rs`. Every variant knows its exit code and, where there is one, the mend. Errors of the AWS SDK become
 //! [`AwsError`] at the boundary, since `SdkError` prints only "service error".
 
+mod copy;
+pub(crate) mod endpoint;
 mod refusal;
 mod service;
 
@@ -194,6 +196,31 @@ pub enum Error {
         /// What was seen last.
         last: String,
     },
+    /// A step, or another program, took longer than it may.
+    #[error("{what} did not end within {}", crate::limits::shown(*.limit))]
+    TimedOut {
+        /// What was waited for, with what was seen of it last.
+        what: String,
+        /// How long.
+        limit: std::time::Duration,
+    },
+    /// A program was ended because the run was told to stop.
+    #[error("{what}")]
+    Stopped {
+        /// What was ended, and what it left.
+        what: String,
+    },
+    /// A plugin of the kubeconfig that signs in gave nothing that can be used.
+    #[error("the kubeconfig's sign-in plugin `{plugin}` gave no credentials")]
+    ExecPlugin {
+        /// The program.
+        plugin: String,
+        /// Why, with its last words; never what it wrote to its standard output.
+        #[source]
+        source: Cause,
+        /// How to install it, as the kubeconfig says.
+        install: Option<String>,
+    },
     /// The operating system refused something.
     #[error("{what}")]
     Io {
@@ -255,7 +282,7 @@ impl Error {
             | Error::ConfigFile { .. }
             | Error::ComponentFile { .. }
             | Error::UnknownField { .. } => exit_code::USAGE,
-            Error::Credentials { .. } => exit_code::NO_PERMISSION,
+            Error::Credentials { .. } | Error::ExecPlugin { .. } => exit_code::NO_PERMISSION,
             Error::Aws(error) if error.denied() || error.bad_credentials() => exit_code::NO_PERMISSION,
             Error::Kube(error) if error.denied() => exit_code::NO_PERMISSION,
             Error::Refused { .. } | Error::Stale { .. } | Error::WrongAccount { .. } => exit_code::REFUSED,

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::left_behind::LeftBehind;
 use crate::plan::{Action, ResourceId, StepId, Target};
+use crate::stop::Stop;
 use crate::summary::Summary;
 
 /// The version of the event stream's form.
@@ -57,6 +58,15 @@ pub enum Event {
         outcome: Outcome,
         /// Since the step began.
         seconds: f64,
+    },
+    /// A signal came: nothing new begins.
+    Stopping {
+        /// The first signal.
+        signal: Stop,
+        /// How many came so far.
+        count: usize,
+        /// What is waited for.
+        waits_for: Vec<WaitsFor>,
     },
     /// What a destroy leaves in AWS, read back after its last step.
     LeftBehind(LeftBehind),
@@ -112,10 +122,29 @@ pub enum Outcome {
         by: StepId,
     },
     /// The run was interrupted before or while the step ran.
-    Cancelled {
-        /// The calls that were not made.
-        remains: Vec<String>,
-    },
+    Cancelled(Cancelled),
+}
+
+/// What an interruption leaves of a step.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Cancelled {
+    /// The calls that were made; their objects were not read back.
+    pub finished: Vec<String>,
+    /// Calls whose answer nobody waited for, or that were ended; they may be done, in part or wholly.
+    pub half_done: Vec<String>,
+    /// The calls that were not made.
+    pub remains: Vec<String>,
+}
+
+/// A call that a run which is to stop still waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WaitsFor {
+    /// The step.
+    pub step: StepId,
+    /// The call and its object.
+    pub call: String,
+    /// For at most so long.
+    pub seconds: u64,
 }
 
 /// Why a step failed and what remains of it.

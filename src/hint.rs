@@ -82,6 +82,14 @@ pub fn of(error: &Error) -> Option<String> {
         }
         #[cfg(not(feature = "sandbox"))]
         Error::Sandbox { .. } => return None,
+        Error::TimedOut { .. } => {
+            "find out why it hangs, or raise --timeout if it is only slow; then run the same command again".to_owned()
+        }
+        Error::Stopped { .. } => "run the same command again".to_owned(),
+        Error::ExecPlugin { install: Some(install), .. } => install.clone(),
+        Error::ExecPlugin { plugin, .. } => {
+            format!("sign in with `{plugin}` yourself, then run the same command again")
+        }
         Error::Io { .. } => return None,
     };
     Some(hint)

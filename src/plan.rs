@@ -150,11 +150,25 @@ pub struct Assessment {
     pub changes: Vec<Change>,
     /// The command that unblocks, for `Blocked`.
     pub mend: Option<String>,
+    /// What else is worth saying of it, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Differences that the user has left to others (`ignoreDrift`), as `OBJECT PATH`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
 }
 
 impl Assessment {
     fn bare(action: Action, reason: impl Into<String>) -> Assessment {
-        Assessment { action, reason: reason.into(), owner: None, changes: Vec::new(), mend: None }
+        Assessment {
+            action,
+            reason: reason.into(),
+            owner: None,
+            changes: Vec::new(),
+            mend: None,
+            notes: Vec::new(),
+            ignored: Vec::new(),
+        }
     }
 
     /// The object is as it must be.

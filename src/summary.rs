@@ -60,7 +60,7 @@ impl Summary {
                     self.failed.push(step.clone());
                 }
                 Outcome::Blocked { .. } => self.blocked.push(step.clone()),
-                Outcome::Cancelled { .. } => self.cancelled.push(step.clone()),
+                Outcome::Cancelled(_) => self.cancelled.push(step.clone()),
             },
             _ => {}
         }

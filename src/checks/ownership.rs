@@ -236,6 +236,7 @@ pub(super) mod tests {
             objects: Vec::new(),
             documents: Vec::new(),
             crds: Vec::new(),
+            has_parts: false,
             changed_at: 1_000,
             our_cluster: ours.then(|| cluster_label(CLUSTER)),
             adopted: false,

@@ -150,7 +150,7 @@ fn of_components() -> impl Iterator<Item = &'static Check> {
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     async move {
         let components = components(scene).into_iter().filter(|component| component.webhook_service.is_some());
-        let mut findings = others::look(scene).await;
+        let mut findings = Box::pin(others::look(scene)).await;
         for component in components {
             let found = match Box::pin(of_component(scene, &component)).await {
                 Ok(found) => found,

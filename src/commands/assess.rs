@@ -6,10 +6,12 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use crate::commands::diagnostics;
+use crate::component;
+use crate::content::Pattern;
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
 use crate::graph;
-use crate::plan::{Action, Assessment, Goal, Plan, PlannedStep, StepId};
+use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan, PlannedStep, StepId};
 use crate::steps::{self, Step};
 
 /// A plan with the steps that run it.
@@ -36,7 +38,7 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
         order.into_iter().map(|place| all[place].clone()).filter(|step| cx.config.chooses(&step.id())).collect();
     let ids: BTreeSet<_> = chosen.iter().map(|step| step.id()).collect();
     let plans = join_all(chosen.iter().map(|step| step.plan(cx, goal)));
-    let (found, diagnostics) = tokio::join!(plans, Box::pin(diagnostics::of(cx, goal)));
+    let (found, mut diagnostics) = tokio::join!(plans, Box::pin(diagnostics::of(cx, goal)));
 
     let mut errors = Vec::new();
     let mut planned = Vec::new();
@@ -56,8 +58,31 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
         });
     }
     spare_proofs(&mut planned);
+    diagnostics.extend(said(&planned, cx));
     let plan = Plan { goal, target: cx.facts.target(), steps: planned, diagnostics };
     Ok(Assessed { plan, steps: chosen.into_iter().map(|step| (step.id(), step)).collect(), errors })
+}
+
+/// What steps have to say beside what they do, and lines of `ignoreDrift` that cover nothing.
+fn said(planned: &[PlannedStep], cx: &ReadContext) -> Vec<Diagnostic> {
+    let note = |message: String| Diagnostic { severity: "note", message };
+    let releases: Vec<_> = planned.iter().filter(|step| step.resource.0.starts_with("helm/")).collect();
+    let known = releases.iter().all(|step| step.assessment.action != Action::Unknown);
+    let left: Vec<_> = releases.iter().flat_map(|step| &step.assessment.ignored).collect();
+    let patterns: BTreeSet<_> = component::all(&cx.config)
+        .iter()
+        .flat_map(|component| component.configured(&cx.config).ignore_drift.clone())
+        .collect();
+    let covers = |pattern: &str, left: &str| {
+        let (object, path) = left.split_once(' ').unwrap_or((left, ""));
+        Pattern::parse(pattern).is_ok_and(|pattern| pattern.covers(object, path))
+    };
+    let unused = patterns.iter().filter(|pattern| known && !left.iter().any(|left| covers(pattern, left)));
+    let notes = planned.iter().flat_map(|step| {
+        let of = move |text: &String| format!("{}: {text}", step.id);
+        step.assessment.notes.iter().map(of)
+    });
+    notes.chain(unused.map(|pattern| format!("ignoreDrift covers nothing: {pattern}"))).map(note).collect()
 }
 
 /// Which steps wait for which; for `Absent` everything is turned round: what was made last goes first.

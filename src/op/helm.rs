@@ -1,14 +1,16 @@
 //! Writes that helm makes: install or upgrade, uninstall, rollback. One op is one run of helm.
 //!
-//! Helm reaches the cluster with a kubeconfig of ours that calls our own `token` command, or with the user's. It is never
-//! killed: a signal stops the run after it, and its own `--timeout` ends it.
+//! Helm reaches the cluster with a kubeconfig of ours that calls our own `token` command, or with the user's. A first Ctrl-C
+//! lets it finish, its own `--timeout` ends it, and where the program has to be over soon it gets SIGTERM.
 
 mod chart_words;
 mod seen;
+mod stopped;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -20,12 +22,13 @@ use crate::error::{Error, Result};
 use crate::helm_process::{Helm, Home, OLDEST, OLDEST_THAT_ADOPTS};
 use crate::kube_client::KubeTarget;
 use crate::kubeconfig;
+use crate::limits::{self, HELM_GRACE};
 use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
 use crate::read::chart::{ChartRead, ChartRef};
 use crate::read::kube::KubeRead;
-use crate::read::release;
-use crate::read::release::{ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
+use crate::read::release::{self, ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
+use crate::stop::{self, Stops};
 
 /// What a release is to be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -90,6 +93,7 @@ pub struct HelmWrite {
     charts: ChartRead,
     kube: KubeRead,
     access: Arc<Access>,
+    stops: Stops,
 }
 
 /// How helm reaches the cluster.
@@ -123,7 +127,7 @@ impl HelmWrite {
                 Access::Ours { kubeconfig: our_kubeconfig(config, facts, url, ca_pem, &program) }
             }
         };
-        Ok(HelmWrite { helm, charts, kube, access: Arc::new(access) })
+        Ok(HelmWrite { helm, charts, kube, access: Arc::new(access), stops: stop::of_process() })
     }
 
     /// Makes sure that there is a helm that is new enough for `ops`, before anything is written.
@@ -194,17 +198,11 @@ impl HelmOp {
         let home = Home::new()?;
         let mut arguments: Vec<OsString> = match self {
             HelmOp::Upgrade { release } => upgrade(release, helm, &home).await?,
-            HelmOp::Uninstall { namespace, name, timeout_seconds } => words(&[
-                "uninstall",
-                name,
-                "--namespace",
-                namespace,
-                "--wait",
-                "--timeout",
-                &format!("{timeout_seconds}s"),
-            ]),
+            HelmOp::Uninstall { namespace, name, timeout_seconds } => {
+                words(&["uninstall", name, "--namespace", namespace, "--wait", "--timeout", &timeout(*timeout_seconds)])
+            }
             HelmOp::Rollback { namespace, name, revision, timeout_seconds } => {
-                let (revision, timeout) = (revision.to_string(), format!("{timeout_seconds}s"));
+                let (revision, timeout) = (revision.to_string(), timeout(*timeout_seconds));
                 let plain = ["rollback", name, &revision, "--namespace", namespace, "--wait", "--timeout", &timeout];
                 words(&[&plain[..], &forces(helm).await?[..]].concat())
             }
@@ -221,8 +219,11 @@ impl HelmOp {
             }
         }
         let (namespace, name) = self.release();
-        match helm.helm.run(&format!("{} {name}", self.call().trim_start_matches("helm:")), &arguments, &home).await {
+        let command = format!("{} {name}", self.call().trim_start_matches("helm:"));
+        let limit = Duration::from_secs(self.timeout_seconds()) + HELM_GRACE.get();
+        match helm.helm.run_until(&command, &arguments, &home, limit, Some(&helm.stops)).await {
             Ok(_) => Ok(()),
+            Err(Error::Stopped { what }) => Err(stopped::told(&helm.kube, &helm.stops, namespace, name, &what).await),
             Err(Error::HelmFailed { command, message, .. }) => {
                 let history = release::history(&helm.kube, namespace, name).await.unwrap_or_default();
                 if history.is_empty() && matches!(self, HelmOp::Uninstall { .. }) {
@@ -230,10 +231,17 @@ impl HelmOp {
                     return Ok(());
                 }
                 let objects = history.first().map(|release| release.objects.as_slice()).unwrap_or_default();
-                let seen = seen::of(&helm.kube, &message, namespace, objects).await;
+                let seen = Box::pin(seen::of(&helm.kube, &message, namespace, objects)).await;
                 Err(Error::HelmFailed { command, message, seen })
             }
             Err(other) => Err(other),
+        }
+    }
+
+    fn timeout_seconds(&self) -> u64 {
+        match self {
+            HelmOp::Upgrade { release } => release.timeout_seconds,
+            HelmOp::Uninstall { timeout_seconds, .. } | HelmOp::Rollback { timeout_seconds, .. } => *timeout_seconds,
         }
     }
 
@@ -243,6 +251,11 @@ impl HelmOp {
             HelmOp::Uninstall { namespace, name, .. } | HelmOp::Rollback { namespace, name, .. } => (namespace, name),
         }
     }
+}
+
+/// What helm is given: no more than is left of the step, so that it ends by itself and says why.
+fn timeout(seconds: u64) -> String {
+    format!("{}s", limits::left(Duration::from_secs(seconds)).as_secs())
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {
@@ -258,7 +271,7 @@ fn labels(release: &ReleaseSpec) -> String {
 async fn upgrade(release: &ReleaseSpec, helm: &HelmWrite, home: &Home) -> Result<Vec<OsString>> {
     let chart = helm.charts.local(&release.chart).await?;
     let values = home.write("values.json", &release.values.to_string())?;
-    let timeout = format!("{}s", release.timeout_seconds);
+    let timeout = timeout(release.timeout_seconds);
     let adopts = if release.take_ownership { vec!["--take-ownership"] } else { Vec::new() };
     let forces = forces(helm).await?;
     // Helm 4 does not hand its force flags on when `upgrade` has to install, and adopted objects have other managers.
@@ -283,8 +296,8 @@ async fn upgrade(release: &ReleaseSpec, helm: &HelmWrite, home: &Home) -> Result
 /// Helm 4 applies server-side and stops at fields that someone edited by hand, in every later run too; helm 3 overwrites
 /// them. The drift is ours to mend, so helm 4 is told to do the same, also for releases that helm 3 made.
 async fn forces(helm: &HelmWrite) -> Result<Vec<&'static str>> {
-    let (_, version) = helm.helm.found().await?;
-    Ok(if version.major >= 4 { vec!["--server-side=true", "--force-conflicts"] } else { Vec::new() })
+    let found = helm.helm.found().await?;
+    Ok(if found.1.major >= 4 { vec!["--server-side=true", "--force-conflicts"] } else { Vec::new() })
 }
 
 #[cfg(test)]

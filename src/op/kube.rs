@@ -1,6 +1,8 @@
 //! Writes to the Kubernetes API server. Objects are applied server-side under one field manager, so that fields we stop
 //! setting go away and fields of others stay (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>).
 
+mod restore;
+
 use std::collections::BTreeMap;
 
 use http::Method;
@@ -11,7 +13,9 @@ use crate::error::{Error, KubeError, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
 use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
-use crate::read::kube::{ObjectRef, Paths};
+use crate::read::kube::{KubeRead, ObjectRef, Paths};
+
+pub use restore::Restore;
 
 /// One call of the Kubernetes API that writes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -50,6 +54,8 @@ pub enum KubeOp {
         /// Names of annotations.
         annotations: Vec<String>,
     },
+    /// Makes an object what its manifest says, where helm's merge would not, and waits for its pods.
+    Restore(Box<Restore>),
 }
 
 /// Kubernetes, for writing.
@@ -57,6 +63,7 @@ pub enum KubeOp {
 pub struct KubeWrite {
     api: KubeApi,
     paths: Paths,
+    read: KubeRead,
 }
 
 impl KubeWrite {
@@ -66,7 +73,7 @@ impl KubeWrite {
     /// An address, certificate authority or kubeconfig that cannot be used.
     pub async fn connect(target: &KubeTarget) -> Result<KubeWrite> {
         let api = KubeApi::connect(target).await?;
-        Ok(KubeWrite { paths: Paths::new(api.clone()), api })
+        Ok(KubeWrite { paths: Paths::new(api.clone()), api, read: KubeRead::connect(target).await? })
     }
 
     /// A merge patch; an object that is not there needs none.
@@ -84,6 +91,7 @@ impl KubeOp {
         match self {
             KubeOp::Apply { object, .. } => format!("k8s:patch {}", ObjectRef::of(object).kind),
             KubeOp::Delete { object } => format!("k8s:delete {}", object.kind),
+            KubeOp::Restore(restore) => format!("k8s:patch {}", restore.object.kind),
             KubeOp::Annotate { object, .. } | KubeOp::Unmark { object, .. } | KubeOp::Restart { object } => {
                 format!("k8s:patch {}", object.kind)
             }
@@ -101,6 +109,7 @@ impl KubeOp {
                 )
             }
             KubeOp::Delete { object } => format!("kubectl delete {} --ignore-not-found", on_command_line(object)),
+            KubeOp::Restore(restore) => restore.command(),
             KubeOp::Restart { object } => format!("kubectl rollout restart {}", on_command_line(object)),
             KubeOp::Annotate { object, annotations } => patch_command(object, &with_annotations(annotations)),
             KubeOp::Unmark { object, labels, annotations } => {
@@ -137,6 +146,7 @@ impl KubeOp {
                 let operation = format!("delete {object}");
                 kube.api.request(&operation, Method::DELETE, &path, "application/json", &body).await.map(drop)
             }
+            KubeOp::Restore(restore) => restore.run(kube).await,
             KubeOp::Restart { object } => kube.patch(object, &restarted_at(&jiff::Timestamp::now().to_string())).await,
             KubeOp::Annotate { object, annotations } => kube.patch(object, &with_annotations(annotations)).await,
             KubeOp::Unmark { object, labels, annotations } => {

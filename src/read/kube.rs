@@ -3,19 +3,20 @@
 //! A dry run and a token request are POSTs but keep nothing: the API server answers and forgets.
 
 mod contents;
+mod dry_run;
 mod few;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
 use crate::error::{Error, KubeError, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
+use crate::read::kinds::{self, Resourced};
 
 pub use few::Few;
 
@@ -36,8 +37,7 @@ pub struct ObjectRef {
 impl ObjectRef {
     /// An address; kinds without a namespace lose it.
     pub fn new(api_version: &str, kind: &str, namespace: &str, name: &str) -> ObjectRef {
-        let namespaced =
-            KINDS.iter().find(|known| known.0 == api_version && known.1 == kind).is_none_or(|known| known.3);
+        let namespaced = kinds::of_kubernetes(api_version, kind).is_none_or(|known| known.namespaced);
         ObjectRef {
             api_version: api_version.to_owned(),
             kind: kind.to_owned(),
@@ -83,38 +83,10 @@ impl fmt::Debug for SecretText {
     }
 }
 
-/// API version, kind, plural, whether it lives in a namespace: the kinds that we use ourselves. Others are asked for.
-const KINDS: [(&str, &str, &str, bool); 24] = [
-    ("v1", "ConfigMap", "configmaps", true),
-    ("v1", "Event", "events", true),
-    ("v1", "Namespace", "namespaces", false),
-    ("v1", "Node", "nodes", false),
-    ("v1", "PersistentVolume", "persistentvolumes", false),
-    ("v1", "Pod", "pods", true),
-    ("v1", "Secret", "secrets", true),
-    ("v1", "Service", "services", true),
-    ("v1", "ServiceAccount", "serviceaccounts", true),
-    ("apps/v1", "DaemonSet", "daemonsets", true),
-    ("apps/v1", "Deployment", "deployments", true),
-    ("apps/v1", "ReplicaSet", "replicasets", true),
-    ("apps/v1", "StatefulSet", "statefulsets", true),
-    ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false),
-    ("apiregistration.k8s.io/v1", "APIService", "apiservices", false),
-    ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true),
-    ("networking.k8s.io/v1", "Ingress", "ingresses", true),
-    ("networking.k8s.io/v1", "IngressClass", "ingressclasses", false),
-    ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", false),
-    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", false),
-    ("rbac.authorization.k8s.io/v1", "Role", "roles", true),
-    ("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", true),
-    ("storage.k8s.io/v1", "CSIDriver", "csidrivers", false),
-    ("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
-];
-
 /// A kind of an API version: kind, plural, whether it lives in a namespace.
 type Resource = (String, String, bool);
 
-/// Turns kinds into paths; what the table does not know is asked of the API server once.
+/// Turns kinds into paths; what is not of Kubernetes' own is asked of the API server once.
 #[derive(Clone)]
 pub(crate) struct Paths {
     api: KubeApi,
@@ -126,26 +98,31 @@ impl Paths {
         Paths { api, asked: Arc::default() }
     }
 
+    fn asked(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Vec<Resource>>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Plural and whether there is a namespace; none where the API server does not know the kind.
     pub(crate) async fn kind(&self, api_version: &str, kind: &str) -> Result<Option<(String, bool)>> {
-        if let Some(known) = KINDS.iter().find(|known| known.0 == api_version && known.1 == kind) {
-            return Ok(Some((known.2.to_owned(), known.3)));
+        if let Some(known) = kinds::of_kubernetes(api_version, kind) {
+            return Ok(Some((known.plural, known.namespaced)));
         }
-        let mut asked = self.asked.lock().await;
-        let resources = if let Some(resources) = asked.get(api_version) {
-            resources.clone()
+        let known = self.asked().get(api_version).cloned();
+        let resources = if let Some(resources) = known {
+            resources
         } else {
+            // No lock is held while the server is asked: two at once ask twice, which is better than to wait for one another.
             let list = self.api.read(&format!("discover {api_version}"), &root(api_version)).await?;
             let resources = Arc::new(list.as_ref().map(resources_of).unwrap_or_default());
             // Absence is not remembered: CRDs appear during a run.
             if list.is_some() {
-                asked.insert(api_version.to_owned(), resources.clone());
+                self.asked().insert(api_version.to_owned(), resources.clone());
             }
             resources
         };
         let found = resources.iter().find(|(found, _, _)| found == kind);
         if found.is_none() {
-            asked.remove(api_version);
+            self.asked().remove(api_version);
         }
         Ok(found.map(|(_, plural, namespaced)| (plural.clone(), *namespaced)))
     }
@@ -235,6 +212,15 @@ impl KubeRead {
             None => object.namespace.clone(),
         };
         Ok(ObjectRef { namespace, ..object.clone() })
+    }
+
+    /// Plural and place of a kind, as the API server lists it; none where it does not know the kind.
+    ///
+    /// # Errors
+    /// The API group cannot be read.
+    pub async fn resourced(&self, api_version: &str, kind: &str) -> Result<Option<Resourced>> {
+        let found = self.paths.kind(api_version, kind).await?;
+        Ok(found.map(|(plural, namespaced)| Resourced { plural, namespaced }))
     }
 
     /// The object; none where it, or its kind, does not exist.

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use crate::error::{Error, KubeError, Result};
+use crate::read::chart::content;
 use crate::read::kube::{KubeRead, ObjectRef};
 use crate::read::manifest;
 
@@ -38,6 +39,8 @@ pub struct Release {
     pub documents: Vec<Value>,
     /// The chart's CRDs.
     pub crds: Vec<Value>,
+    /// Whether the chart has charts inside it, whose CRDs helm does not keep in the record.
+    pub has_parts: bool,
     /// When the revision was made or last changed, in seconds since 1970.
     pub changed_at: i64,
     /// The ARN of the cluster for which we installed it; none where someone else did.
@@ -113,6 +116,10 @@ fn decode(secret: &Value) -> Result<Release, String> {
         objects: documents.iter().map(ObjectRef::of).collect(),
         documents,
         crds: crds(&record)?,
+        has_parts: record
+            .pointer("/chart/metadata/dependencies")
+            .and_then(Value::as_array)
+            .is_some_and(|all| !all.is_empty()),
         changed_at: changed_at.map_or(0, jiff::Timestamp::as_second),
         our_cluster: label(OUR_LABEL),
         adopted: label(ADOPTED_LABEL).is_some(),
@@ -126,7 +133,7 @@ fn crds(record: &Value) -> Result<Vec<Value>, String> {
     let mut crds = Vec::new();
     for file in files.into_iter().flatten() {
         let name = file["name"].as_str().unwrap_or_default();
-        if !name.starts_with("crds/") {
+        if !content::is_crd_file(name) {
             continue;
         }
         let bytes = STANDARD.decode(file["data"].as_str().unwrap_or_default()).map_err(|error| error.to_string())?;
@@ -156,12 +163,13 @@ mod tests {
 
     #[test]
     fn a_record_tells_chart_values_objects_and_crds() {
-        let crd = "kind: CustomResourceDefinition\nmetadata: {name: widgets.example.com}\n";
+        let crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: widgets.example.com}\n";
         let record = json!({
             "name": "x", "version": 3, "config": {"a": 1},
             "info": {"status": "deployed", "last_deployed": "2026-08-01T10:00:00.5+02:00"},
             "chart": {"metadata": {"name": "x", "version": "1.2.3"},
-                      "files": [{"name": "crds/w.yaml", "data": STANDARD.encode(crd)}, {"name": "README.md", "data": ""}]},
+                      "files": [{"name": "crds/w.yaml", "data": STANDARD.encode(crd)}, {"name": "README.md", "data": ""},
+                                {"name": "crds/kustomization.yaml", "data": STANDARD.encode("resources: [w.yaml]")}]},
             "manifest": "---\n# Source: x\napiVersion: v1\nkind: Service\nmetadata:\n  name: s\n---\napiVersion: storage.k8s.io/v1\nkind: CSIDriver\nmetadata:\n  name: d\n",
         });
         let release = decode(&secret(&record)).unwrap();
@@ -170,7 +178,7 @@ mod tests {
         assert_eq!(release.values, json!({"a": 1}));
         let objects: Vec<_> = release.objects.iter().map(ToString::to_string).collect();
         assert_eq!(objects, ["Service/s", "CSIDriver/d"]);
-        assert_eq!(release.crds.len(), 1);
+        assert_eq!((release.crds.len(), release.has_parts), (1, false));
         assert_eq!(release.changed_at, 1_785_571_200);
         assert_eq!(release.our_cluster, None);
     }

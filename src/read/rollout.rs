@@ -20,7 +20,7 @@ pub struct Rollout {
 }
 
 /// Kinds that roll out, or run to their end.
-const WORKLOADS: [&str; 4] = ["Deployment", "DaemonSet", "StatefulSet", JOB];
+pub(crate) const WORKLOADS: [&str; 4] = ["Deployment", "DaemonSet", "StatefulSet", JOB];
 /// The kind that runs to its end. Helm does not wait for it, and the cluster may take it away afterwards.
 const JOB: &str = "Job";
 
@@ -47,7 +47,7 @@ pub async fn of(kube: &KubeRead, objects: &[ObjectRef]) -> Result<Rollout> {
         if !progress.ready {
             ready &= reference.kind == JOB;
             if cause.is_none() {
-                cause = cause::of(kube, &workload, reference, progress.want).await;
+                cause = Box::pin(cause::of(kube, &workload, reference, progress.want)).await;
             }
         }
     }

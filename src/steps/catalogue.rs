@@ -94,7 +94,7 @@ pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
         steps.push(Arc::new(DrainStep {
             needs: steps.iter().map(|step| step.id()).collect(),
             controller: ObjectRef::new("apps/v1", "Deployment", controller.namespace, controller.name),
-            stranded: OnceLock::new(),
+            first: OnceLock::new(),
         }));
     }
     steps
@@ -271,6 +271,7 @@ impl Builder<'_> {
                 // Upgrades go in the order policy, CRDs, chart.
                 needs: component.document(config, facts).map(|_| self.id("iam.policy")).into_iter().collect(),
                 chart: chart.clone(),
+                values: component.chart_values(config, facts),
                 namespace: component.namespace.to_owned(),
                 release: component.name.to_owned(),
                 cluster_arn: facts.arn.clone(),

@@ -8,8 +8,6 @@
 
 mod absent;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use serde_json::{Value, json};
@@ -37,6 +35,8 @@ pub struct ChartCrdsStep {
     pub needs: Vec<StepId>,
     /// The chart.
     pub chart: ChartRef,
+    /// The values that the chart is given: they turn charts inside it on and off.
+    pub values: Value,
     /// The release's namespace.
     pub namespace: String,
     /// The release.
@@ -52,14 +52,17 @@ pub struct ChartCrdsStep {
 }
 
 impl ChartCrdsStep {
-    async fn wanted(&self, cx: &ReadContext) -> Result<Arc<Vec<Value>>> {
+    async fn wanted(&self, cx: &ReadContext) -> Result<Vec<Value>> {
         let history = release::history(&cx.kube, &self.namespace, &self.release).await?;
         let installed = history.into_iter().find(|release| {
             release.chart == self.chart.name && release.chart_version == self.chart.version && !release.crds.is_empty()
         });
+        let of_chart = async || Ok(cx.charts.local(&self.chart).await?.crds(&self.values));
         match installed {
-            Some(release) => Ok(Arc::new(release.crds)),
-            None => Ok(cx.charts.local(&self.chart).await?.crds),
+            // Of charts inside the chart the record says nothing; where the chart cannot be had, its own CRDs are better than none.
+            Some(release) if release.has_parts => Ok(of_chart().await.unwrap_or(release.crds)),
+            Some(release) => Ok(release.crds),
+            None => of_chart().await,
         }
     }
 
@@ -230,6 +233,7 @@ pub(super) mod tests {
                 source: ChartSource::Folder("charts".into()),
                 digest: None,
             },
+            values: json!({}),
             namespace: "n".to_owned(),
             release: "x".to_owned(),
             cluster_arn: "arn:c".to_owned(),

@@ -6,6 +6,7 @@
 
 mod absent;
 mod account;
+mod content;
 mod values;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -26,6 +27,7 @@ use crate::read::release::{self, Release};
 use crate::read::rollout::{self, Rollout};
 use crate::steps::Step;
 use crate::steps::kube_object::subset_diff;
+use content::Content;
 use values::value_diff;
 pub(super) use values::value_differences;
 
@@ -56,6 +58,8 @@ pub struct ReleaseStep {
     pub component: String,
     /// Whether what someone else installed may be taken over.
     pub adopt: bool,
+    /// Fields of its objects that others own, as patterns.
+    pub ignore_drift: Vec<String>,
 }
 
 struct Observed {
@@ -63,6 +67,8 @@ struct Observed {
     history: Vec<Release>,
     /// Objects of the manifest that are gone.
     missing: Vec<ObjectRef>,
+    /// What differs in those that are there.
+    content: Content,
     /// The service account of the manifest.
     account: Option<Value>,
     rollout: Rollout,
@@ -88,11 +94,13 @@ impl ReleaseStep {
             Ok::<_, crate::error::Error>(objects.into_iter().zip(found).collect::<Vec<_>>())
         };
         let (mut missing, mut foreign, mut account, mut state) = (Vec::new(), Vec::new(), None, Rollout::default());
+        let mut content = Content::default();
         if let Some(latest) = history.first() {
             let (found, rolled) =
                 futures::try_join!(existing(latest.objects.clone()), rollout::of(&cx.kube, &latest.objects))?;
             let ours = found.iter().find(|(reference, _)| Some(reference) == self.account.as_ref());
             account = ours.and_then(|(_, object)| object.clone());
+            content = self.content(cx, latest, &found).await;
             missing.extend(found.into_iter().filter(|(_, object)| object.is_none()).map(|(reference, _)| reference));
             state = rolled;
         } else {
@@ -102,7 +110,7 @@ impl ReleaseStep {
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Ok(Observed { history, missing, account, rollout: state, foreign, addon, now })
+        Ok(Observed { history, missing, content, account, rollout: state, foreign, addon, now })
     }
 
     fn diff(&self, observed: &Observed) -> Assessment {
@@ -246,19 +254,27 @@ impl ReleaseStep {
         if !ours {
             fields.push(FieldDiff::new("labels", None, "ours".to_owned()));
         }
+        fields.extend(observed.content.for_helm());
+        let restores = observed.content.restores(self.release.timeout_seconds);
         let account = observed.account.as_ref().and_then(|account| self.renamed(account, &fields));
-        if fields.is_empty() && account.is_none() {
+        let told = |assessment: Assessment| Assessment {
+            notes: observed.content.notes.clone(),
+            ignored: observed.content.ignored.clone(),
+            ..assessment
+        };
+        if fields.is_empty() && account.is_none() && restores.is_empty() {
             let state = if observed.rollout.ready { String::new() } else { format!(", but {}", observed.rollout.text) };
-            return Assessment::keep(format!("chart {} deployed{state}", latest.chart_version));
+            return told(Assessment::keep(format!("chart {} deployed{state}", latest.chart_version)));
         }
-        let differing: Vec<_> = account.iter().flat_map(|change| &change.fields).chain(&fields).collect();
+        let before = account.iter().chain(&restores).flat_map(|change| &change.fields);
+        let differing: Vec<_> = before.chain(&fields).collect();
         let reason = match differing.as_slice() {
             [first] => format!("{} differs", first.path),
             [first, rest @ ..] => format!("{} and {} more differ", first.path, rest.len()),
             [] => String::new(),
         };
         let upgrade = (!fields.is_empty()).then(|| self.upgrade(fields, !ours));
-        Assessment::update(reason, account.into_iter().chain(upgrade).collect())
+        told(Assessment::update(reason, account.into_iter().chain(restores).chain(upgrade).collect()))
     }
 
     /// Chart and values against a revision.

@@ -209,7 +209,10 @@ async fn the_printed_rights_are_enough_and_needed() {
     rights.run(&plan, &["plan", "--detailed-exitcode"]).await.expect(0);
 
     let command = ["destroy", "--confirm", "demo"];
-    for (resource, verb) in [("persistentvolumes", "list"), ("ingresses", "list"), ("targetgroupbindings", "list")] {
+    for resource in
+        ["persistentvolumes", "ingresses", "targetgroupbindings", "ingressclassparams", "globalaccelerators"]
+    {
+        let verb = "list";
         rights.forbidden(&destroy, Rights::rule(&destroy, resource, verb), &command).await;
     }
     let run = rights.run(&destroy, &command).await.expect(0);

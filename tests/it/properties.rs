@@ -81,7 +81,7 @@ async fn an_interrupted_run_finishes_its_call_and_says_what_remains() {
         aws.interrupt();
     });
     let run = run.expect(130);
-    assert!(run.stderr.contains("finishing the calls in flight"), "{}", run.stderr);
+    assert!(run.stderr.contains("interrupted: waiting for running calls"), "{}", run.stderr);
     assert!(run.stderr.contains("cancelled"), "{}", run.stderr);
     aws.simulator.set_latency(std::time::Duration::ZERO);
     aws.run(&arguments, &[]).await.expect(0);

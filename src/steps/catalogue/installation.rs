@@ -47,6 +47,7 @@ impl Builder<'_> {
             guarded_objects: self.guarded_objects(),
             addon: component.addon.map(ToOwned::to_owned),
             addon_flag: component.offers_addon.then_some(component.flag),
+            ignore_drift: component.configured(config).ignore_drift.clone(),
             insists: component.configured(config).managed_by == Some(ManagedBy::Helm),
         }
     }

@@ -34,6 +34,7 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
         account: None,
         component: "x".to_owned(),
         adopt,
+        ignore_drift: Vec::new(),
     }
 }
 
@@ -47,6 +48,7 @@ pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
         objects: Vec::new(),
         documents: Vec::new(),
         crds: Vec::new(),
+        has_parts: false,
         changed_at: 0,
         app_version: "v1.2.3".to_owned(),
         our_cluster: Some(cluster_label(CLUSTER)),
@@ -57,7 +59,16 @@ pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
 
 pub(super) fn observed(history: Vec<Release>) -> Observed {
     let rollout = Rollout { ready: true, ..Rollout::default() };
-    Observed { history, missing: Vec::new(), account: None, rollout, foreign: Vec::new(), addon: None, now: 10_000 }
+    Observed {
+        history,
+        missing: Vec::new(),
+        content: Content::default(),
+        account: None,
+        rollout,
+        foreign: Vec::new(),
+        addon: None,
+        now: 10_000,
+    }
 }
 
 fn outcome(step: &ReleaseStep, observed: &Observed) -> (Action, Vec<String>) {
