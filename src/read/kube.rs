@@ -4,6 +4,7 @@
 
 mod contents;
 mod dry_run;
+mod few;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +17,8 @@ use serde_json::{Value, json};
 use crate::error::{Error, KubeError, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
 use crate::read::kinds::{self, Resourced};
+
+pub use few::Few;
 
 /// One object's address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
