@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::context::{ReadContext, WriteContext};
 use crate::error::{Error, Result, chain_of};
-use crate::event::{self, Announced, Cancelled, Event, Failure, Outcome, CallerRefused, Remains};
+use crate::event::{self, Announced, CallerRefused, Cancelled, Event, Failure, Outcome, Remains};
 use crate::hint;
 use crate::plan::{Action, Assessment, Change, Goal, Plan, PlannedStep, StepId};
 use crate::retry::{self, BackOff};

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::event::{Event, Outcome, CallerRefused};
+use crate::event::{CallerRefused, Event, Outcome};
 use crate::exit_code;
 use crate::plan::{Action, StepId};
 

@@ -161,7 +161,15 @@ async fn lab(step: Fake) -> Lab {
     let (sender, events) = mpsc::unbounded_channel();
     let (signals, stops) = Stops::by_hand();
     let all: BTreeMap<StepId, Arc<dyn Step>> = BTreeMap::from([(step.id(), Arc::new(step) as Arc<dyn Step>)]);
-    let engine = Engine { steps: all, read, write, events: sender, stops, patience: config.timeout(), waiting: Waiting::default() };
+    let engine = Engine {
+        steps: all,
+        read,
+        write,
+        events: sender,
+        stops,
+        patience: config.timeout(),
+        waiting: Waiting::default(),
+    };
     Lab { engine, plan, events, signals, _folder: folder }
 }
 
