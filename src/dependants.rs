@@ -153,7 +153,7 @@ fn gateway_controllers(classes: &[Value]) -> BTreeMap<&str, &'static str> {
 pub(crate) fn is_alb(ingress: &Value, classes: &BTreeSet<String>) -> bool {
     let class = text(ingress, "/spec/ingressClassName");
     let annotated = text(ingress, "/metadata/annotations/kubernetes.io~1ingress.class");
-    classes.contains(class) || annotated == "alb"
+    classes.contains(class) || classes.contains(annotated)
 }
 
 fn is_nlb(service: &Value) -> bool {

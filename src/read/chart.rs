@@ -7,6 +7,7 @@
 mod archive;
 mod content;
 mod place;
+mod rendering;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,6 @@ use tokio::sync::Mutex;
 use crate::bundle;
 use crate::error::{Error, Result};
 use crate::helm_process::{Helm, Home};
-use crate::read::manifest;
 
 pub use archive::{digest_of, is_digest};
 pub(crate) use place::is_loopback;
@@ -66,6 +66,7 @@ pub struct LocalChart {
 pub struct ChartRead {
     helm: Helm,
     found: Arc<Mutex<Found>>,
+    rendered: rendering::Rendered,
 }
 
 #[derive(Default)]
@@ -92,7 +93,7 @@ impl Found {
 impl ChartRead {
     /// A reader that fetches with `helm`.
     pub fn new(helm: Helm) -> ChartRead {
-        ChartRead { helm, found: Arc::default() }
+        ChartRead { helm, found: Arc::default(), rendered: rendering::Rendered::default() }
     }
 
     /// The chart, in a folder or archive on this machine.
@@ -140,36 +141,7 @@ impl ChartRead {
             Err(other) => Err(other),
         }
     }
-
-    /// What helm makes of the chart with these values: every object, without a cluster and without the chart's tests.
-    ///
-    /// # Errors
-    /// As [`ChartRead::local`], or helm cannot render it.
-    pub async fn rendered(&self, chart: &ChartRef, namespace: &str, values: &Value) -> Result<Vec<Value>> {
-        let local = self.local(chart).await?;
-        let home = Home::new()?;
-        let values = home.write("values.json", &values.to_string())?;
-        let mut arguments = vec!["template".into(), chart.name.as_str().into(), local.path.into_os_string()];
-        // Helm alone would take the Kubernetes version that it was built for, which the oldest helm's chart may refuse.
-        arguments.extend(["--namespace", namespace, "--skip-tests", "--kube-version", KUBERNETES].map(Into::into));
-        // What a cluster may have and what charts then run more for: no image is to be missing.
-        arguments.extend(["--api-versions", SNAPSHOTS].map(Into::into));
-        arguments.extend(["--values".into(), values.into_os_string()]);
-        let command = format!("template {}", chart.name);
-        let text = self.helm.run(&command, &arguments, &home).await?;
-        manifest::objects(&text).map_err(|error| Error::HelmFailed {
-            command,
-            message: format!("what it rendered cannot be read: {error}"),
-            seen: None,
-        })
-    }
 }
-
-/// The Kubernetes version for which charts are rendered where there is no cluster.
-const KUBERNETES: &str = "1.35.0";
-
-/// The API of volume snapshots, beside which the EBS CSI driver's chart runs another sidecar.
-const SNAPSHOTS: &str = "snapshot.storage.k8s.io/v1";
 
 /// The digest of the archive at `path`, which is the one that `chart` asks for.
 fn verified(chart: &ChartRef, path: &Path) -> Result<Option<String>> {

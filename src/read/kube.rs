@@ -2,6 +2,7 @@
 //!
 //! A dry run and a token request are POSTs but keep nothing: the API server answers and forgets.
 
+mod capabilities;
 mod contents;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ use tokio::sync::Mutex;
 
 use crate::error::{Error, KubeError, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
+
+pub use capabilities::Capabilities;
 
 /// One object's address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -41,6 +44,18 @@ impl ObjectRef {
             namespace: namespaced.then(|| namespace.to_owned()),
             name: name.to_owned(),
         }
+    }
+
+    /// Whether a text names it as people write it: `KIND/NAME` or `KIND/NAMESPACE/NAME`, the kind in any case.
+    pub fn is_called(&self, text: &str) -> bool {
+        let parts: Vec<_> = text.split('/').collect();
+        let (kind, namespace, name) = match parts.as_slice() {
+            [kind, name] => (kind, None, name),
+            [kind, namespace, name] => (kind, Some(*namespace), name),
+            _ => return false,
+        };
+        let placed = namespace.is_none() || self.namespace.as_deref() == namespace;
+        placed && *name == self.name && kind.eq_ignore_ascii_case(&self.kind)
     }
 
     /// The address of an object.
@@ -208,6 +223,7 @@ pub struct Access<'a> {
 pub struct KubeRead {
     api: KubeApi,
     paths: Paths,
+    capabilities: capabilities::Known,
 }
 
 impl KubeRead {
@@ -217,7 +233,7 @@ impl KubeRead {
     /// An address, certificate authority or kubeconfig that cannot be used.
     pub async fn connect(target: &KubeTarget) -> Result<KubeRead> {
         let api = KubeApi::connect(target).await?;
-        Ok(KubeRead { paths: Paths::new(api.clone()), api })
+        Ok(KubeRead { paths: Paths::new(api.clone()), api, capabilities: capabilities::Known::default() })
     }
 
     /// The address with the namespace that the object lives in: its own, else `default`, and none where its kind has none.
@@ -342,6 +358,17 @@ mod tests {
             ObjectRef::new("storage.k8s.io/v1", "CSIDriver", "kube-system", "ebs.csi.aws.com").to_string(),
             "CSIDriver/ebs.csi.aws.com"
         );
+    }
+
+    #[test]
+    fn people_name_objects_by_kind_and_name() {
+        let object = ObjectRef::new("apps/v1", "Deployment", "kube-system", "x");
+        for text in ["Deployment/x", "deployment/x", "deployment/kube-system/x"] {
+            assert!(object.is_called(text), "{text}");
+        }
+        for text in ["Deployment/y", "deploy/x", "Deployment/default/x", "x", "a/b/c/d"] {
+            assert!(!object.is_called(text), "{text}");
+        }
     }
 
     #[test]

@@ -6,8 +6,12 @@
 
 mod absent;
 mod account;
+mod guard;
+mod immutable;
+mod seen;
 mod values;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -26,6 +30,7 @@ use crate::read::release::{self, Release};
 use crate::read::rollout::{self, Rollout};
 use crate::steps::Step;
 use crate::steps::kube_object::subset_diff;
+pub use seen::Seen;
 use values::value_diff;
 pub(super) use values::value_differences;
 
@@ -40,7 +45,7 @@ pub struct ReleaseStep {
     pub after: Vec<StepId>,
     /// What is to be installed.
     pub release: ReleaseSpec,
-    /// Objects of the chart by which another installation is recognised.
+    /// Objects of the chart by which what a removed release has left is recognised, as the chart calls them by default.
     pub guarded_objects: Vec<ObjectRef>,
     /// The EKS add-on that installs the same.
     pub addon: Option<String>,
@@ -56,6 +61,10 @@ pub struct ReleaseStep {
     pub component: String,
     /// Whether what someone else installed may be taken over.
     pub adopt: bool,
+    /// Objects that may be deleted and created again, as `KIND/NAME`.
+    pub recreate: BTreeSet<String>,
+    /// The objects that it was seen to have.
+    pub seen: Seen,
 }
 
 struct Observed {
@@ -63,10 +72,12 @@ struct Observed {
     history: Vec<Release>,
     /// Objects of the manifest that are gone.
     missing: Vec<ObjectRef>,
+    /// Objects of the manifest that are there.
+    live: BTreeMap<ObjectRef, Value>,
     /// The service account of the manifest.
     account: Option<Value>,
     rollout: Rollout,
-    /// Objects of the chart that exist although the release does not, with their owners.
+    /// Objects that a removed release has left, or another has, with their owners; looked for when it is to be absent.
     foreign: Vec<(ObjectRef, Owner)>,
     addon: Option<Addon>,
     /// Seconds since 1970.
@@ -74,7 +85,7 @@ struct Observed {
 }
 
 impl ReleaseStep {
-    async fn observe(&self, cx: &ReadContext) -> Result<Observed> {
+    async fn observe(&self, cx: &ReadContext, goal: Goal) -> Result<Observed> {
         let addon = async {
             match &self.addon {
                 Some(name) => cx.eks.addon(&cx.facts.cluster, name).await,
@@ -87,30 +98,36 @@ impl ReleaseStep {
             let found = try_join_all(objects.iter().map(|object| cx.kube.get(object))).await?;
             Ok::<_, crate::error::Error>(objects.into_iter().zip(found).collect::<Vec<_>>())
         };
-        let (mut missing, mut foreign, mut account, mut state) = (Vec::new(), Vec::new(), None, Rollout::default());
+        let (mut missing, mut live, mut foreign) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let (mut account, mut state) = (None, Rollout::default());
         if let Some(latest) = history.first() {
             let (found, rolled) =
                 futures::try_join!(existing(latest.objects.clone()), rollout::of(&cx.kube, &latest.objects))?;
             let ours = found.iter().find(|(reference, _)| Some(reference) == self.account.as_ref());
             account = ours.and_then(|(_, object)| object.clone());
-            missing.extend(found.into_iter().filter(|(_, object)| object.is_none()).map(|(reference, _)| reference));
+            for (reference, object) in found {
+                match object {
+                    Some(object) => drop(live.insert(reference, object)),
+                    None => missing.push(reference),
+                }
+            }
             state = rolled;
-        } else {
-            for (reference, object) in existing(self.guarded_objects.clone()).await? {
+        } else if goal == Goal::Absent {
+            for (reference, object) in existing(self.left_over()).await? {
                 foreign.extend(object.map(|object| (reference, owner::of_object(&object))));
             }
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Ok(Observed { history, missing, account, rollout: state, foreign, addon, now })
+        Ok(Observed { history, missing, live, account, rollout: state, foreign, addon, now })
     }
 
     fn diff(&self, observed: &Observed) -> Assessment {
         if let Some(addon) = &observed.addon {
             return self.beside_addon(addon);
         }
-        let Some(latest) = observed.history.first() else { return self.install(&observed.foreign) };
-        let ours = latest.our_cluster.as_deref() == Some(&cluster_label(&self.release.cluster_arn));
+        let Some(latest) = observed.history.first() else { return self.install() };
+        let ours = self.installed(latest);
         if !ours && !self.adopt {
             return self.beside_foreign(latest);
         }
@@ -120,6 +137,11 @@ impl ReleaseStep {
         };
         let owner = if ours { Owner::Ours { adopted: false } } else { Owner::Helm { release: self.name() } };
         assessment.owned_by(owner)
+    }
+
+    /// Whether we installed this revision, for this cluster.
+    fn installed(&self, release: &Release) -> bool {
+        release.our_cluster.as_deref() == Some(&cluster_label(&self.release.cluster_arn))
     }
 
     fn name(&self) -> String {
@@ -161,18 +183,10 @@ impl ReleaseStep {
         Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) }
     }
 
-    fn install(&self, foreign: &[(ObjectRef, Owner)]) -> Assessment {
-        let take_ownership = !foreign.is_empty();
-        if let Some((object, owner)) = foreign.first()
-            && (!self.adopt || *owner == Owner::EksAddon)
-        {
-            let more = if foreign.len() > 1 { format!(" and {} more", foreign.len() - 1) } else { String::new() };
-            let reason = format!("{object}{more} exists without this release, owned by {owner}");
-            return Assessment::blocked(&self.id, owner.clone(), reason);
-        }
+    fn install(&self) -> Assessment {
         let mut fields = vec![FieldDiff::new("chart", None, self.chart())];
         fields.extend(value_diff(&Value::Null, &self.release.values));
-        Assessment::create(format!("chart {}", self.release.chart.version), vec![self.upgrade(fields, take_ownership)])
+        Assessment::create(format!("chart {}", self.release.chart.version), vec![self.upgrade(fields, false)])
     }
 
     fn beside_foreign(&self, latest: &Release) -> Assessment {
@@ -304,10 +318,14 @@ impl Step for ReleaseStep {
     }
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
+        let observed = self.observe(cx, goal).await?;
         if goal == Goal::Absent {
-            return Ok(self.absent_diff(&self.observe(cx).await?));
+            if let Some(latest) = observed.history.first() {
+                self.remember_recorded(latest);
+            }
+            return Ok(self.absent_diff(&observed));
         }
-        let mut assessment = self.diff(&self.observe(cx).await?);
+        let mut assessment = self.diff(&observed);
         for change in &mut assessment.changes {
             if let Op::Helm(HelmOp::Upgrade { release }) = &mut change.op {
                 // A chart that is not there, or not the right one, is to be known before anything is written.
@@ -315,7 +333,11 @@ impl Step for ReleaseStep {
                 change.fields.extend(digest.map(|digest| FieldDiff::new("chart digest", None, digest)));
             }
         }
-        Ok(assessment)
+        self.guarded(cx, &observed, assessment).await
+    }
+
+    fn objects(&self) -> Vec<ObjectRef> {
+        self.seen.all()
     }
 
     async fn progress(&self, cx: &ReadContext) -> Option<String> {

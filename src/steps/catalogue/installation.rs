@@ -8,7 +8,7 @@ use crate::op::helm::ReleaseSpec;
 use crate::plan::StepId;
 use crate::read::kube::ObjectRef;
 use crate::steps::addon::AddonStep;
-use crate::steps::release::ReleaseStep;
+use crate::steps::release::{ReleaseStep, Seen};
 
 impl Builder<'_> {
     /// The role that its service account has to name; none where pods get it in another way.
@@ -48,6 +48,8 @@ impl Builder<'_> {
             addon: component.addon.map(ToOwned::to_owned),
             addon_flag: component.offers_addon.then_some(component.flag),
             insists: component.configured(config).managed_by == Some(ManagedBy::Helm),
+            recreate: config.recreate.clone(),
+            seen: Seen::default(),
         }
     }
 

@@ -34,6 +34,8 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
         account: None,
         component: "x".to_owned(),
         adopt,
+        recreate: BTreeSet::new(),
+        seen: Seen::default(),
     }
 }
 
@@ -57,7 +59,16 @@ pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
 
 pub(super) fn observed(history: Vec<Release>) -> Observed {
     let rollout = Rollout { ready: true, ..Rollout::default() };
-    Observed { history, missing: Vec::new(), account: None, rollout, foreign: Vec::new(), addon: None, now: 10_000 }
+    Observed {
+        history,
+        missing: Vec::new(),
+        live: BTreeMap::new(),
+        account: None,
+        rollout,
+        foreign: Vec::new(),
+        addon: None,
+        now: 10_000,
+    }
 }
 
 fn outcome(step: &ReleaseStep, observed: &Observed) -> (Action, Vec<String>) {
@@ -143,18 +154,6 @@ fn objects_deleted_by_hand_are_a_difference() {
     let missing = vec![ObjectRef::new("v1", "ServiceAccount", "n", "gone")];
     let observed = Observed { missing, ..observed(vec![revision(1, "deployed")]) };
     assert_eq!(outcome(&step(false), &observed), (Action::Update, vec!["helm:upgrade".to_owned()]));
-}
-
-#[test]
-fn objects_of_others_are_not_installed_over() {
-    let foreign = |owner: Owner| Observed {
-        foreign: vec![(ObjectRef::new("v1", "ServiceAccount", "n", "x"), owner)],
-        ..observed(vec![])
-    };
-    let eksctl = foreign(Owner::Eksctl { stack: None });
-    assert_eq!(outcome(&step(false), &eksctl).0, Action::Blocked);
-    assert_eq!(outcome(&step(true), &eksctl).0, Action::Create);
-    assert_eq!(outcome(&step(true), &foreign(Owner::EksAddon)).0, Action::Blocked);
 }
 
 #[test]

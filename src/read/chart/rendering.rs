@@ -1,0 +1,86 @@
+//! What helm makes of a chart: every object, without the chart's tests. Offline for a fixed Kubernetes, or for a cluster with what
+//! that offers; helm itself asks no cluster in either case.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::Value;
+
+use super::{ChartRead, ChartRef};
+use crate::error::{Error, Result};
+use crate::helm_process::Home;
+use crate::read::kube::Capabilities;
+use crate::read::manifest;
+
+/// The Kubernetes version for which charts are rendered where there is no cluster.
+const KUBERNETES: &str = "1.35.0";
+
+/// The API of volume snapshots, beside which the EBS CSI driver's chart runs another sidecar.
+const SNAPSHOTS: &str = "snapshot.storage.k8s.io/v1";
+
+/// What was rendered in this run. Some charts make certificates, so that rendering again gives another text.
+#[derive(Clone, Default)]
+pub(super) struct Rendered(Arc<Mutex<BTreeMap<String, Arc<Vec<Value>>>>>);
+
+impl ChartRead {
+    /// Every object of the chart with these values, without a cluster.
+    ///
+    /// # Errors
+    /// As [`ChartRead::local`], or helm cannot render it.
+    pub async fn rendered(&self, chart: &ChartRef, namespace: &str, values: &Value) -> Result<Vec<Value>> {
+        // Helm alone would take the Kubernetes version that it was built for, which the oldest helm's chart may refuse. What a
+        // cluster may have and what charts then run more for: no image is to be missing.
+        let capabilities =
+            Capabilities { kubernetes: KUBERNETES.to_owned(), api_versions: [SNAPSHOTS.to_owned()].into() };
+        self.template(chart, &chart.name, namespace, values, &capabilities).await
+    }
+
+    /// Every object that helm would create of the chart as this release on a cluster; the same answer throughout a run.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn rendered_on(
+        &self,
+        chart: &ChartRef,
+        (namespace, release): (&str, &str),
+        values: &Value,
+        capabilities: &Capabilities,
+    ) -> Result<Arc<Vec<Value>>> {
+        let key = format!("{chart:?} {namespace}/{release} {values} {capabilities:?}");
+        let known = |key: &str| self.rendered.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
+        if let Some(objects) = known(&key) {
+            return Ok(objects);
+        }
+        let objects = Arc::new(self.template(chart, release, namespace, values, capabilities).await?);
+        let mut all = self.rendered.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(all.entry(key).or_insert(objects).clone())
+    }
+
+    async fn template(
+        &self,
+        chart: &ChartRef,
+        release: &str,
+        namespace: &str,
+        values: &Value,
+        capabilities: &Capabilities,
+    ) -> Result<Vec<Value>> {
+        let local = self.local(chart).await?;
+        let home = Home::new()?;
+        let values = home.write("values.json", &values.to_string())?;
+        let mut arguments: Vec<OsString> = vec!["template".into(), release.into(), local.path.into_os_string()];
+        let kubernetes = &capabilities.kubernetes;
+        arguments.extend(["--namespace", namespace, "--skip-tests", "--kube-version", kubernetes].map(Into::into));
+        for version in &capabilities.api_versions {
+            arguments.extend(["--api-versions".into(), version.into()]);
+        }
+        arguments.extend(["--values".into(), values.into_os_string()]);
+        let command = format!("template {}", chart.name);
+        let text = self.helm.run(&command, &arguments, &home).await?;
+        manifest::objects(&text).map_err(|error| Error::HelmFailed {
+            command,
+            message: format!("what it rendered cannot be read: {error}"),
+            seen: None,
+        })
+    }
+}

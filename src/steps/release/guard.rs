@@ -1,0 +1,283 @@
+//! What an upgrade would write over: objects that belong to someone else, and fields that cannot be changed. Every object of the
+//! chart is looked at, those that only a new version or other values add, too. What is compared is cut off from what is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use serde_json::Value;
+
+use super::{Observed, ReleaseStep, immutable};
+use crate::context::ReadContext;
+use crate::error::Result;
+use crate::object::{annotation, some_of};
+use crate::op::Op;
+use crate::op::helm::HelmOp;
+use crate::op::kube::KubeOp;
+use crate::owner::{self, MANAGED_BY_LABEL, Owner};
+use crate::plan::{Action, Assessment, Change, FieldDiff, ResourceId};
+use crate::read::kube::ObjectRef;
+use crate::read::other_manager::{self, OtherManager};
+use crate::read::release::Release;
+use crate::steps::settled;
+
+/// How many objects are read side by side.
+const AT_ONCE: usize = 8;
+
+/// What was found in the way of an upgrade.
+#[derive(Debug, Default)]
+pub(super) struct InTheWay {
+    /// Objects that exist and that no record of the release names, with their owners.
+    pub(super) foreign: Vec<(ObjectRef, Owner)>,
+    /// Who else manages them.
+    pub(super) others: Vec<OtherManager>,
+    /// Objects with fields that cannot be changed.
+    pub(super) fixed: Vec<(ObjectRef, Vec<FieldDiff>)>,
+}
+
+impl ReleaseStep {
+    /// The assessment with what is in the way of it.
+    ///
+    /// # Errors
+    /// A read that failed, or a chart that cannot be rendered.
+    pub(super) async fn guarded(
+        &self,
+        cx: &ReadContext,
+        observed: &Observed,
+        assessment: Assessment,
+    ) -> Result<Assessment> {
+        let latest = observed.history.first();
+        // What someone else installed and is used as it is, is not written.
+        let kept = assessment.action == Action::Keep && latest.is_some_and(|latest| self.installed(latest));
+        if assessment.changes.is_empty() && !kept {
+            return Ok(assessment);
+        }
+        let desired = self.desired(cx, latest, &assessment).await?;
+        self.remember(desired.iter().map(|(reference, _)| reference.clone()));
+        let live = self.live(cx, observed, &desired).await?;
+        let found = self.in_the_way(observed, &desired, &live);
+        let objects: Vec<_> = found.foreign.iter().filter_map(|(reference, _)| live.get(reference).cloned()).collect();
+        let own = (self.release.namespace.as_str(), self.release.name.as_str());
+        let others = if objects.is_empty() { Vec::new() } else { other_manager::of(&cx.kube, own, &objects).await };
+        Ok(self.unless(assessment, &InTheWay { others, ..found }))
+    }
+
+    /// What is to be there: what helm makes of the chart where chart or values are others than those of the record, else the record.
+    async fn desired(
+        &self,
+        cx: &ReadContext,
+        latest: Option<&Release>,
+        assessment: &Assessment,
+    ) -> Result<Vec<(ObjectRef, Value)>> {
+        let same = latest.filter(|latest| !upgrades(assessment) || self.differences(latest).is_empty());
+        if let Some(latest) = same {
+            return Ok(latest.objects.iter().cloned().zip(latest.documents.iter().cloned()).collect());
+        }
+        let capabilities = cx.kube.capabilities().await?;
+        let release = (self.release.namespace.as_str(), self.release.name.as_str());
+        let rendered = cx.charts.rendered_on(&self.release.chart, release, &self.release.values, &capabilities).await?;
+        let mut desired = Vec::with_capacity(rendered.len());
+        // Helm creates hooks anew each time, whoever made them before.
+        for document in rendered.iter().filter(|document| annotation(document, "helm.sh/hook").is_none()) {
+            let reference = cx.kube.placed(&ObjectRef::of(document), &self.release.namespace).await?;
+            desired.push((reference, document.clone()));
+        }
+        Ok(desired)
+    }
+
+    /// What there is of that. Objects of the record have been read.
+    async fn live(
+        &self,
+        cx: &ReadContext,
+        observed: &Observed,
+        desired: &[(ObjectRef, Value)],
+    ) -> Result<BTreeMap<ObjectRef, Value>> {
+        let recorded: BTreeSet<_> = observed.history.first().into_iter().flat_map(|latest| &latest.objects).collect();
+        let unread = desired.iter().map(|(reference, _)| reference).filter(|reference| !recorded.contains(reference));
+        let reads: Vec<_> = unread.map(|reference| read(cx, reference.clone())).collect();
+        let found: Vec<_> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
+        Ok(observed.live.clone().into_iter().chain(found.into_iter().flatten()).collect())
+    }
+
+    fn in_the_way(
+        &self,
+        observed: &Observed,
+        desired: &[(ObjectRef, Value)],
+        live: &BTreeMap<ObjectRef, Value>,
+    ) -> InTheWay {
+        let mut found = InTheWay::default();
+        let recorded: BTreeSet<_> = observed.history.first().into_iter().flat_map(|latest| &latest.objects).collect();
+        for (reference, document) in desired {
+            let Some(object) = live.get(reference) else { continue };
+            // With a record, helm knows its own objects by their marks; without one they are another's, unless the chart says
+            // that they outlive the release.
+            let stays = annotation(document, "helm.sh/resource-policy") == Some("keep");
+            let ours = self.marked(object) && (!observed.history.is_empty() || stays);
+            if !recorded.contains(reference) && !ours {
+                found.foreign.push((reference.clone(), owner::of_object(object)));
+            }
+            let fields = immutable::conflicts(document, object);
+            if !fields.is_empty() {
+                found.fixed.push((reference.clone(), fields));
+            }
+        }
+        found
+    }
+
+    /// Whether helm takes an object for one of this release.
+    fn marked(&self, object: &Value) -> bool {
+        let label = object["metadata"]["labels"].get(MANAGED_BY_LABEL).and_then(Value::as_str);
+        label == Some("Helm") && owner::helm_release(object).is_some_and(|release| release == self.name())
+    }
+
+    /// The assessment, or why it must not be carried out.
+    pub(super) fn unless(&self, assessment: Assessment, found: &InTheWay) -> Assessment {
+        if let Some(blocked) = self.blocked_by_others(found) {
+            return blocked;
+        }
+        let assessment = self.with_adoption(assessment, found);
+        // What is uninstalled first is created anew anyway.
+        let anew = assessment.changes.iter().any(|change| matches!(change.op, Op::Helm(HelmOp::Uninstall { .. })));
+        if found.fixed.is_empty() || anew {
+            return assessment;
+        }
+        let (again, left): (Vec<_>, Vec<_>) = found.fixed.iter().partition(|(object, _)| self.recreates(object));
+        match left.as_slice() {
+            [] => self.with_recreation(assessment, &again),
+            [first, ..] => self.blocked_by_fields(assessment, first, &left),
+        }
+    }
+
+    fn blocked_by_others(&self, found: &InTheWay) -> Option<Assessment> {
+        let (_, first) = found.foreign.first()?;
+        let active: Vec<_> = found.others.iter().filter(|other| other.reconciles()).collect();
+        let of_addon = found.foreign.iter().any(|(_, owner)| *owner == Owner::EksAddon);
+        if self.adopt && !of_addon && active.is_empty() {
+            return None;
+        }
+        let names: Vec<_> = found.foreign.iter().map(|(reference, _)| reference.to_string()).collect();
+        let verb = if names.len() == 1 { "exists" } else { "exist" };
+        let by = match (found.others.is_empty(), first) {
+            (false, _) => joined(&found.others),
+            (true, Owner::Helm { release }) if *release == self.name() => {
+                format!("Helm release {release}, whose record is gone")
+            }
+            (true, owner) => owner.to_string(),
+        };
+        let reason = format!("{} {verb} without this release, owned by {by}", some_of(&names));
+        let speaks = |owner: &&Owner| matches!(owner, Owner::EksAddon | Owner::Flux { .. } | Owner::ArgoCd { .. });
+        let owner = found.foreign.iter().map(|(_, owner)| owner).find(speaks).unwrap_or(first);
+        let blocked = Assessment::blocked(&self.id, owner.clone(), reason);
+        let Some(other) = active.first() else { return Some(blocked) };
+        let mend = format!(
+            "--adopt {} once it is stopped (`{}`), else it undoes what this run does; or --disable {} to leave it there",
+            self.id,
+            other.stop(),
+            self.component
+        );
+        Some(Assessment { mend: Some(mend), ..blocked })
+    }
+
+    /// Objects of others are taken over, and whoever still has a record of them is named.
+    fn with_adoption(&self, mut assessment: Assessment, found: &InTheWay) -> Assessment {
+        let count = found.foreign.len();
+        if count == 0 {
+            return assessment;
+        }
+        for change in &mut assessment.changes {
+            if let Op::Helm(HelmOp::Upgrade { release }) = &mut change.op {
+                release.take_ownership = true;
+                change.fields.extend(found.others.iter().map(|other| {
+                    let text = format!("{other} is left behind and names the same objects; then `{}`", other.stop());
+                    FieldDiff::new("warning", None, text)
+                }));
+            }
+        }
+        let objects = if count == 1 { "object" } else { "objects" };
+        let from = found.others.first().map_or_else(|| found.foreign[0].1.to_string(), ToString::to_string);
+        assessment.reason = format!("{}; {count} {objects} taken over from {from}", assessment.reason);
+        assessment
+    }
+
+    fn blocked_by_fields(
+        &self,
+        assessment: Assessment,
+        (object, fields): &(ObjectRef, Vec<FieldDiff>),
+        all: &[&(ObjectRef, Vec<FieldDiff>)],
+    ) -> Assessment {
+        let field = fields.first().map(told).unwrap_or_default();
+        let more = match all.len() + fields.len() - 2 {
+            0 => String::new(),
+            _ => {
+                let others: Vec<_> = all.iter().skip(1).map(|(object, _)| object.to_string()).collect();
+                let fields =
+                    if fields.len() > 1 { format!(", {} more fields", fields.len() - 1) } else { String::new() };
+                let objects = if others.is_empty() { String::new() } else { format!("; also {}", some_of(&others)) };
+                format!("{fields}{objects}")
+            }
+        };
+        let reason = format!("{object}: {field} cannot be changed in place{more}");
+        let flags: Vec<_> =
+            all.iter().map(|(object, _)| format!("--recreate {}/{}", object.kind, object.name)).collect();
+        let consequence = immutable::consequence(&object.kind);
+        let mend = format!("{}, which deletes it first ({consequence})", flags.join(" "));
+        let owner = assessment.owner.unwrap_or(Owner::Ours { adopted: false });
+        Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) }
+    }
+
+    /// Objects are deleted first, so that helm creates them.
+    fn with_recreation(&self, mut assessment: Assessment, again: &[&(ObjectRef, Vec<FieldDiff>)]) -> Assessment {
+        let mut changes: Vec<_> = again
+            .iter()
+            .map(|(object, fields)| {
+                let consequence = immutable::consequence(&object.kind).to_owned();
+                let fields = fields.iter().cloned().chain([FieldDiff::new("consequence", None, consequence)]).collect();
+                let op = Op::Kube(KubeOp::Remove { object: object.clone() });
+                Change { resource: ResourceId(object.to_string()), fields, op }
+            })
+            .collect();
+        let names: Vec<_> = again.iter().map(|(object, _)| object.to_string()).collect();
+        let upgrade = (!upgrades(&assessment)).then(|| {
+            let fields = names.iter().map(|name| FieldDiff::new(name.clone(), None, "recreated".to_owned())).collect();
+            self.upgrade(fields, false)
+        });
+        changes.append(&mut assessment.changes);
+        changes.extend(upgrade);
+        let told = format!("{} recreated", some_of(&names));
+        if assessment.action == Action::Keep {
+            assessment.action = Action::Update;
+            assessment.reason = told;
+        } else {
+            assessment.reason = format!("{}; {told}", assessment.reason);
+        }
+        Assessment { changes, ..assessment }
+    }
+
+    /// Whether the user says that this object may be deleted and created again.
+    fn recreates(&self, object: &ObjectRef) -> bool {
+        self.recreate.iter().any(|named| object.is_called(named))
+    }
+}
+
+async fn read(cx: &ReadContext, reference: ObjectRef) -> Result<Option<(ObjectRef, Value)>> {
+    Ok(settled(cx, &reference).await?.map(|object| (reference, object)))
+}
+
+fn upgrades(assessment: &Assessment) -> bool {
+    assessment.changes.iter().any(|change| matches!(change.op, Op::Helm(HelmOp::Upgrade { .. })))
+}
+
+fn joined(others: &[OtherManager]) -> String {
+    others.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+/// A field with what is there and what is to be.
+fn told(field: &FieldDiff) -> String {
+    let short = |text: &Option<String>| {
+        let text = text.as_deref().unwrap_or("none");
+        if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(77).chain("...".chars()).collect() }
+    };
+    format!("{} ({} -> {})", field.path, short(&field.before), short(&field.after))
+}
+
+#[cfg(test)]
+mod tests;
