@@ -35,7 +35,7 @@ use crate::component::{self, Component};
 use crate::config::Config;
 use crate::context::ReadContext;
 use crate::error::Error;
-use crate::read::release;
+use crate::read::names;
 
 /// A family of checks.
 #[derive(Clone, Copy)]
@@ -141,11 +141,9 @@ fn components(scene: &Scene<'_>) -> Vec<Component> {
 /// the chart's own; the checks say that it cannot.
 pub async fn components_as_installed(cx: &ReadContext) -> Vec<Component> {
     let wanted = component::wanted(&cx.config, &cx.facts);
-    join_all(wanted.iter().map(|component| async {
-        let history = release::history(&cx.kube, component.namespace, component.name).await.unwrap_or_default();
-        history.first().map_or(*component, |latest| component.as_installed(&latest.documents))
-    }))
-    .await
+    let named =
+        wanted.iter().map(|component| async { names::as_installed(&cx.kube, component).await.unwrap_or(*component) });
+    join_all(named).await
 }
 
 /// Those of them that have a role in AWS.

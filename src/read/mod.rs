@@ -9,6 +9,7 @@ pub mod eks;
 pub mod iam;
 pub mod kube;
 pub(crate) mod manifest;
+pub mod names;
 pub mod other_manager;
 pub mod pods;
 pub mod release;

@@ -60,6 +60,14 @@ impl OtherManager {
         }
     }
 
+    /// The command that takes its record of the release away and leaves the objects; once it has stopped.
+    pub fn forget(&self) -> String {
+        match &self.record {
+            Some((namespace, name)) => format!("kubectl delete secret -n {namespace} -l owner=helm,name={name}"),
+            None => self.stop(),
+        }
+    }
+
     /// Whether a second record of the release is there.
     pub fn has_record(&self) -> bool {
         matches!(self.seen, Record::There(_))
@@ -84,6 +92,15 @@ impl fmt::Display for OtherManager {
             (None, Some(record)) => f.write_str(&record),
             (None, None) => f.write_str("someone else"),
         }
+    }
+}
+
+#[cfg(test)]
+impl OtherManager {
+    /// Who the marks of an object name, with what its record would be.
+    pub(crate) fn example(object: &Value, record: &str, stopped: bool) -> OtherManager {
+        let other = named(("kube-system", "aws-ebs-csi-driver"), std::slice::from_ref(object)).into_iter().next();
+        OtherManager { seen: Record::There(record.to_owned()), stopped, ..other.unwrap() }
     }
 }
 

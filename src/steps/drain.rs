@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use crate::component::Component;
 use crate::context::ReadContext;
 use crate::dependants::in_aws::{self, explains, short};
 use crate::dependants::{self, Dependant};
@@ -18,6 +19,7 @@ use crate::op::kube::KubeOp;
 use crate::owner::Owner;
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::read::kube::ObjectRef;
+use crate::read::names;
 use crate::read::tagging::Tagged;
 use crate::steps::Step;
 
@@ -31,8 +33,8 @@ const NAMED: usize = 3;
 pub struct DrainStep {
     /// Every other step, all of which wait for it when they are reversed.
     pub needs: Vec<StepId>,
-    /// The controller's Deployment.
-    pub controller: ObjectRef,
+    /// The controller; what its Deployment is called is in its release's manifest.
+    pub controller: Component,
     /// What no object explained when it was looked at first: it stays, however long one waits. Kept, since after the objects
     /// are gone nothing is explained by any.
     pub stranded: OnceLock<BTreeSet<String>>,
@@ -49,11 +51,17 @@ struct Observed {
 }
 
 impl DrainStep {
+    async fn deployment(&self, cx: &ReadContext) -> Result<Option<Value>> {
+        let controller = names::as_installed(&cx.kube, &self.controller).await?;
+        let name = controller.deployment().unwrap_or(controller.name);
+        cx.kube.get(&ObjectRef::new("apps/v1", "Deployment", controller.namespace, name)).await
+    }
+
     async fn observe(&self, cx: &ReadContext) -> Result<Observed> {
         let (dependants, tagged, controller) = futures::try_join!(
             dependants::of_load_balancers(&cx.kube),
             in_aws::load_balancers(cx),
-            cx.kube.get(&self.controller),
+            self.deployment(cx),
         )?;
         let stranded = self.stranded.get_or_init(|| in_aws::unexplained(&tagged, &dependants));
         let in_aws = tagged.into_iter().filter(|tagged| !stranded.contains(&tagged.arn)).collect();

@@ -6,6 +6,7 @@
 //! would be; so is everything else, with the reason in the status line, which the apiserver passes on to the user.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::Path,
     sync::{
@@ -18,9 +19,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use http::Request;
-use k8s_openapi::api::{
-    core::v1::{Secret, Service},
-    discovery::v1::EndpointSlice,
+use k8s_openapi::{
+    api::{
+        admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
+        core::v1::{Pod, Secret, Service},
+        discovery::v1::EndpointSlice,
+    },
+    kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 use kube::{
     Api, Client,
@@ -42,10 +47,12 @@ use super::{
     serve::{self, Answer, Handler},
 };
 
-/// The Service of the load balancer controller's webhooks and the Secret with their certificate; the chart fixes both.
-const LBC_SERVICE: &str = "aws-load-balancer-webhook-service";
+/// How the names of the load balancer controller's webhooks end, whatever its Service is called.
+const LBC_WEBHOOKS: &str = ".elbv2.k8s.aws";
+/// The Secret with their certificate where the pods mount none.
 const LBC_SECRET: &str = "aws-load-balancer-tls";
-const METRICS_SERVICE: &str = "metrics-server";
+/// The API group of metrics-server, by which its Service is found.
+const METRICS_GROUP: &str = "metrics.k8s.io";
 
 /// A request line and a Host header: the apiserver sends no more.
 const LARGEST_HEAD: usize = 4096;
@@ -155,11 +162,18 @@ impl Egress {
         let (services, slices) = tokio::try_join!(services.list(&everything), slices.list(&everything))
             .map_err(|error| format!("the sandbox cannot list Services: {error}"))?;
         let backends = address::resolve(host, port, &services.items, &slices.items);
-        match choose(&backends, host, port)? {
+        let known = self.known_services().await?;
+        match choose(&backends, &known, host, port)? {
             (Role::LoadBalancerController, backend) => {
-                let pair = self.webhook_certificate(&backend.namespace).await?;
+                let service = services.items.iter().find(|service| {
+                    let named = |own: &Option<String>, name: &str| own.as_deref() == Some(name);
+                    named(&service.metadata.name, &backend.service)
+                        && named(&service.metadata.namespace, &backend.namespace)
+                });
+                let secret = self.webhook_secret(&backend.namespace, service).await?;
+                let pair = self.webhook_certificate(&backend.namespace, &secret).await?;
                 let acceptor = serve::acceptor("the webhooks of the load balancer controller", &pair)
-                    .map_err(|error| format!("Secret {}/{LBC_SECRET} is unusable: {error}", backend.namespace))?;
+                    .map_err(|error| format!("Secret {}/{secret} is unusable: {error}", backend.namespace))?;
                 let handler = Behind { silence: self.silence.clone(), handler: LoadBalancerWebhooks };
                 Ok((acceptor, Arc::new(handler), Role::LoadBalancerController))
             }
@@ -186,21 +200,61 @@ impl Egress {
         }
     }
 
-    async fn webhook_certificate(&self, namespace: &str) -> Result<Pair, String> {
+    /// The Services that the controller's webhooks and the metrics API are registered with.
+    async fn known_services(&self) -> Result<Known, String> {
+        let everything = ListParams::default();
+        let mutating: Api<MutatingWebhookConfiguration> = Api::all(self.client.clone());
+        let validating: Api<ValidatingWebhookConfiguration> = Api::all(self.client.clone());
+        let apis: Api<APIService> = Api::all(self.client.clone());
+        let (mutating, validating, apis) =
+            tokio::try_join!(mutating.list(&everything), validating.list(&everything), apis.list(&everything))
+                .map_err(|error| format!("the sandbox cannot list webhooks and aggregated APIs: {error}"))?;
+        let mutating = mutating.items.into_iter().flat_map(|it| it.webhooks.unwrap_or_default());
+        let validating = validating.items.into_iter().flat_map(|it| it.webhooks.unwrap_or_default());
+        let all = mutating.map(|hook| (hook.name, hook.client_config));
+        let all = all.chain(validating.map(|hook| (hook.name, hook.client_config)));
+        let ours = all.filter(|(name, _)| name.ends_with(LBC_WEBHOOKS));
+        let webhooks = ours.filter_map(|(_, client)| client.service).map(|service| (service.namespace, service.name));
+        let metrics = apis.items.into_iter().filter_map(|api| api.spec);
+        let metrics = metrics.filter(|spec| spec.group.as_deref() == Some(METRICS_GROUP)).filter_map(|spec| {
+            let service = spec.service?;
+            Some((service.namespace?, service.name?))
+        });
+        Ok(Known { webhooks: webhooks.collect(), metrics: metrics.collect() })
+    }
+
+    /// The Secret that the pods behind the Service serve.
+    async fn webhook_secret(&self, namespace: &str, service: Option<&Service>) -> Result<String, String> {
+        let labels = service.and_then(|service| service.spec.as_ref()?.selector.as_ref());
+        let selector: Vec<_> = labels.into_iter().flatten().map(|(name, value)| format!("{name}={value}")).collect();
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
+        let pods = pods.list(&ListParams::default().labels(&selector.join(","))).await;
+        let pods = pods.map_err(|error| format!("the sandbox cannot list pods: {error}"))?;
+        let volumes = pods.items.into_iter().filter_map(|pod| pod.spec?.volumes).flatten();
+        let mut names = volumes.filter_map(|volume| volume.secret?.secret_name);
+        Ok(names.next().unwrap_or_else(|| LBC_SECRET.to_owned()))
+    }
+
+    async fn webhook_certificate(&self, namespace: &str, name: &str) -> Result<Pair, String> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let secret = secrets.get(LBC_SECRET).await.map_err(|error| {
-            format!(
-                "pods of the load balancer controller have no certificate (Secret {namespace}/{LBC_SECRET}): {error}"
-            )
+        let secret = secrets.get(name).await.map_err(|error| {
+            format!("pods of the load balancer controller have no certificate (Secret {namespace}/{name}): {error}")
         })?;
         let data = secret.data.unwrap_or_default();
-        let part = |name: &str| {
-            data.get(name)
+        let part = |key: &str| {
+            data.get(key)
                 .and_then(|bytes| String::from_utf8(bytes.0.clone()).ok())
-                .ok_or_else(|| format!("Secret {namespace}/{LBC_SECRET} has no usable {name}"))
+                .ok_or_else(|| format!("Secret {namespace}/{name} has no usable {key}"))
         };
         Ok(Pair { certificate: part("tls.crt")?, key: part("tls.key")? })
     }
+}
+
+/// Services by namespace and name: users may call them as they like.
+#[derive(Debug, Default)]
+struct Known {
+    webhooks: BTreeSet<(String, String)>,
+    metrics: BTreeSet<(String, String)>,
 }
 
 /// Whom we answer for.
@@ -211,11 +265,13 @@ enum Role {
 }
 
 /// Picks the Service that we can answer for, or says why none can be.
-fn choose<'a>(backends: &'a [Backend], host: &str, port: u16) -> Result<(Role, &'a Backend), String> {
-    let known = backends.iter().find_map(|backend| match backend.service.as_str() {
-        LBC_SERVICE => Some((Role::LoadBalancerController, backend)),
-        METRICS_SERVICE => Some((Role::MetricsServer, backend)),
-        _ => None,
+fn choose<'a>(backends: &'a [Backend], services: &Known, host: &str, port: u16) -> Result<(Role, &'a Backend), String> {
+    let known = backends.iter().find_map(|backend| {
+        let place = (backend.namespace.clone(), backend.service.clone());
+        if services.webhooks.contains(&place) {
+            return Some((Role::LoadBalancerController, backend));
+        }
+        services.metrics.contains(&place).then_some((Role::MetricsServer, backend))
     });
     match (known, backends.first()) {
         (Some((_, backend)), _) if !backend.ready => {
@@ -275,12 +331,14 @@ mod tests {
     fn a_known_service_is_answered_for_when_a_pod_is_ready() {
         let backend =
             |service: &str, ready| Backend { namespace: "kube-system".into(), service: service.into(), ready };
-        let chosen = |backends: &[Backend]| choose(backends, "10.0.0.1", 443).map(|(role, _)| role);
-        assert_eq!(chosen(&[backend(LBC_SERVICE, true)]), Ok(Role::LoadBalancerController));
-        assert_eq!(chosen(&[backend("a", true), backend(METRICS_SERVICE, true)]), Ok(Role::MetricsServer));
+        let of = |name: &str| BTreeSet::from([("kube-system".to_owned(), name.to_owned())]);
+        let known = Known { webhooks: of("alb-webhook-service"), metrics: of("ms") };
+        let chosen = |backends: &[Backend]| choose(backends, &known, "10.0.0.1", 443).map(|(role, _)| role);
+        assert_eq!(chosen(&[backend("alb-webhook-service", true)]), Ok(Role::LoadBalancerController));
+        assert_eq!(chosen(&[backend("a", true), backend("ms", true)]), Ok(Role::MetricsServer));
         assert_eq!(
-            chosen(&[backend(LBC_SERVICE, false)]),
-            Err("no ready pod behind Service kube-system/aws-load-balancer-webhook-service".into())
+            chosen(&[backend("alb-webhook-service", false)]),
+            Err("no ready pod behind Service kube-system/alb-webhook-service".into())
         );
         assert!(chosen(&[backend("other", true)]).unwrap_err().contains("kube-system/other"));
         assert_eq!(chosen(&[]), Err("nothing is at 10.0.0.1:443 in the simulated cluster".into()));

@@ -67,7 +67,8 @@ pub(super) fn stacks(classes: &[Value], ingresses: &[Value], services: &[Value])
     };
     for ingress in ingresses {
         let annotated = text(ingress, "/metadata/annotations/kubernetes.io~1ingress.class");
-        sort(ingress, Kind::Ingress, classes.contains(text(ingress, "/spec/ingressClassName")) || annotated == "alb");
+        let chosen = [text(ingress, "/spec/ingressClassName"), annotated].iter().any(|class| classes.contains(class));
+        sort(ingress, Kind::Ingress, chosen || annotated == "alb");
     }
     for service in services {
         let annotated = text(service, "/metadata/annotations/service.beta.kubernetes.io~1aws-load-balancer-type");
