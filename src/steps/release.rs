@@ -61,6 +61,8 @@ pub struct ReleaseStep {
     pub component: String,
     /// Whether what someone else installed may be taken over.
     pub adopt: bool,
+    /// The service account that the role trusts; none where any will do.
+    pub trusted: Option<String>,
     /// Objects that may be deleted and created again, as `KIND/NAME`.
     pub recreate: BTreeSet<String>,
     /// The objects that it was seen to have.

@@ -134,7 +134,13 @@ impl Contents {
     pub fn rendered(component: &Component, objects: &[Value], crds: &[Value]) -> Contents {
         let mut rows: Vec<Row> = Vec::new();
         for object in objects {
-            add(&mut rows, kind(object), text(object, "/metadata/name"));
+            let (place, group, plural) = kind(object);
+            // A CRD of the chart says what its kind is called in the plural.
+            let own = crds.iter().find(|crd| {
+                text(crd, "/spec/group") == group && text(crd, "/spec/names/kind") == text(object, "/kind")
+            });
+            let plural = own.map_or(plural, |crd| text(crd, "/spec/names/plural").to_owned());
+            add(&mut rows, (place, group, plural), text(object, "/metadata/name"));
         }
         let mut bound = Vec::new();
         for binding in objects.iter().filter(|object| text(object, "/kind").ends_with("RoleBinding")) {
@@ -150,7 +156,7 @@ impl Contents {
     }
 
     /// Whether it is this component's.
-    pub(super) fn is_of(&self, component: &Component) -> bool {
+    pub fn is_of(&self, component: &Component) -> bool {
         self.component == component.name
     }
 }
@@ -204,7 +210,9 @@ mod tests {
             own,
             binding,
         ];
-        let contents = Contents::rendered(&BUILT_IN[0], &objects, &[object("v1", "X", "things.example.com")]);
+        let mut crd = object("v1", "X", "things.example.com");
+        crd["spec"] = json!({"group": "example.com", "names": {"kind": "Thing", "plural": "thingies"}});
+        let contents = Contents::rendered(&BUILT_IN[0], &objects, &[crd]);
         let rows: Vec<_> = contents
             .rows
             .iter()
@@ -213,7 +221,7 @@ mod tests {
         assert_eq!(rows[0], (Namespace, "", "services", "a,b".to_owned()));
         assert_eq!(rows[1], (Cluster, "networking.k8s.io", "ingressclasses", "alb".to_owned()));
         assert_eq!(rows[2], (Namespace, "networking.k8s.io", "networkpolicies", "n".to_owned()));
-        assert_eq!(rows[3], (Cluster, "example.com", "things", "t".to_owned()));
+        assert_eq!(rows[3], (Cluster, "example.com", "thingies", "t".to_owned()));
         assert_eq!(contents.crds, ["things.example.com"]);
         let bound: Vec<_> = contents.bound.iter().map(|row| (row.place, row.names.join(","))).collect();
         assert_eq!(bound, [(Cluster, "view".to_owned())]);

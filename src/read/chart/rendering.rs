@@ -69,12 +69,9 @@ impl ChartRead {
         let home = Home::new()?;
         let values = home.write("values.json", &values.to_string())?;
         let mut arguments: Vec<OsString> = vec!["template".into(), release.into(), local.path.into_os_string()];
-        let kubernetes = &capabilities.kubernetes;
-        arguments.extend(["--namespace", namespace, "--skip-tests", "--kube-version", kubernetes].map(Into::into));
-        for version in &capabilities.api_versions {
-            arguments.extend(["--api-versions".into(), version.into()]);
-        }
-        arguments.extend(["--values".into(), values.into_os_string()]);
+        arguments.extend(["--namespace", namespace, "--skip-tests", "--values"].map(Into::into));
+        arguments.push(values.into_os_string());
+        arguments.extend(offered(capabilities));
         let command = format!("template {}", chart.name);
         let text = self.helm.run(&command, &arguments, &home).await?;
         manifest::objects(&text).map_err(|error| Error::HelmFailed {
@@ -82,5 +79,26 @@ impl ChartRead {
             message: format!("what it rendered cannot be read: {error}"),
             seen: None,
         })
+    }
+}
+
+/// What a cluster offers, as helm is told of it.
+fn offered(capabilities: &Capabilities) -> Vec<OsString> {
+    let versions = capabilities.api_versions.iter().flat_map(|version| ["--api-versions", version]);
+    ["--kube-version", &capabilities.kubernetes].into_iter().chain(versions).map(OsString::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn helm_is_told_what_the_cluster_serves() {
+        let api_versions = ["v1", "v1/Pod"].map(ToOwned::to_owned).into();
+        let arguments = offered(&Capabilities { kubernetes: "v1.35.2-eks-1".to_owned(), api_versions });
+        assert_eq!(
+            arguments,
+            ["--kube-version", "v1.35.2-eks-1", "--api-versions", "v1", "--api-versions", "v1/Pod"].map(OsString::from)
+        );
     }
 }

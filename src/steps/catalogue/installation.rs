@@ -48,6 +48,7 @@ impl Builder<'_> {
             addon: component.addon.map(ToOwned::to_owned),
             addon_flag: component.offers_addon.then_some(component.flag),
             insists: component.configured(config).managed_by == Some(ManagedBy::Helm),
+            trusted: component.has_role().then(|| component.service_account.to_owned()),
             recreate: config.recreate.clone(),
             seen: Seen::default(),
         }

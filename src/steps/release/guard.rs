@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Observed, ReleaseStep, immutable};
 use crate::context::ReadContext;
 use crate::error::Result;
-use crate::object::{annotation, some_of};
+use crate::object::{annotation, some_of, text};
 use crate::op::Op;
 use crate::op::helm::HelmOp;
 use crate::op::kube::KubeOp;
@@ -56,6 +56,11 @@ impl ReleaseStep {
         let live = self.live(cx, observed, &desired).await?;
         let found = self.in_the_way(observed, &desired, &live);
         let objects: Vec<_> = found.foreign.iter().filter_map(|(reference, _)| live.get(reference).cloned()).collect();
+        if upgrades(&assessment)
+            && let Some(blocked) = self.blocked_by_account(&desired)
+        {
+            return Ok(blocked);
+        }
         let own = (self.release.namespace.as_str(), self.release.name.as_str());
         let others = if objects.is_empty() { Vec::new() } else { other_manager::of(&cx.kube, own, &objects).await };
         Ok(self.unless(assessment, &InTheWay { others, ..found }))
@@ -145,6 +150,25 @@ impl ReleaseStep {
             [] => self.with_recreation(assessment, &again),
             [first, ..] => self.blocked_by_fields(assessment, first, &left),
         }
+    }
+
+    /// A chart none of whose pods run as the account that has the role: it would be installed, and nothing would work.
+    pub(super) fn blocked_by_account(&self, desired: &[(ObjectRef, Value)]) -> Option<Assessment> {
+        let trusted = self.trusted.as_deref()?;
+        let templates = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"];
+        let pods = desired.iter().filter_map(|(_, it)| templates.iter().find_map(|place| it.pointer(place)));
+        let accounts: BTreeSet<_> = pods
+            .filter(|pod| pod.get("containers").is_some())
+            .map(|pod| Some(text(pod, "/serviceAccountName")).filter(|name| !name.is_empty()).unwrap_or("default"))
+            .collect();
+        if accounts.is_empty() || accounts.contains(trusted) {
+            return None;
+        }
+        let accounts = accounts.into_iter().collect::<Vec<_>>().join(", ");
+        let reason = format!("its pods run as service account {accounts}, but the role trusts {trusted} only");
+        let mend = format!("the chart value that names its service account set to {trusted}");
+        let owner = Owner::Ours { adopted: false };
+        Some(Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) })
     }
 
     fn blocked_by_others(&self, found: &InTheWay) -> Option<Assessment> {

@@ -34,6 +34,7 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
         account: None,
         component: "x".to_owned(),
         adopt,
+        trusted: Some("a".to_owned()),
         recreate: BTreeSet::new(),
         seen: Seen::default(),
     }

@@ -84,6 +84,20 @@ fn every_object_counts_but_those_that_the_release_knows() {
     assert_eq!(found(vec![], &stays, live()), Vec::<String>::new(), "it was left when the release went");
 }
 
+#[test]
+fn a_chart_whose_pods_run_as_another_account_is_not_installed() {
+    let pods = |name: &str, account: &str| {
+        let reference = ObjectRef::new("apps/v1", "Deployment", "n", name);
+        let spec = json!({"template": {"spec": {"serviceAccountName": account, "containers": []}}});
+        (reference, json!({"kind": "Deployment", "spec": spec}))
+    };
+    let found = |desired: &[(ObjectRef, Value)]| step(false).blocked_by_account(desired).map(|it| it.reason);
+    assert_eq!(found(&[pods("x", "a"), pods("y", "b")]), None);
+    assert_eq!(found(&[]), None);
+    let wrong = found(&[pods("x", "mine"), pods("y", "")]).unwrap();
+    assert_eq!(wrong, "its pods run as service account default, mine, but the role trusts a only");
+}
+
 fn fixed(kind: &str, name: &str) -> (ObjectRef, Vec<FieldDiff>) {
     let field = FieldDiff::new("spec.selector", r#"{"a":1}"#.to_owned(), r#"{"a":2}"#.to_owned());
     (ObjectRef::new("apps/v1", kind, "n", name), vec![field])
