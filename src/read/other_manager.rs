@@ -60,6 +60,17 @@ impl OtherManager {
         }
     }
 
+    /// What is to be said where its objects are taken over.
+    pub fn warning(&self) -> String {
+        match &self.record {
+            Some((namespace, name)) if self.seen != Record::Absent => {
+                let of = if self.flux.is_some() { " of Flux's" } else { "" };
+                format!("a second record{of} stays, {namespace}/{name}: {}", self.forget())
+            }
+            _ => format!("{self} managed them: {}", self.stop()),
+        }
+    }
+
     /// The command that takes its record of the release away and leaves the objects; once it has stopped.
     pub fn forget(&self) -> String {
         match &self.record {
@@ -213,6 +224,10 @@ mod tests {
         assert_eq!(other.stop(), "flux suspend helmrelease ebs -n flux-system");
         other.stopped = true;
         assert!(!other.reconciles());
+        assert_eq!(
+            other.warning(),
+            "a second record of Flux's stays, flux-system/ebs: kubectl delete secret -n flux-system -l owner=helm,name=ebs"
+        );
     }
 
     #[test]

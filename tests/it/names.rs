@@ -23,8 +23,8 @@ fn step<'a>(plan: &'a Value, id: &str) -> &'a Value {
 }
 
 fn calls(plan: &Value, id: &str) -> Vec<String> {
-    let changes = step(plan, id)["changes"].as_array().unwrap();
-    changes.iter().map(|change| change["call"].as_str().unwrap().to_owned()).collect()
+    let calls = step(plan, id)["calls"].as_array().unwrap();
+    calls.iter().map(|call| call.as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -188,8 +188,7 @@ impl ReleaseStep {
             (true, owner) => owner.to_string(),
         };
         let reason = format!("{} {verb} without this release, owned by {by}", some_of(&names));
-        let speaks = |owner: &&Owner| matches!(owner, Owner::EksAddon | Owner::Flux { .. } | Owner::ArgoCd { .. });
-        let owner = found.foreign.iter().map(|(_, owner)| owner).find(speaks).unwrap_or(first);
+        let owner = loudest(found).unwrap_or(first);
         let blocked = Assessment::blocked(&self.id, owner.clone(), reason);
         let Some(other) = active.first() else { return Some(blocked) };
         let mend = format!(
@@ -210,14 +209,11 @@ impl ReleaseStep {
         for change in &mut assessment.changes {
             if let Op::Helm(HelmOp::Upgrade { release }) = &mut change.op {
                 release.take_ownership = true;
-                change.fields.extend(found.others.iter().map(|other| {
-                    let text = format!("{other} is left behind and names the same objects; then `{}`", other.stop());
-                    FieldDiff::new("warning", None, text)
-                }));
+                change.fields.extend(found.others.iter().map(|other| FieldDiff::new("warning", None, other.warning())));
             }
         }
         let objects = if count == 1 { "object" } else { "objects" };
-        let from = found.others.first().map_or_else(|| found.foreign[0].1.to_string(), ToString::to_string);
+        let from = loudest(found).map(ToString::to_string).unwrap_or_default();
         assessment.reason = format!("{}; {count} {objects} taken over from {from}", assessment.reason);
         assessment
     }
@@ -288,6 +284,13 @@ async fn read(cx: &ReadContext, reference: ObjectRef) -> Result<Option<(ObjectRe
 
 fn upgrades(assessment: &Assessment) -> bool {
     assessment.changes.iter().any(|change| matches!(change.op, Op::Helm(HelmOp::Upgrade { .. })))
+}
+
+/// The owner that matters most: one that puts its objects back.
+fn loudest(found: &InTheWay) -> Option<&Owner> {
+    let puts_back = |owner: &&Owner| matches!(owner, Owner::EksAddon | Owner::Flux { .. } | Owner::ArgoCd { .. });
+    let mut owners = found.foreign.iter().map(|(_, owner)| owner);
+    owners.clone().find(puts_back).or_else(|| owners.next())
 }
 
 fn joined(others: &[OtherManager]) -> String {

@@ -48,6 +48,35 @@ fn a_release_whose_record_is_gone_is_not_called_another() {
     assert!(own.reason.ends_with("exists without this release, owned by Helm release n/x, whose record is gone"));
 }
 
+/// What Flux would be, with its record in its own namespace.
+fn flux(stopped: bool) -> InTheWay {
+    let labels = json!({"helm.toolkit.fluxcd.io/name": "x", "helm.toolkit.fluxcd.io/namespace": "flux-system"});
+    let object = json!({"metadata": {"name": "a", "labels": labels}});
+    let other = OtherManager::example(&object, "x 1.0.0, deployed", stopped);
+    InTheWay { others: vec![other], ..foreign(vec![Owner::Unmarked, owner::of_object(&object)]) }
+}
+
+#[test]
+fn flux_is_named_with_its_record_and_has_to_stop_before_it_is_adopted() {
+    for adopt in [false, true] {
+        let blocked = install(adopt, &flux(false));
+        assert_eq!(blocked.action, Action::Blocked);
+        let by = "owned by Flux (HelmRelease flux-system/x): Helm release aws-ebs-csi-driver, recorded in namespace flux-system";
+        assert!(blocked.reason.contains(by), "{}", blocked.reason);
+        assert!(matches!(blocked.owner, Some(Owner::Flux { .. })));
+        let mend = blocked.mend.unwrap();
+        assert!(
+            mend.starts_with("--adopt helm.ebs once it is stopped (`flux suspend helmrelease x -n flux-system`)"),
+            "{mend}"
+        );
+        assert!(mend.ends_with("or --disable x to leave it there"), "{mend}");
+    }
+    let adopted = install(true, &flux(true));
+    assert_eq!((adopted.action, takes_ownership(&adopted)), (Action::Create, true));
+    let warning = adopted.changes[0].fields.iter().find(|field| field.path == "warning").unwrap();
+    assert!(warning.after.as_deref().unwrap().starts_with("a second record of Flux's stays, flux-system/"));
+}
+
 /// An object that exists, with the marks of a release.
 fn marked(reference: &ObjectRef, release: Option<&str>) -> Value {
     let annotations = release
