@@ -30,6 +30,7 @@ pub use installation::NodeRoles;
 pub use removal::Removal;
 pub use reserved::check_cluster;
 pub use sources::{ChartOrigin, registry_logins};
+pub(crate) use sources::{endpoint_variable, haste};
 
 /// How long one step may wait by default: the time that `helm --wait` needs for image pulls on fresh nodes, twice.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
@@ -186,6 +187,9 @@ pub struct ChartComponent {
     /// Whether the nodes' roles get its policy too.
     #[serde(default)]
     pub nodes: NodeRoles,
+    /// Fields of its objects that others own, as the plan prints them, with `*`.
+    #[serde(default)]
+    pub ignore_drift: Vec<String>,
 }
 
 /// What can be said about the StorageClass `gp3`.
@@ -267,6 +271,7 @@ impl Config {
                 return Err(Error::config(field, name, "both say what its role may do", "leave one of them out"));
             }
             validate::kms_keys(&configured.kms_keys)?;
+            validate::ignore_drift(&configured.ignore_drift)?;
             validate::replicas(component.name, configured.replicas)?;
             configured.check_installation(flag)?;
             if !configured.values.is_object() {

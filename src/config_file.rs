@@ -125,6 +125,8 @@ pub struct ChartSpec {
     pub identity: Option<Identity>,
     /// Chart values; they win over ours.
     pub values: Option<Value>,
+    /// Fields of its objects that others own: `KIND/[NAMESPACE/]NAME PATH` as the plan prints them, with `*`.
+    pub ignore_drift: Vec<String>,
 }
 
 /// Who installs a component.
@@ -169,6 +171,8 @@ pub struct DriverSpec {
     pub node_roles: Vec<String>,
     /// Chart values, which win over ours, or the add-on's configuration.
     pub values: Option<Value>,
+    /// Fields of its objects that others own: `KIND/[NAMESPACE/]NAME PATH` as the plan prints them, with `*`.
+    pub ignore_drift: Vec<String>,
 }
 
 impl DriverSpec {
@@ -184,6 +188,7 @@ impl DriverSpec {
             policy_arn: self.policy_arn.clone(),
             identity: self.identity,
             values: self.values.clone(),
+            ignore_drift: self.ignore_drift.clone(),
         }
     }
 }
@@ -212,12 +217,14 @@ pub struct RolelessChartSpec {
     pub replicas: Option<u32>,
     /// Chart values; they win over ours.
     pub values: Option<Value>,
+    /// Fields of its objects that others own: `KIND/[NAMESPACE/]NAME PATH` as the plan prints them, with `*`.
+    pub ignore_drift: Vec<String>,
 }
 
 impl From<RolelessChartSpec> for ChartSpec {
     fn from(spec: RolelessChartSpec) -> ChartSpec {
-        let RolelessChartSpec { enabled, version, chart, replicas, values } = spec;
-        ChartSpec { enabled, version, chart, replicas, values, ..ChartSpec::default() }
+        let RolelessChartSpec { enabled, version, chart, replicas, values, ignore_drift } = spec;
+        ChartSpec { enabled, version, chart, replicas, values, ignore_drift, ..ChartSpec::default() }
     }
 }
 

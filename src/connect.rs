@@ -5,6 +5,8 @@ mod partition;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::identity::IdentityCache;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_eks::types::{Cluster, ComputeConfigResponse, VpcConfigResponse};
@@ -13,13 +15,17 @@ use base64::Engine as _;
 
 use crate::config::{Config, check_cluster};
 use crate::context::{Facts, ReadContext};
-use crate::error::{Error, Result};
+use crate::credentials::Kept;
+use crate::error::{Error, Result, endpoint};
 use crate::helm_process::Helm;
 use crate::kube_client::KubeTarget;
+use crate::limits::{AWS_ATTEMPT, AWS_OPERATION};
 use crate::names;
+use crate::read::accelerator::AcceleratorRead;
 use crate::read::chart::ChartRead;
 use crate::read::ec2::Ec2Read;
 use crate::read::eks::EksRead;
+use crate::read::elbv2::ElbRead;
 use crate::read::iam::IamRead;
 use crate::read::kube::KubeRead;
 use crate::read::sts::{Caller, StsRead};
@@ -44,6 +50,9 @@ const ATTEMPTS: u32 = 8;
 /// The longest wait between two tries, so that a network that is down is known within half a minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
 
+/// How long a connection to AWS may take; a network that drops packets stays silent.
+const CONNECT: Duration = Duration::from_secs(10);
+
 /// The AWS configuration: region, credentials, endpoint, retries. `http_client` replaces the connector (tests).
 ///
 /// # Errors
@@ -53,6 +62,16 @@ pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) 
         .retry_config(
             aws_config::retry::RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_WAIT),
         )
+        // A call is given up in time; the SDK sets no limit of its own.
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(CONNECT.min(AWS_ATTEMPT.get()))
+                .operation_attempt_timeout(AWS_ATTEMPT.get())
+                .operation_timeout(AWS_OPERATION.get())
+                .build(),
+        )
+        // Credentials bound themselves; the SDK would give up a slow `credential_process` after five seconds.
+        .identity_cache(IdentityCache::lazy().load_timeout(AWS_OPERATION.get() + Duration::from_secs(1)).build())
         .app_name(aws_config::AppName::new("eks-bootstrap").expect("a valid name"));
     if let Some(region) = &config.region {
         loader = loader.region(Region::new(region.clone()));
@@ -73,10 +92,18 @@ pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) 
             mend: "pass --region, set AWS_REGION, or give the profile a region".to_owned(),
         });
     }
+    let base = kept(base);
+    endpoint::remember(&base);
     let Some(arn) = &config.assume_role else { return Ok(base) };
     let provider =
         aws_config::sts::AssumeRoleProvider::builder(arn).session_name("eks-bootstrap").configure(&base).build().await;
-    Ok(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build())
+    Ok(kept(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()))
+}
+
+/// The same with credentials that are loaded once for the SDK and for tokens.
+fn kept(aws: SdkConfig) -> SdkConfig {
+    let Some(provider) = aws.credentials_provider() else { return aws };
+    aws.into_builder().credentials_provider(SharedCredentialsProvider::new(Kept::new(provider))).build()
 }
 
 /// Makes sure that there are credentials, so that their absence is one clear error rather than one of every call.
@@ -128,10 +155,13 @@ async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Res
         iam: IamRead::new(&aws),
         eks,
         sts,
+        elb: ElbRead::new(&aws),
+        accelerators: (facts.partition == "aws" && !config.isolated).then(|| AcceleratorRead::new(&aws)),
         ec2: Ec2Read::new(&aws),
         tagging: TaggingRead::new(&aws),
         kube: KubeRead::connect(&kube).await?,
         charts: ChartRead::new(helm.clone()),
+        dry_runs: false,
         facts: Arc::new(facts),
         config: Arc::new(config),
     };

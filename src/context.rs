@@ -11,9 +11,11 @@ use crate::op::helm::HelmWrite;
 use crate::op::iam::IamWrite;
 use crate::op::kube::KubeWrite;
 use crate::plan::Target;
+use crate::read::accelerator::AcceleratorRead;
 use crate::read::chart::ChartRead;
 use crate::read::ec2::Ec2Read;
 use crate::read::eks::EksRead;
+use crate::read::elbv2::ElbRead;
 use crate::read::iam::IamRead;
 use crate::read::kube::KubeRead;
 use crate::read::sts::{StsRead, short_caller};
@@ -122,6 +124,10 @@ pub struct ReadContext {
     pub ec2: Ec2Read,
     /// EKS.
     pub eks: EksRead,
+    /// Elastic Load Balancing.
+    pub elb: ElbRead,
+    /// Global Accelerator, where the partition has one and the cluster a way to it.
+    pub accelerators: Option<AcceleratorRead>,
     /// STS.
     pub sts: StsRead,
     /// Kubernetes.
@@ -130,6 +136,8 @@ pub struct ReadContext {
     pub tagging: TaggingRead,
     /// Charts, from a folder or a repository.
     pub charts: ChartRead,
+    /// Whether writes may be tried as dry runs of the API server: who applies has the rights for them, who plans has not.
+    pub dry_runs: bool,
 }
 
 /// The writers.

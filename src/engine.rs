@@ -5,37 +5,36 @@
 //! events. A failed step stops what depends on it and nothing else.
 
 mod judgement;
+mod ledger;
+mod settling;
+mod stopping;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::context::{ReadContext, WriteContext};
 use crate::error::{Error, Result, chain_of};
-use crate::event::{self, Announced, Event, Failure, Outcome, Remains};
+use crate::event::{self, Announced, Cancelled, Event, Failure, Outcome, Refusal, Remains};
 use crate::hint;
-use crate::left_behind;
 use crate::plan::{Action, Assessment, Change, Goal, Plan, PlannedStep, StepId};
 use crate::retry::{self, BackOff};
 use crate::steps::Step;
+use crate::stop::Stops;
 use crate::summary::Summary;
-use judgement::{calls, in_doubt, not_settled, surprises};
-
-/// A signal that asks to stop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// SIGINT.
-    Interrupted,
-    /// SIGTERM.
-    Terminated,
-}
+use judgement::{calls, exists_already, hint_of, in_doubt, not_settled, surprises, unknown};
+use ledger::{Ledger, Ledgers};
+use settling::{Settling, Verdict, may_be_late};
 
 /// How often a step whose write ended in doubt is observed and tried again within one run.
 const ATTEMPTS: usize = 4;
+
+/// For how long a failed step is read until what remains of it is known.
+const REMAINS: Duration = Duration::from_secs(10);
 
 /// Everything a run needs.
 pub struct Engine {
@@ -47,17 +46,45 @@ pub struct Engine {
     pub write: WriteContext,
     /// Where events go.
     pub events: mpsc::UnboundedSender<Event>,
-    /// Set by the first signal.
-    pub stop: watch::Receiver<Option<Stop>>,
-    /// How long a step may take to settle.
+    /// The signals that ask to stop.
+    pub stops: Stops,
+    /// How long a step may take.
     pub patience: Duration,
+    /// What steps that settle wait for; empty at first.
+    pub waiting: Waiting,
+}
+
+/// What each step that settles still misses, for the signs of life that [`Engine::watched`] gives.
+#[derive(Debug, Default)]
+pub struct Waiting(Mutex<BTreeMap<StepId, String>>);
+
+impl Waiting {
+    fn set(&self, step: StepId, lacking: Option<String>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match lacking {
+            Some(lacking) => all.insert(step, lacking),
+            None => all.remove(&step),
+        };
+    }
+
+    fn get(&self, step: &StepId) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(step).cloned()
+    }
 }
 
 /// What has happened so far, shared by the steps that run side by side.
 #[derive(Default)]
 struct Progress {
-    stale: AtomicBool,
+    /// The world is no longer what the plan showed, or nobody takes the credentials any more: nothing new is begun.
+    over: AtomicBool,
     writes: AtomicUsize,
+    ledgers: Ledgers,
+}
+
+/// A step at work.
+struct Work<'a> {
+    run: &'a Progress,
+    ledger: Arc<Ledger>,
 }
 
 impl Engine {
@@ -85,6 +112,7 @@ impl Engine {
         let mut ended: BTreeMap<&StepId, Outcome> = BTreeMap::new();
         let mut waiting: Vec<&PlannedStep> = plan.steps.iter().collect();
         let mut running = FuturesUnordered::new();
+        let mut told = 0;
         loop {
             let (ready, rest): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|step| step.waits_for().all(|need| ended.contains_key(need)));
@@ -104,25 +132,35 @@ impl Engine {
             if waiting.iter().any(|step| step.waits_for().all(|need| ended.contains_key(need))) {
                 continue;
             }
-            let Some((id, outcome, seconds)) = running.next().await else { break };
+            let next = loop {
+                tokio::select! {
+                    biased;
+                    next = running.next() => break next,
+                    heard = self.stops.later_than(told) => {
+                        told = heard.count;
+                        emit(self.stopping(heard, &progress.ledgers));
+                    }
+                }
+            };
+            let Some((id, outcome, seconds)) = next else { break };
             if let Outcome::Failed(failure) = &outcome
-                && failure.stale
+                && (failure.stale || failure.refused == Some(Refusal::Credentials))
             {
-                progress.stale.store(true, Ordering::SeqCst);
+                progress.over.store(true, Ordering::SeqCst);
             }
             emit(Event::StepFinished { step: id.clone(), outcome: outcome.clone(), seconds });
             ended.insert(id, outcome);
         }
         drop(running);
         if plan.goal == Goal::Absent {
-            emit(Event::LeftBehind(Box::pin(left_behind::read(&self.read)).await));
+            emit(Event::LeftBehind(self.left_behind().await));
         }
         // Ops report themselves from inside the steps, past `emit`.
         summary.writes = progress.writes.load(Ordering::SeqCst);
+        summary.denied = plan.denied();
         summary.seconds = began.elapsed().as_secs_f64();
-        summary.exit_code = match *self.stop.borrow() {
-            Some(Stop::Interrupted) if !summary.cancelled.is_empty() => crate::exit_code::INTERRUPTED,
-            Some(Stop::Terminated) if !summary.cancelled.is_empty() => crate::exit_code::TERMINATED,
+        summary.exit_code = match self.stops.heard() {
+            Some(heard) if !summary.cancelled.is_empty() => heard.stop.exit_code(),
             _ => summary.code(),
         };
         let _ = self.events.send(Event::RunFinished { summary: summary.clone() });
@@ -138,20 +176,31 @@ impl Engine {
     ) -> Option<Outcome> {
         for (id, outcome) in before {
             match outcome {
-                Outcome::Failed(_) => return Some(Outcome::Blocked { by: (*id).clone() }),
-                Outcome::Blocked { by } => return Some(Outcome::Blocked { by: by.clone() }),
+                Outcome::Failed(_) => return Some(Outcome::Blocked { by: (*id).clone(), unknown: false }),
+                Outcome::Unknown { .. } => return Some(Outcome::Blocked { by: (*id).clone(), unknown: true }),
+                Outcome::Blocked { .. } => return Some((*outcome).clone()),
                 _ => {}
             }
         }
         let reason = step.assessment.reason.clone();
         match step.assessment.action {
             Action::Keep => return Some(Outcome::Unchanged { reason }),
-            // Blocked and unknown ones are refused before the run; one that gets here all the same must not run.
-            Action::Skip | Action::Blocked | Action::Unknown => return Some(Outcome::Skipped { reason }),
+            Action::Skip => return Some(Outcome::Skipped { reason }),
+            // What may not be touched is not done, and what needs it must not run.
+            Action::Blocked => return Some(Outcome::Failed(unknown(&step.assessment))),
+            Action::Unknown => {
+                let hint = step.assessment.denied.first().and_then(|denied| hint::of(&denied.error()));
+                return Some(Outcome::Unknown { reason, hint });
+            }
             Action::Prove | Action::Create | Action::Update | Action::Delete => {}
         }
-        let stopped = self.stop.borrow().is_some() || progress.stale.load(Ordering::SeqCst);
-        stopped.then(|| Outcome::Cancelled { remains: calls(&step.assessment.changes) })
+        self.over(progress)
+            .then(|| Outcome::Cancelled(Cancelled { remains: calls(&step.assessment.changes), ..Cancelled::default() }))
+    }
+
+    /// Whether nothing new may be begun.
+    fn over(&self, progress: &Progress) -> bool {
+        self.stops.heard().is_some() || progress.over.load(Ordering::SeqCst)
     }
 
     async fn run_step<'a>(
@@ -164,14 +213,18 @@ impl Engine {
         let outcome = match self.steps.get(&planned.id) {
             None => Outcome::Skipped { reason: "not part of this run".to_owned() },
             Some(step) => {
-                let work = async {
+                let ledger = progress.ledgers.open(&planned.id, calls(&planned.assessment.changes));
+                let work = Work { run: progress, ledger: ledger.clone() };
+                let doing = async {
                     if planned.assessment.action == Action::Prove {
-                        self.prove(step.as_ref(), &planned.assessment.reason, progress).await
+                        self.prove(step.as_ref(), &planned.assessment.reason, &work).await
                     } else {
-                        self.change(step.as_ref(), planned, goal, progress).await
+                        self.change(step.as_ref(), planned, goal, &work).await
                     }
                 };
-                match self.watched(step.as_ref(), began, work).await {
+                let ended = Box::pin(self.bounded(step.as_ref(), began, &ledger, doing)).await;
+                progress.ledgers.close(&planned.id);
+                match ended {
                     Ok(outcome) => outcome,
                     Err(error) => self.failed(step.as_ref(), goal, &error).await,
                 }
@@ -180,68 +233,114 @@ impl Engine {
         (&planned.id, outcome, began.elapsed().as_secs_f64())
     }
 
-    /// Runs `work` and says every second what is to be seen meanwhile.
-    async fn watched<T>(&self, step: &dyn Step, began: Instant, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        let mut ticks = tokio::time::interval_at(
-            (began + Duration::from_secs(1)).into(),
-            // One look a second is what a person can follow.
-            Duration::from_secs(1),
-        );
-        loop {
-            tokio::select! {
-                done = &mut work => return done,
-                _ = ticks.tick() => {
-                    let message = step.progress(&self.read).await.unwrap_or_default();
-                    let seconds = began.elapsed().as_secs_f64();
-                    let _ = self.events.send(Event::StepProgress { step: step.id(), message, seconds });
-                }
-            }
-        }
+    /// What is to be seen of a step: what it misses once it settles, and how far its workloads are.
+    async fn sight(&self, step: &dyn Step) -> Option<String> {
+        let seen = step.progress(&self.read).await;
+        let parts: Vec<_> = self.waiting.get(&step.id()).into_iter().chain(seen).collect();
+        Some(parts.join("; "))
     }
 
     /// Observes again, runs the ops, and observes until nothing is left to do.
-    async fn change(&self, step: &dyn Step, planned: &PlannedStep, goal: Goal, progress: &Progress) -> Result<Outcome> {
-        let mut now = step.plan(&self.read, goal).await?;
+    async fn change(&self, step: &dyn Step, planned: &PlannedStep, goal: Goal, work: &Work<'_>) -> Result<Outcome> {
+        let mut now = self.look(step, goal, work.run).await?;
         if surprises(goal, &now, &planned.assessment.changes) {
             return Err(Error::Stale { what: format!("{}: {}", step.id(), now.reason) });
         }
         if now.changes.is_empty() && goal == Goal::Present {
             return Ok(Outcome::Unchanged { reason: now.reason });
         }
-        let mut writes = 0;
-        for attempt in 1.. {
+        let (mut writes, mut doubts) = (0, Doubts::new(self.patience));
+        loop {
             let mut doubt = None;
             for (place, change) in now.changes.iter().enumerate() {
-                if self.stop.borrow().is_some() {
-                    return Ok(Outcome::Cancelled { remains: calls(&now.changes[place..]) });
+                work.ledger.remains(calls(&now.changes[place..]));
+                if self.stops.heard().is_some() {
+                    return Ok(Outcome::Cancelled(work.ledger.cancelled()));
                 }
-                match self.run_op(change).await {
+                match self.run_op(change, &work.ledger).await {
                     Ok(()) => {
                         writes += 1;
-                        self.wrote(step, change, progress);
+                        self.wrote(step, change, work);
                     }
-                    Err(error) if attempt < ATTEMPTS && in_doubt(&error) => {
-                        doubt = Some(error);
+                    Err(error) if in_doubt(&error) => {
+                        doubt = Some((error, change));
                         break;
                     }
                     Err(error) => return Err(error),
                 }
             }
-            let Some(error) = doubt else { break };
-            // The write may have been done although its answer was lost: what is there now decides.
-            now = step.plan(&self.read, goal).await?;
-            if now.action == Action::Blocked {
-                return Err(error);
-            }
+            let Some((error, change)) = doubt else { break };
+            now = self.after_doubt(step, goal, error, change, &mut doubts).await?;
         }
-        self.settle(step, goal).await?;
+        self.settle(step, goal, &planned.assessment.changes).await?;
         Ok(Outcome::Changed { action: planned.assessment.action, writes })
     }
 
+    /// Observes a step before its ops run. Once this run has written something, a read that IAM denies, or that misses what
+    /// was just made, may only be early.
+    async fn look(&self, step: &dyn Step, goal: Goal, progress: &Progress) -> Result<Assessment> {
+        let mut back_off = self.iam_back_off();
+        loop {
+            match step.plan(&self.read, goal).await {
+                Err(error) if may_be_late(&error) && progress.writes.load(Ordering::SeqCst) > 0 => {
+                    tracing::debug!(%error, step = %step.id(), "not to be read yet");
+                    if self.stops.heard().is_some() || !back_off.wait().await {
+                        return Err(error);
+                    }
+                }
+                seen => return seen,
+            }
+        }
+    }
+
+    /// What is to be done after a write whose answer leaves open whether it was done: what is there now decides, and an
+    /// object that "exists already" has to show first, since IAM reads late.
+    async fn after_doubt(
+        &self,
+        step: &dyn Step,
+        goal: Goal,
+        error: Error,
+        change: &Change,
+        doubts: &mut Doubts,
+    ) -> Result<Assessment> {
+        tracing::debug!(%error, step = %step.id(), call = change.op.call(), "in doubt");
+        let mut back_off = self.iam_back_off();
+        loop {
+            match step.plan(&self.read, goal).await {
+                Ok(now) if now.action == Action::Blocked => {
+                    let mend = now.mend.unwrap_or_default();
+                    return Err(Error::Refused { what: format!("{}: {}", step.id(), now.reason), mend });
+                }
+                Ok(now) => {
+                    let still = now.changes.iter().any(|other| other.op == change.op);
+                    if !still {
+                        return Ok(now);
+                    }
+                    if !exists_already(&error) {
+                        return if doubts.again().await { Ok(now) } else { Err(error) };
+                    }
+                    if let Some(hopeless) = step.hopeless(&self.read).await {
+                        return Err(hopeless);
+                    }
+                }
+                Err(unread) if may_be_late(&unread) => {}
+                Err(unread) => return Err(unread),
+            }
+            if self.stops.heard().is_some() || !back_off.wait().await {
+                return Err(error);
+            }
+        }
+    }
+
+    /// Waits for as long as IAM may take to show what was written.
+    fn iam_back_off(&self) -> BackOff {
+        let limit = self.patience.min(retry::IAM_PROPAGATION);
+        BackOff::new(Duration::from_millis(250), Duration::from_secs(4), limit)
+    }
+
     /// Counts a write and tells of it.
-    fn wrote(&self, step: &dyn Step, change: &Change, progress: &Progress) {
-        progress.writes.fetch_add(1, Ordering::SeqCst);
+    fn wrote(&self, step: &dyn Step, change: &Change, work: &Work<'_>) {
+        work.run.writes.fetch_add(1, Ordering::SeqCst);
         let _ = self.events.send(Event::OpFinished {
             step: step.id(),
             call: change.op.call(),
@@ -250,11 +349,11 @@ impl Engine {
     }
 
     /// Runs one op, again where the table of transient errors says so.
-    async fn run_op(&self, change: &Change) -> Result<()> {
+    async fn run_op(&self, change: &Change, ledger: &Ledger) -> Result<()> {
         let mut back_off =
             BackOff::new(Duration::from_millis(250), Duration::from_secs(4), self.patience.min(retry::IAM_PROPAGATION));
         loop {
-            match change.op.run(&self.write).await {
+            match ledger.flying(change, change.op.run(&self.write)).await {
                 Err(error) if retry::transient(&error).is_some() => {
                     tracing::debug!(%error, call = change.op.call(), "not yet");
                     if !back_off.wait().await {
@@ -266,44 +365,44 @@ impl Engine {
         }
     }
 
-    /// Observes until nothing is left to do: IAM and the API server show writes late.
-    async fn settle(&self, step: &dyn Step, goal: Goal) -> Result<()> {
+    /// Observes until nothing is left to do of what `wrote` was to bring about.
+    async fn settle(&self, step: &dyn Step, goal: Goal, wrote: &[Change]) -> Result<()> {
+        let id = step.id();
         let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(2), self.patience);
-        loop {
-            let last = match step.plan(&self.read, goal).await {
-                Ok(now) if now.changes.is_empty() && now.action != Action::Unknown => return Ok(()),
-                Ok(now) => now.reason,
-                // A step that says that it cannot become right is believed.
-                Err(error @ Error::Refused { .. }) => return Err(error),
-                Err(error) if error.denied() => return Err(error),
-                Err(error) => error.to_string(),
+        let mut settling = Settling::new(&id, goal, wrote, self.patience, Instant::now());
+        let ended = loop {
+            let seen = step.plan(&self.read, goal).await;
+            let last = match settling.judge(seen, Instant::now()) {
+                Verdict::Done => break Ok(()),
+                Verdict::Failed(error) => break Err(error),
+                Verdict::Wait(last) => last,
             };
+            self.waiting.set(id.clone(), Some(last.clone()));
             if let Some(error) = step.hopeless(&self.read).await {
-                return Err(error);
+                break Err(error);
             }
             if !back_off.wait().await {
-                return Err(not_settled(&step.id(), self.patience, last));
+                break Err(not_settled(&id, self.patience, last));
             }
-        }
+        };
+        self.waiting.set(id, None);
+        ended
     }
 
     /// Asks for the proof until it succeeds.
-    async fn prove(&self, step: &dyn Step, reason: &str, progress: &Progress) -> Result<Outcome> {
+    async fn prove(&self, step: &dyn Step, reason: &str, work: &Work<'_>) -> Result<Outcome> {
         let limit = self.patience.min(retry::IAM_PROPAGATION);
         let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(2), limit);
         let mut remedy = step.remedy();
         loop {
             match step.prove(&self.read).await {
                 Ok(()) => return Ok(Outcome::Proved { reason: reason.to_owned() }),
-                Err(error) if self.stop.borrow().is_some() => {
-                    tracing::debug!(%error, "stopped while proving");
-                    return Ok(Outcome::Cancelled { remains: Vec::new() });
-                }
+                Err(error) if error.bad_credentials() => return Err(error),
                 Err(error) => {
                     if let Some(change) = remedy.take() {
                         tracing::debug!(%error, call = change.op.call(), "a remedy is tried");
-                        self.run_op(&change).await?;
-                        self.wrote(step, &change, progress);
+                        self.run_op(&change, &work.ledger).await?;
+                        self.wrote(step, &change, work);
                         continue;
                     }
                     if !back_off.wait().await {
@@ -315,18 +414,68 @@ impl Engine {
     }
 
     async fn failed(&self, step: &dyn Step, goal: Goal, error: &Error) -> Outcome {
-        let remains = match step.plan(&self.read, goal).await {
-            Ok(now) => Remains::Calls(calls(&now.changes)),
-            Err(_) => Remains::Unknown,
-        };
+        let read = self.readable(error, self.remains(step, goal, error)).await;
+        let (remains, unread) = read.unwrap_or((Remains::Unknown, None));
+        // What the API server or AWS says of the credentials explains more than what helm made of it.
+        let error = unread.as_ref().filter(|unread| unread.bad_credentials()).unwrap_or(error);
         let mut chain = chain_of(error).into_iter();
         Outcome::Failed(Failure {
             message: chain.next().unwrap_or_default(),
             causes: chain.collect(),
-            hint: hint::of(error),
+            hint: hint_of(error),
             stale: matches!(error, Error::Stale { .. }),
+            refused: Refusal::of(error),
             remains,
         })
+    }
+
+    /// What is left to do, observed after the failure; and why that could not be observed. IAM may show a write late whose
+    /// answer was lost, so there two reads have to agree.
+    async fn remains(&self, step: &dyn Step, goal: Goal, error: &Error) -> (Remains, Option<Error>) {
+        if error.bad_credentials() {
+            return (Remains::Unknown, None);
+        }
+        let mut back_off = BackOff::new(Duration::from_secs(1), Duration::from_secs(2), REMAINS);
+        let (mut last, mut before) = (None, None);
+        loop {
+            match step.plan(&self.read, goal).await {
+                Ok(now) if now.action == Action::Unknown => before = None,
+                Ok(now) => {
+                    let remains = judgement::remains(&now);
+                    if !matches!(error, Error::Aws(_)) || !in_doubt(error) || before.as_ref() == Some(&remains) {
+                        return (remains, None);
+                    }
+                    before = Some(remains);
+                }
+                Err(unread) if unread.bad_credentials() => return (Remains::Unknown, Some(unread)),
+                Err(unread) => last = Some(unread),
+            }
+            if !back_off.wait().await {
+                return (before.unwrap_or(Remains::Unknown), last);
+            }
+        }
+    }
+}
+
+/// How often a write that ended in doubt is tried again within one run.
+struct Doubts {
+    left: usize,
+    back_off: BackOff,
+}
+
+impl Doubts {
+    fn new(patience: Duration) -> Doubts {
+        Doubts {
+            left: ATTEMPTS - 1,
+            back_off: BackOff::new(Duration::from_millis(250), Duration::from_secs(4), patience),
+        }
+    }
+
+    /// Waits for the next try; false once there have been enough.
+    async fn again(&mut self) -> bool {
+        let left = self.left;
+        self.left = left.saturating_sub(1);
+        left > 0 && self.back_off.wait().await
     }
 }
 
@@ -336,6 +485,10 @@ fn shown(outcome: &Outcome, assessment: &Assessment) -> Outcome {
     match (outcome, assessment.action) {
         (Outcome::Blocked { .. }, Action::Keep) => Outcome::Unchanged { reason },
         (Outcome::Blocked { .. }, Action::Skip) => Outcome::Skipped { reason },
+        (Outcome::Blocked { .. }, Action::Unknown) => Outcome::Unknown { reason, hint: None },
         (outcome, _) => outcome.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

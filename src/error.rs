@@ -4,6 +4,9 @@
 //! `report.rs`. Every variant knows its exit code and, where there is one, the mend. Errors of the AWS SDK become
 //! [`AwsError`] at the boundary, since `SdkError` prints only "service error".
 
+mod copy;
+mod denied;
+pub(crate) mod endpoint;
 mod service;
 
 use std::path::PathBuf;
@@ -11,10 +14,14 @@ use std::path::PathBuf;
 use crate::config_schema::Unknown;
 use crate::exit_code;
 
+pub use denied::Denied;
 pub use service::{AwsError, KubeError, RawStatus};
 
 /// A result whose error is [`Error`] unless said otherwise.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The one call of STS that nobody signs: it judges the token of a service account.
+pub const WEB_IDENTITY: &str = "sts:AssumeRoleWithWebIdentity";
 
 /// Any other error as a source.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -192,6 +199,41 @@ pub enum Error {
         /// What was seen last.
         last: String,
     },
+    /// A step, or another program, took longer than it may.
+    #[error("{what} did not end within {}", crate::limits::shown(*.limit))]
+    TimedOut {
+        /// What was waited for, with what was seen of it last.
+        what: String,
+        /// How long.
+        limit: std::time::Duration,
+    },
+    /// A program was ended because the run was told to stop.
+    #[error("{what}")]
+    Stopped {
+        /// What was ended, and what it left.
+        what: String,
+    },
+    /// A plugin of the kubeconfig that signs in gave nothing that can be used.
+    #[error("the kubeconfig's sign-in plugin `{plugin}` gave no credentials")]
+    ExecPlugin {
+        /// The program.
+        plugin: String,
+        /// Why, with its last words; never what it wrote to its standard output.
+        #[source]
+        source: Cause,
+        /// How to install it, as the kubeconfig says.
+        install: Option<String>,
+    },
+    /// A write was taken, and what it was to change still differs.
+    #[error("{writer} reports success, but {what}")]
+    StillDiffers {
+        /// Who took the write, such as `helm`.
+        writer: &'static str,
+        /// What differs, with the values before and after.
+        what: String,
+        /// How to find out why.
+        mend: String,
+    },
     /// The operating system refused something.
     #[error("{what}")]
     Io {
@@ -253,11 +295,22 @@ impl Error {
             | Error::ConfigFile { .. }
             | Error::ComponentFile { .. }
             | Error::UnknownField { .. } => exit_code::USAGE,
-            Error::Credentials { .. } => exit_code::NO_PERMISSION,
+            Error::Credentials { .. } | Error::ExecPlugin { .. } => exit_code::NO_PERMISSION,
             Error::Aws(error) if error.denied() || error.bad_credentials() => exit_code::NO_PERMISSION,
             Error::Kube(error) if error.denied() => exit_code::NO_PERMISSION,
             Error::Refused { .. } | Error::Stale { .. } | Error::WrongAccount { .. } => exit_code::REFUSED,
             _ => exit_code::FAILED,
+        }
+    }
+
+    /// Whether the credentials themselves were refused or could not be had, so that every further call would fail too.
+    pub fn bad_credentials(&self) -> bool {
+        match self {
+            Error::Credentials { .. } => true,
+            // There the token of a service account is judged, and nobody's credentials.
+            Error::Aws(error) => error.bad_credentials() && error.operation != WEB_IDENTITY,
+            Error::Kube(error) => error.status == Some(401),
+            _ => false,
         }
     }
 

@@ -5,8 +5,10 @@
 
 use serde::Serialize;
 
+use crate::error::{Error, WEB_IDENTITY};
 use crate::left_behind::LeftBehind;
 use crate::plan::{Action, ResourceId, StepId, Target};
+use crate::stop::Stop;
 use crate::summary::Summary;
 
 /// The version of the event stream's form.
@@ -58,6 +60,15 @@ pub enum Event {
         /// Since the step began.
         seconds: f64,
     },
+    /// A signal came: nothing new begins.
+    Stopping {
+        /// The first signal.
+        signal: Stop,
+        /// How many came so far.
+        count: usize,
+        /// What is waited for.
+        waits_for: Vec<WaitsFor>,
+    },
     /// What a destroy leaves in AWS, read back after its last step.
     LeftBehind(LeftBehind),
     /// The run ended; nothing follows.
@@ -106,16 +117,45 @@ pub enum Outcome {
     },
     /// The step failed.
     Failed(Failure),
-    /// A step before it failed.
+    /// Whether it is right is not known, because it could not be read or because something else is at work on it; nothing was
+    /// written.
+    Unknown {
+        /// What is known.
+        reason: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A step before it failed, or could not be judged.
     Blocked {
         /// Which.
         by: StepId,
+        /// Whether that one could not be judged.
+        unknown: bool,
     },
     /// The run was interrupted before or while the step ran.
-    Cancelled {
-        /// The calls that were not made.
-        remains: Vec<String>,
-    },
+    Cancelled(Cancelled),
+}
+
+/// What an interruption leaves of a step.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Cancelled {
+    /// The calls that were made; their objects were not read back.
+    pub finished: Vec<String>,
+    /// Calls whose answer nobody waited for, or that were ended; they may be done, in part or wholly.
+    pub half_done: Vec<String>,
+    /// The calls that were not made.
+    pub remains: Vec<String>,
+}
+
+/// A call that a run which is to stop still waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WaitsFor {
+    /// The step.
+    pub step: StepId,
+    /// The call and its object.
+    pub call: String,
+    /// For at most so long.
+    pub seconds: u64,
 }
 
 /// Why a step failed and what remains of it.
@@ -129,8 +169,32 @@ pub struct Failure {
     pub hint: Option<String>,
     /// Whether the world had changed since the plan, so that nothing was written.
     pub stale: bool,
+    /// Whether the caller was refused.
+    pub refused: Option<Refusal>,
     /// What is left to do, as far as it could be observed.
     pub remains: Remains,
+}
+
+/// How the caller was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Refusal {
+    /// This call is denied.
+    Denied,
+    /// The credentials are not accepted (any more): every call would fail.
+    Credentials,
+}
+
+impl Refusal {
+    /// What an error says of the caller.
+    pub fn of(error: &Error) -> Option<Refusal> {
+        if error.bad_credentials() {
+            return Some(Refusal::Credentials);
+        }
+        // There a service account is refused, by the trust policy of a role.
+        let account = matches!(error, Error::Aws(error) if error.operation == WEB_IDENTITY);
+        (error.denied() && !account).then_some(Refusal::Denied)
+    }
 }
 
 /// What a failed step left undone.
@@ -139,6 +203,8 @@ pub struct Failure {
 pub enum Remains {
     /// These calls; a re-run makes them.
     Calls(Vec<String>),
+    /// It is in a state in which nothing can be done yet.
+    State(String),
     /// It could not be observed.
     Unknown,
 }

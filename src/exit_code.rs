@@ -14,6 +14,8 @@ pub const REFUSED: u8 = 4;
 pub const USAGE: u8 = 64;
 /// No credentials, expired credentials, or access denied (`EX_NOPERM` of sysexits).
 pub const NO_PERMISSION: u8 = 77;
+/// Hung up: the terminal or its connection is gone (128 + SIGHUP).
+pub const HUNG_UP: u8 = 129;
 /// Interrupted from the terminal (128 + SIGINT).
 pub const INTERRUPTED: u8 = 130;
 /// Terminated (128 + SIGTERM).

@@ -178,7 +178,7 @@ pub const ALL: [Explanation; 20] = [
     },
     Explanation {
         step: "drain.load-balancers",
-        what: "with destroy --drain: the Ingresses, Services, bindings and Gateways of the load balancer controller are deleted",
+        what: "with destroy --drain: the Ingresses, Services, bindings, Gateways and accelerators of the load balancer controller are deleted",
         why: "only the running controller deletes their load balancers in AWS and takes their finalizers off",
         breaks: "load balancers, target groups and security groups that stay and cost money, and namespaces that never go",
         mend: "look at the cause that is shown while it waits, mostly a permission of the controller; then run it again",

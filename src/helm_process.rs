@@ -6,15 +6,20 @@
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::ExitStatus;
 use std::sync::Arc;
+use std::time::Duration;
 
 use semver::Version;
-use tempfile::TempDir;
-use tokio::sync::OnceCell;
 
+use crate::child::{self, Rules, Why};
 use crate::error::{Error, Result};
+use crate::flight::Flights;
+use crate::limits::{self, HELM_LOCAL};
+use crate::scratch::Scratch;
+use crate::stop::Stops;
 
 /// The oldest helm that is known to work: 3.14 brought `--labels` and fixes to `--wait`.
 pub static OLDEST: Version = Version::new(3, 14, 0);
@@ -31,13 +36,13 @@ const LAST_WORDS: usize = 2000;
 #[derive(Clone, Debug)]
 pub struct Helm {
     named: Option<PathBuf>,
-    found: Arc<OnceCell<(PathBuf, Version)>>,
+    found: Flights<(), Arc<(PathBuf, Version)>>,
 }
 
 impl Helm {
     /// The binary that the user named, else one of PATH.
     pub fn new(named: Option<PathBuf>) -> Helm {
-        Helm { named, found: Arc::default() }
+        Helm { named, found: Flights::default() }
     }
 
     /// Where the binary is, if there is one.
@@ -52,17 +57,17 @@ impl Helm {
     ///
     /// # Errors
     /// No helm, or one that does not tell its version.
-    pub async fn found(&self) -> Result<&(PathBuf, Version)> {
+    pub async fn found(&self) -> Result<Arc<(PathBuf, Version)>> {
+        let named = self.named.clone();
         self.found
-            .get_or_try_init(|| async {
-                let looked = || match &self.named {
+            .get((), || async move {
+                let looked = || match &named {
                     Some(path) => path.display().to_string(),
                     None => "every folder of PATH".to_owned(),
                 };
-                let path =
-                    Helm::locate(self.named.as_deref()).ok_or_else(|| Error::HelmNotFound { looked: looked() })?;
+                let path = Helm::locate(named.as_deref()).ok_or_else(|| Error::HelmNotFound { looked: looked() })?;
                 let version = version(&path).await?;
-                Ok((path, version))
+                Ok(Arc::new((path, version)))
             })
             .await
     }
@@ -72,7 +77,8 @@ impl Helm {
     /// # Errors
     /// No helm, or one that is older than `needed`.
     pub async fn at_least(&self, needed: &Version) -> Result<()> {
-        let (path, version) = self.found().await?;
+        let found = self.found().await?;
+        let (path, version) = &*found;
         if version >= needed {
             return Ok(());
         }
@@ -80,14 +86,28 @@ impl Helm {
         Err(Error::HelmTooOld { path: path.clone(), version, needed })
     }
 
-    /// Runs helm and returns what it wrote to stdout.
+    /// Runs helm for at most `limit` and returns what it wrote to stdout.
     ///
     /// # Errors
-    /// No helm, or helm's own last words.
-    pub async fn run(&self, command: &str, arguments: &[OsString], home: &Home) -> Result<String> {
+    /// No helm, helm's own last words, or its time was over.
+    pub async fn run(&self, command: &str, arguments: &[OsString], home: &Home, limit: Duration) -> Result<String> {
+        self.run_until(command, arguments, home, limit, None).await
+    }
+
+    /// The same for a run that writes: it is ended when the program has to be over soon, and not by a single Ctrl-C.
+    ///
+    /// # Errors
+    /// The same, or [`Error::Stopped`].
+    pub async fn run_until(
+        &self,
+        command: &str,
+        arguments: &[OsString],
+        home: &Home,
+        limit: Duration,
+        stops: Option<&Stops>,
+    ) -> Result<String> {
         self.at_least(&OLDEST).await?;
-        let (path, _) = self.found().await?;
-        run(path, command, arguments, home).await
+        run(&self.found().await?.0, command, arguments, home, &Rules { limit, interactive: false, stops }).await
     }
 }
 
@@ -98,7 +118,7 @@ fn executable(path: &Path) -> bool {
 /// Folders of helm's own for one run or a series of runs; they go with it.
 #[derive(Debug)]
 pub struct Home {
-    folder: TempDir,
+    folder: Scratch,
 }
 
 impl Home {
@@ -107,11 +127,7 @@ impl Home {
     /// # Errors
     /// No temporary folder.
     pub fn new() -> Result<Home> {
-        let folder = tempfile::Builder::new()
-            .prefix("eks-bootstrap-helm-")
-            .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir()
-            .map_err(|source| Error::io("make a temporary folder for helm", source))?;
+        let folder = Scratch::new("helm").map_err(|source| Error::io("make a temporary folder for helm", source))?;
         Ok(Home { folder })
     }
 
@@ -139,7 +155,9 @@ impl Home {
 
 async fn version(path: &Path) -> Result<Version> {
     let home = Home::new()?;
-    let text = run(path, "version", &["version".into(), "--template".into(), "{{.Version}}".into()], &home).await?;
+    let rules = Rules { limit: HELM_LOCAL.get(), interactive: false, stops: None };
+    let arguments = ["version".into(), "--template".into(), "{{.Version}}".into()];
+    let text = run(path, "version", &arguments, &home, &rules).await?;
     let number = text.trim().trim_start_matches('v');
     // A helm that was made by a plain `go install` knows only `v4.0`.
     Version::parse(number).or_else(|_| Version::parse(&format!("{number}.0"))).map_err(|_| Error::HelmFailed {
@@ -150,7 +168,7 @@ async fn version(path: &Path) -> Result<Version> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place that starts helm")]
-async fn run(path: &Path, command: &str, arguments: &[OsString], home: &Home) -> Result<String> {
+async fn run(path: &Path, command: &str, arguments: &[OsString], home: &Home, rules: &Rules<'_>) -> Result<String> {
     let mut child = tokio::process::Command::new(path);
     // Variables of helm's own would change what the flags say; proxies and registry logins stay.
     for name in crate::config::variable_names()
@@ -167,18 +185,44 @@ async fn run(path: &Path, command: &str, arguments: &[OsString], home: &Home) ->
         .env("HELM_CACHE_HOME", home.path().join("cache"))
         .env("HELM_CONFIG_HOME", home.path().join("config"))
         .env("HELM_DATA_HOME", home.path().join("data"))
-        .stdin(Stdio::null())
-        // Ctrl-C at the terminal is ours to handle: helm interrupted halfway leaves a release that is pending for ever
-        // (helm/helm#10599).
-        .process_group(0);
+        // Empty, and the lock on the folder: should we be killed, helm goes on with its files (`scratch.rs`).
+        .stdin(home.folder.lock());
     tracing::debug!(?arguments, "helm");
-    let output = child.output().await.map_err(|source| Error::io(format!("run `{}`", path.display()), source))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    let ended =
+        child::run(child, rules).await.map_err(|source| Error::io(format!("run `{}`", path.display()), source))?;
+    let words = last_words(&ended.stderr);
+    match ended.why {
+        Why::Itself if ended.status.success() => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
+        Why::Itself => {
+            let message = how_it_ended(ended.status, &words);
+            Err(Error::HelmFailed { command: command.to_owned(), message, seen: None })
+        }
+        Why::TooMuch => {
+            let message = format!("it wrote more than {} MiB and was ended", limits::CHILD_OUTPUT >> 20);
+            Err(Error::HelmFailed { command: command.to_owned(), message, seen: None })
+        }
+        Why::TooLong => {
+            let words = if words.is_empty() { words } else { format!(" ({words})") };
+            Err(Error::TimedOut { what: format!("helm {command}{words}"), limit: rules.limit })
+        }
+        Why::Stopped => Err(Error::Stopped { what: format!("helm {command}") }),
     }
-    let text = String::from_utf8_lossy(&output.stderr);
-    Err(Error::HelmFailed { command: command.to_owned(), message: last_words(&text), seen: None })
 }
+
+/// How helm ended: its last words, and the signal where one killed it. A script around helm turns that into an exit code.
+fn how_it_ended(status: ExitStatus, last_words: &str) -> String {
+    let by_script =
+        || status.code().map(|code| code - 128).filter(|signal| NAMES.iter().any(|(number, _)| number == signal));
+    let Some(signal) = status.signal().or_else(by_script) else { return last_words.to_owned() };
+    let name =
+        NAMES.iter().find(|(number, _)| *number == signal).map(|(_, name)| format!(" ({name})")).unwrap_or_default();
+    let words = if last_words.is_empty() { "without a word".to_owned() } else { format!("after saying: {last_words}") };
+    format!("it was killed by signal {signal}{name} {words}")
+}
+
+/// The signals that end programs, of every Unix.
+const NAMES: [(i32, &str); 6] =
+    [(1, "SIGHUP"), (2, "SIGINT"), (3, "SIGQUIT"), (6, "SIGABRT"), (9, "SIGKILL"), (15, "SIGTERM")];
 
 /// The end of what helm wrote, without its log lines.
 fn last_words(text: &str) -> String {
@@ -204,6 +248,16 @@ mod tests {
     fn last_words_are_the_error() {
         let text = "level=WARN msg=\"x\"\nError: UPGRADE FAILED: context deadline exceeded\n";
         assert_eq!(last_words(text), "UPGRADE FAILED: context deadline exceeded");
+    }
+
+    #[test]
+    fn a_signal_is_named() {
+        let killed = "it was killed by signal 9 (SIGKILL)";
+        assert_eq!(how_it_ended(ExitStatus::from_raw(9), ""), format!("{killed} without a word"));
+        assert_eq!(how_it_ended(ExitStatus::from_raw(9), "x"), format!("{killed} after saying: x"));
+        assert_eq!(how_it_ended(ExitStatus::from_raw(137 << 8), ""), format!("{killed} without a word"));
+        assert_eq!(how_it_ended(ExitStatus::from_raw(64), ""), "it was killed by signal 64 without a word");
+        assert_eq!(how_it_ended(ExitStatus::from_raw(1 << 8), "x"), "x");
     }
 
     #[test]

@@ -8,7 +8,10 @@ use crate::sandbox::control_plane::ControlPlaneError;
 /// The mend of `error`.
 pub fn of(error: &Error) -> Option<String> {
     let hint = match error {
-        Error::Config { mend, .. } | Error::Usage { mend, .. } | Error::Refused { mend, .. } => mend.clone(),
+        Error::Config { mend, .. }
+        | Error::Usage { mend, .. }
+        | Error::Refused { mend, .. }
+        | Error::StillDiffers { mend, .. } => mend.clone(),
         Error::ConfigFile { .. } => {
             "the README shows an example; every field has a flag too (`eks-bootstrap plan --help`)".to_owned()
         }
@@ -80,6 +83,14 @@ pub fn of(error: &Error) -> Option<String> {
         }
         #[cfg(not(feature = "sandbox"))]
         Error::Sandbox { .. } => return None,
+        Error::TimedOut { .. } => {
+            "find out why it hangs, or raise --timeout if it is only slow; then run the same command again".to_owned()
+        }
+        Error::Stopped { .. } => "run the same command again".to_owned(),
+        Error::ExecPlugin { install: Some(install), .. } => install.clone(),
+        Error::ExecPlugin { plugin, .. } => {
+            format!("sign in with `{plugin}` yourself, then run the same command again")
+        }
         Error::Io { .. } => return None,
     };
     Some(hint)
@@ -123,9 +134,12 @@ fn of_aws(error: &AwsError) -> Option<String> {
         Some("LimitExceeded" | "LimitExceededException") => {
             return Some("an IAM quota is used up: delete what is not needed or ask AWS to raise it".to_owned());
         }
+        // The engine has waited for as long as IAM may take to show what exists.
         Some("EntityAlreadyExists") => {
             return Some(
-                "an object of that name exists under another path: give another --name-prefix or --iam-path".to_owned(),
+                "IAM says that it exists and does not show it: if it is under another path (for policies: aws iam \
+                 list-policies --scope Local), name that with --iam-path"
+                    .to_owned(),
             );
         }
         _ => {}

@@ -4,19 +4,26 @@
 //! charts have kinds that no Rust type knows. TLS and connections are kube-rs'; the bearer token is put into each request
 //! from the signer, so that it is renewed during long runs.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+mod exec;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Method, Request};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Limited};
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 
 use crate::error::{Cause, Error, KubeError, Result};
+use crate::limits::{self, KUBE_ANSWER, KUBE_REQUEST};
+use crate::read::clock::Skew;
 use crate::retry::BackOff;
 use crate::token::TokenSigner;
+use exec::{Credential, ExecPlugin};
 
 /// Where the API server is and how to sign in.
 #[derive(Clone, Debug)]
@@ -43,8 +50,8 @@ pub enum KubeTarget {
 
 /// How long to wait for a connection. A private endpoint does not refuse, it stays silent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long to wait for an answer; webhooks may take up to 30 s of it.
-const READ_TIMEOUT: Duration = Duration::from_secs(40);
+/// How much of an answer that is not the API server's is shown.
+const SHOWN: usize = 200;
 /// For how long a read is tried again when the API server is restarting or overloaded.
 const READ_PATIENCE: Duration = Duration::from_secs(8);
 
@@ -52,10 +59,49 @@ const READ_PATIENCE: Duration = Duration::from_secs(8);
 #[derive(Clone)]
 pub(crate) struct KubeApi {
     client: kube::Client,
-    /// None where the kubeconfig says how to sign in.
-    signer: Option<TokenSigner>,
+    sign_in: SignIn,
     endpoint: Arc<str>,
     private_only: bool,
+    clock: Skew,
+}
+
+/// How requests are signed in.
+#[derive(Clone)]
+enum SignIn {
+    /// By what the client itself was made with: a certificate, a fixed token, or a file with one.
+    Fixed,
+    /// By tokens of ours.
+    Signer(TokenSigner),
+    /// By a plugin of the kubeconfig.
+    Plugin(Box<Plugged>),
+}
+
+/// A plugin, and the client with the certificate that it gave last.
+#[derive(Clone)]
+struct Plugged {
+    plugin: ExecPlugin,
+    config: kube::Config,
+    client: Arc<Mutex<Option<(Credential, kube::Client)>>>,
+}
+
+impl Plugged {
+    /// The client that shows the certificate of `credential`.
+    fn client(&self, credential: &Credential) -> Result<kube::Client, Cause> {
+        let mut current = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, client)) = &*current
+            && known.certificate == credential.certificate
+        {
+            return Ok(client.clone());
+        }
+        let mut config = self.config.clone();
+        if let Some((certificate, key)) = &credential.certificate {
+            config.auth_info.client_certificate_data = Some(STANDARD.encode(certificate));
+            config.auth_info.client_key_data = Some(STANDARD.encode(key).into());
+        }
+        let client = kube::Client::try_from(config)?;
+        *current = Some((credential.clone(), client.clone()));
+        Ok(client)
+    }
 }
 
 /// An answer: the status and the body.
@@ -79,8 +125,9 @@ impl KubeApi {
                 config.root_cert = Some(certificates(ca_pem).map_err(unreachable)?);
                 limits(&mut config);
                 let client = kube::Client::try_from(config).map_err(|source| unreachable(source.into()))?;
-                let signer = Some(signer.clone());
-                Ok(KubeApi { client, signer, endpoint: url.as_str().into(), private_only: *private_only })
+                let sign_in = SignIn::Signer(signer.clone());
+                let (endpoint, private_only) = (url.as_str().into(), *private_only);
+                Ok(KubeApi { client, sign_in, endpoint, private_only, clock: Skew::new() })
             }
             KubeTarget::Kubeconfig { path, context } => {
                 let unusable = |source: Cause| Error::ConfigFile { path: path.display().to_string(), source };
@@ -91,21 +138,66 @@ impl KubeApi {
                     .map_err(|source| unusable(source.into()))?;
                 limits(&mut config);
                 let endpoint = config.cluster_url.to_string();
-                let client = kube::Client::try_from(config).map_err(|source| unusable(source.into()))?;
-                Ok(KubeApi { client, signer: None, endpoint: endpoint.into(), private_only: false })
+                let runs = |provider: &kube::config::AuthProviderConfig| provider.config.contains_key("cmd-path");
+                if config.auth_info.auth_provider.as_ref().is_some_and(runs) {
+                    return Err(unusable(
+                        "kubectl 1.26 gave up `auth-provider`: use the provider's exec plugin".into(),
+                    ));
+                }
+                // Taken out: the library would run it itself, with nothing that ends it.
+                let plugin = config.auth_info.exec.take();
+                let client = kube::Client::try_from(config.clone()).map_err(|source| unusable(source.into()))?;
+                let sign_in = match plugin {
+                    None => SignIn::Fixed,
+                    Some(plugin) => {
+                        let folder = path.parent().unwrap_or(Path::new("."));
+                        let plugin = ExecPlugin::new(plugin, folder).map_err(unusable)?;
+                        SignIn::Plugin(Box::new(Plugged { plugin, config, client: Arc::default() }))
+                    }
+                };
+                let endpoint = endpoint.into();
+                Ok(KubeApi { client, sign_in, endpoint, private_only: false, clock: Skew::new() })
             }
         }
     }
 
     /// Sends one request. `operation` is what errors name, such as `get ServiceAccount/kube-system/x`.
     async fn send(&self, operation: &str, method: Method, path: &str, body: Option<(&str, &Value)>) -> Result<Answer> {
-        let mut request = Request::builder().method(method).uri(path).header("accept", "application/json");
-        if let Some(signer) = &self.signer {
-            let token = signer.token().await?;
-            if let Ok(mut value) = HeaderValue::try_from(format!("Bearer {}", token.expose())) {
-                value.set_sensitive(true);
-                request = request.header(http::header::AUTHORIZATION, value);
+        // Boxed: it holds a request and is part of everything that reads.
+        let answer = Box::pin(self.send_once(operation, method.clone(), path, body)).await?;
+        match &self.sign_in {
+            // What was refused did nothing; the plugin may have something newer.
+            SignIn::Plugin(plugged) if answer.status == 401 => {
+                plugged.plugin.forget();
+                Box::pin(self.send_once(operation, method, path, body)).await
             }
+            _ => Ok(answer),
+        }
+    }
+
+    async fn send_once(
+        &self,
+        operation: &str,
+        method: Method,
+        path: &str,
+        body: Option<(&str, &Value)>,
+    ) -> Result<Answer> {
+        let mut request = Request::builder().method(method).uri(path).header("accept", "application/json");
+        let mut client = self.client.clone();
+        let bearer = match &self.sign_in {
+            SignIn::Fixed => None,
+            SignIn::Signer(signer) => Some(signer.token().await?.expose().to_owned()),
+            SignIn::Plugin(plugged) => {
+                let credential = plugged.plugin.credential().await?;
+                client = plugged.client(&credential).map_err(|source| self.unreachable(source))?;
+                credential.token
+            }
+        };
+        if let Some(token) = bearer
+            && let Ok(mut value) = HeaderValue::try_from(format!("Bearer {token}"))
+        {
+            value.set_sensitive(true);
+            request = request.header(http::header::AUTHORIZATION, value);
         }
         let bytes = match body {
             Some((content_type, value)) => {
@@ -114,24 +206,62 @@ impl KubeApi {
             }
             None => Vec::new(),
         };
-        let broken = |message: String| {
-            Error::Kube(KubeError { operation: operation.to_owned(), status: None, reason: String::new(), message })
+        let broken = |status: Option<u16>, message: String| {
+            Error::Kube(KubeError { operation: operation.to_owned(), status, reason: String::new(), message })
         };
-        let request = request.body(Body::from(bytes)).map_err(|error| broken(error.to_string()))?;
-        let response = self.client.send(request).await.map_err(|source| self.no_answer(&source))?;
+        let request = request.body(Body::from(bytes)).map_err(|error| broken(None, error.to_string()))?;
+        // One end for all of it: the library's own start anew with every byte.
+        let end = tokio::time::Instant::now() + KUBE_REQUEST.get();
+        let late = || limits::shown(KUBE_REQUEST.get());
+        let response = match tokio::time::timeout_at(end, client.send(request)).await {
+            Ok(response) => response.map_err(|source| self.unreachable(innermost(&source).into()))?,
+            Err(_) => return Err(self.unreachable(format!("no answer within {}", late()).into())),
+        };
+        self.clock.heard(response.headers().get("date").and_then(|date| date.to_str().ok()));
         let status = response.status().as_u16();
-        let bytes = response.into_body().collect().await.map_err(|error| broken(error.to_string()))?.to_bytes();
-        let body = serde_json::from_slice(&bytes)
-            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).trim().to_owned()));
-        Ok(Answer { status, body })
+        let kind = response.headers().get(http::header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or("no content type").to_owned();
+        let whole = tokio::time::timeout_at(end, Limited::new(response.into_body(), KUBE_ANSWER).collect()).await;
+        let bytes = match whole {
+            Ok(Ok(whole)) => whole.to_bytes(),
+            Ok(Err(error)) => {
+                let message = format!("{} answered HTTP {status}, and its answer broke off: {error}", self.endpoint);
+                return Err(broken(None, message));
+            }
+            Err(_) => {
+                let message = format!("{} answered HTTP {status}, but not wholly within {}", self.endpoint, late());
+                return Err(broken(None, message));
+            }
+        };
+        match serde_json::from_slice(&bytes) {
+            Ok(body) => Ok(Answer { status, body }),
+            // The answer for a group that is not served is plain text, as are those of servers that are starting.
+            Err(_) if bytes.is_empty() || (status >= 300 && kind.starts_with("text/plain")) => {
+                let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+                Ok(Answer { status, body: Value::String(text) })
+            }
+            Err(_) => Err(broken(Some(status), self.foreign(status, &kind, &bytes))),
+        }
     }
 
-    fn no_answer(&self, source: &kube::Error) -> Error {
-        Error::ApiServerUnreachable {
-            endpoint: self.endpoint.to_string(),
-            private_only: self.private_only,
-            source: innermost(source).into(),
-        }
+    /// What to say of an answer that the API server did not give.
+    fn foreign(&self, status: u16, kind: &str, bytes: &[u8]) -> String {
+        let text = String::from_utf8_lossy(&bytes[..bytes.len().min(4 * SHOWN)]).into_owned();
+        let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text: String = text.chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+        format!(
+            "{} answered HTTP {status} with {kind} instead of JSON, as a proxy or a login page does: {text}",
+            self.endpoint
+        )
+    }
+
+    fn unreachable(&self, source: Cause) -> Error {
+        Error::ApiServerUnreachable { endpoint: self.endpoint.to_string(), private_only: self.private_only, source }
+    }
+
+    /// Seconds since 1970 by the clock of the API server, as its last answer told; by this machine's before the first one.
+    pub(crate) fn now(&self) -> i64 {
+        jiff::Timestamp::now().as_second() + self.clock.seconds().unwrap_or(0)
     }
 
     /// A read, tried again while the server is restarting or overloaded.
@@ -176,9 +306,9 @@ impl Answer {
 }
 
 fn limits(config: &mut kube::Config) {
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(READ_TIMEOUT);
-    config.write_timeout = Some(READ_TIMEOUT);
+    config.connect_timeout = Some(CONNECT_TIMEOUT.min(KUBE_REQUEST.get()));
+    config.read_timeout = Some(KUBE_REQUEST.get());
+    config.write_timeout = Some(KUBE_REQUEST.get());
     // Else the time that a connection lay idle counts against the next answer.
     config.reset_reader_on_write = true;
     // Else every request is repeated, writes too; what is worth another try is decided here and in `retry.rs`.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::context::ReadContext;
-use crate::dependants::in_aws;
+use crate::dependants::in_aws::{self, Reach, Unconfirmed};
 use crate::error::Result;
 use crate::names;
 use crate::op::iam::Tags;
@@ -19,6 +19,8 @@ use crate::owner::{self, Owner};
 pub struct LeftBehind {
     /// ARNs, sorted.
     pub arns: Vec<String>,
+    /// What the tagging API shows and its own service could not confirm: it may be left.
+    pub unconfirmed: Vec<Unconfirmed>,
     /// What could not be read; then the list may be incomplete.
     pub unread: Vec<String>,
 }
@@ -26,14 +28,28 @@ pub struct LeftBehind {
 /// Asks AWS.
 pub async fn read(cx: &ReadContext) -> LeftBehind {
     let mut left = BTreeSet::new();
+    let mut unconfirmed = BTreeSet::new();
     let mut unread = Vec::new();
-    for found in [iam(cx).await, Box::pin(of_controllers(cx)).await] {
+    match iam(cx).await {
+        Ok(arns) => left.extend(arns),
+        Err(error) => unread.push(error.to_string()),
+    }
+    // Load balancers with what belongs to them, and volumes, by the controllers' tags.
+    for shown in [in_aws::load_balancers(cx, Reach::World).await, in_aws::volumes(cx).await] {
+        let found = match shown {
+            Ok(shown) => shown.confirmed(cx).await,
+            Err(error) => Err(error),
+        };
         match found {
-            Ok(arns) => left.extend(arns),
+            Ok(found) => {
+                left.extend(found.things.into_iter().map(|thing| thing.arn));
+                unconfirmed.extend(found.unconfirmed);
+                unread.extend(found.unread.iter().map(ToString::to_string));
+            }
             Err(error) => unread.push(error.to_string()),
         }
     }
-    LeftBehind { arns: left.into_iter().collect(), unread }
+    LeftBehind { arns: left.into_iter().collect(), unconfirmed: unconfirmed.into_iter().collect(), unread }
 }
 
 /// Provider, roles and policies that we made for this cluster, whether their components are wanted now or not.
@@ -57,10 +73,4 @@ async fn iam(cx: &ReadContext) -> Result<Vec<String>> {
         left.extend(policy.filter(|policy| made(&policy.tags)).map(|_| arn));
     }
     Ok(left)
-}
-
-/// Load balancers with what belongs to them, and volumes, by the controllers' tags.
-async fn of_controllers(cx: &ReadContext) -> Result<Vec<String>> {
-    let (balancers, volumes) = futures::try_join!(in_aws::load_balancers(cx), in_aws::volumes(cx))?;
-    Ok(balancers.into_iter().chain(volumes).map(|tagged| tagged.arn).collect())
 }

@@ -21,6 +21,20 @@ pub fn dns_suffix(partition: &str) -> &'static str {
     }
 }
 
+/// The suffix of the hosts that answer over IPv6 too.
+/// <https://docs.aws.amazon.com/general/latest/gr/rande.html#dual-stack-endpoints>
+pub fn dual_stack_suffix(partition: &str) -> &'static str {
+    match partition {
+        "aws-cn" => "api.amazonwebservices.com.cn",
+        "aws-iso" => "api.aws.ic.gov",
+        "aws-iso-b" => "api.aws.scloud",
+        "aws-iso-e" => "api.cloud-aws.adc-e.uk",
+        "aws-iso-f" => "api.aws.hci.ic.gov",
+        "aws-eusc" => "api.amazonwebservices.eu",
+        _ => "api.aws",
+    }
+}
+
 /// The partition of a region, by the region's name.
 /// <https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html>
 pub fn partition_of_region(region: &str) -> &'static str {

@@ -3,15 +3,21 @@
 //! Steps produce an [`Assessment`]; the commands join them into a [`Plan`]; renderers draw it and the engine runs its
 //! ops. Nothing here reads or writes the world.
 
+mod counts;
+mod partly;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::error::Denied;
 use crate::op::Op;
 use crate::op::helm::HelmOp;
 use crate::owner::Owner;
+
+pub use counts::Counts;
 
 /// What the steps are to reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,11 +156,33 @@ pub struct Assessment {
     pub changes: Vec<Change>,
     /// The command that unblocks, for `Blocked`.
     pub mend: Option<String>,
+    /// What could not be read of it, because it is denied. A step of which something else could be read says what that shows.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<Denied>,
+    /// Whether the rest of it could be read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub partly_read: bool,
+    /// What else is worth saying of it, one line each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Differences that the user has left to others (`ignoreDrift`), as `OBJECT PATH`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
 }
 
 impl Assessment {
     fn bare(action: Action, reason: impl Into<String>) -> Assessment {
-        Assessment { action, reason: reason.into(), owner: None, changes: Vec::new(), mend: None }
+        Assessment {
+            action,
+            reason: reason.into(),
+            owner: None,
+            changes: Vec::new(),
+            mend: None,
+            denied: Vec::new(),
+            partly_read: false,
+            notes: Vec::new(),
+            ignored: Vec::new(),
+        }
     }
 
     /// The object is as it must be.
@@ -219,12 +247,19 @@ pub struct PlannedStep {
     pub after: Vec<StepId>,
     /// The object that it looks after.
     pub resource: ResourceId,
+    /// The step that could not be judged and for which this one does not run; none where it runs.
+    pub held_by: Option<StepId>,
     /// What it found.
     #[serde(flatten)]
     pub assessment: Assessment,
 }
 
 impl PlannedStep {
+    /// Whether a run does anything for it.
+    pub fn runs(&self) -> bool {
+        self.assessment.action.writes() && self.held_by.is_none()
+    }
+
     /// Everything that ends before this step begins.
     pub fn waits_for(&self) -> impl Iterator<Item = &StepId> {
         self.needs.iter().chain(&self.after)
@@ -271,55 +306,21 @@ pub struct Plan {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// How many steps do what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Counts {
-    /// Steps that create.
-    pub create: usize,
-    /// Steps that update.
-    pub update: usize,
-    /// Steps that delete.
-    pub delete: usize,
-    /// Steps that prove.
-    pub prove: usize,
-    /// Steps that are blocked.
-    pub blocked: usize,
-    /// Steps that could not be read.
-    pub unknown: usize,
-    /// Steps that do not apply.
-    pub skipped: usize,
-    /// Steps that have nothing to do.
-    pub unchanged: usize,
-}
-
 impl Plan {
-    /// How many steps do what.
-    pub fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for step in &self.steps {
-            let slot = match step.assessment.action {
-                Action::Keep => &mut counts.unchanged,
-                Action::Create => &mut counts.create,
-                Action::Update => &mut counts.update,
-                Action::Delete => &mut counts.delete,
-                Action::Prove => &mut counts.prove,
-                Action::Skip => &mut counts.skipped,
-                Action::Blocked => &mut counts.blocked,
-                Action::Unknown => &mut counts.unknown,
-            };
-            *slot += 1;
-        }
-        counts
-    }
-
     /// Whether there is anything to write.
     pub fn has_changes(&self) -> bool {
         self.steps.iter().any(|step| step.assessment.action.writes())
     }
 
+    /// Whether a run would write anything: changes of steps that wait for an unknown one are not among that.
+    pub fn writes(&self) -> bool {
+        self.steps.iter().any(PlannedStep::runs)
+    }
+
     /// The runs of helm that it takes.
     pub fn helm_ops(&self) -> impl Iterator<Item = &HelmOp> {
-        self.steps.iter().flat_map(|step| &step.assessment.changes).filter_map(|change| match &change.op {
+        let running = self.steps.iter().filter(|step| step.held_by.is_none());
+        running.flat_map(|step| &step.assessment.changes).filter_map(|change| match &change.op {
             Op::Helm(op) => Some(op),
             _ => None,
         })

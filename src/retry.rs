@@ -24,11 +24,8 @@ pub struct Transient {
 
 /// All errors that are worth another try.
 pub const TRANSIENT: [Transient; 7] = [
-    Transient {
-        call: "iam:AttachRolePolicy",
-        code: "NoSuchEntity",
-        reason: "the role or policy was made a moment ago",
-    },
+    // Deletions take it for done and do not get here.
+    Transient { call: "iam:", code: "NoSuchEntity", reason: "what it is about was made a moment ago" },
     Transient { call: "iam:Delete", code: "DeleteConflict", reason: "what hung on it was taken off a moment ago" },
     Transient { call: "iam:", code: "ConcurrentModification", reason: "IAM is still busy with the last change" },
     Transient { call: "iam:", code: "EntityTemporarilyUnmodifiable", reason: "IAM is still busy with the last change" },

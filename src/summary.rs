@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::event::{Event, Outcome};
+use crate::event::{Event, Outcome, Refusal};
 use crate::exit_code;
 use crate::plan::{Action, StepId};
 
@@ -25,8 +25,12 @@ pub struct Summary {
     pub skipped: usize,
     /// Steps that failed.
     pub failed: Vec<StepId>,
-    /// Steps that waited for a failed one.
+    /// Steps that could not be judged, so that nothing was written.
+    pub unknown: Vec<StepId>,
+    /// Steps that waited for a failed or unknown one.
     pub blocked: Vec<StepId>,
+    /// Rights that the caller lacks, so that the plan could not see everything.
+    pub denied: Vec<String>,
     /// Steps that an interruption left undone.
     pub cancelled: Vec<StepId>,
     /// How many writes were made.
@@ -35,6 +39,8 @@ pub struct Summary {
     pub seconds: f64,
     /// Whether the run stopped because the world was no longer what the plan showed.
     pub stale: bool,
+    /// Whether the caller was refused somewhere: a call was denied, or the credentials were not accepted (any more).
+    pub refused: Option<Refusal>,
     /// The exit code that follows.
     pub exit_code: u8,
 }
@@ -54,10 +60,14 @@ impl Summary {
                 Outcome::Skipped { .. } => self.skipped += 1,
                 Outcome::Failed(failure) => {
                     self.stale |= failure.stale;
+                    if self.refused != Some(Refusal::Credentials) {
+                        self.refused = failure.refused.or(self.refused);
+                    }
                     self.failed.push(step.clone());
                 }
+                Outcome::Unknown { .. } => self.unknown.push(step.clone()),
                 Outcome::Blocked { .. } => self.blocked.push(step.clone()),
-                Outcome::Cancelled { .. } => self.cancelled.push(step.clone()),
+                Outcome::Cancelled(_) => self.cancelled.push(step.clone()),
             },
             _ => {}
         }
@@ -72,7 +82,9 @@ impl Summary {
     pub fn code(&self) -> u8 {
         if self.stale && self.writes == 0 {
             exit_code::REFUSED
-        } else if !self.failed.is_empty() || !self.blocked.is_empty() {
+        } else if !self.denied.is_empty() || self.refused.is_some() {
+            exit_code::NO_PERMISSION
+        } else if [&self.failed, &self.unknown, &self.blocked].iter().any(|steps| !steps.is_empty()) {
             exit_code::FAILED
         } else {
             exit_code::DONE
@@ -90,9 +102,26 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_read_is_no_success() {
+        let unknown = Summary { unknown: vec![StepId::new("a")], ..Summary::default() };
+        assert_eq!(unknown.code(), exit_code::FAILED);
+        let denied = Summary { denied: vec!["get Service/n/x".to_owned()], ..Summary::default() };
+        assert_eq!(denied.code(), exit_code::NO_PERMISSION, "a step that is known to differ may have run all the same");
+        assert_eq!(Summary { denied: denied.denied, ..unknown }.code(), exit_code::NO_PERMISSION);
+    }
+
+    #[test]
     fn a_stale_plan_is_a_refusal_only_before_the_first_write() {
         let stale = Summary { stale: true, failed: vec![StepId::new("a")], ..Summary::default() };
         assert_eq!(stale.code(), exit_code::REFUSED);
         assert_eq!(Summary { writes: 1, ..stale }.code(), exit_code::FAILED);
+    }
+
+    #[test]
+    fn a_refused_caller_is_told_by_the_exit_code() {
+        for refused in [Refusal::Denied, Refusal::Credentials] {
+            let summary = Summary { failed: vec![StepId::new("a")], refused: Some(refused), ..Summary::default() };
+            assert_eq!(summary.code(), exit_code::NO_PERMISSION);
+        }
     }
 }

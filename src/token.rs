@@ -5,7 +5,7 @@
 //! takes such a token for fifteen minutes; it is signed anew in time, so that long runs outlive it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -15,7 +15,6 @@ use aws_sigv4::sign::v4;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use tokio::sync::Mutex;
 
 use crate::error::{Error, Result};
 
@@ -67,7 +66,8 @@ pub struct TokenSigner {
     region: String,
     host: String,
     cluster: String,
-    current: Arc<Mutex<Option<BearerToken>>>,
+    /// The last token, with the credentials that signed it.
+    current: Arc<Mutex<Option<(Credentials, BearerToken)>>>,
 }
 
 impl TokenSigner {
@@ -91,21 +91,25 @@ impl TokenSigner {
     }
 
     async fn token_at(&self, now: SystemTime) -> Result<BearerToken> {
-        let mut current = self.current.lock().await;
-        if let Some(token) = current.as_ref().filter(|token| token.expires_at > now + RENEW_BEFORE) {
-            return Ok(token.clone());
-        }
+        // Asked first, and with no lock: they may take a while. `credentials.rs` keeps and renews them.
         let credentials = self
             .credentials
             .provide_credentials()
             .await
             .map_err(|source| Error::Credentials { source: source.into() })?;
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((signer, token)) = current.as_ref()
+            && *signer == credentials
+            && (token.expires_at > now + RENEW_BEFORE || credentials.expiry() == Some(token.expires_at))
+        {
+            return Ok(token.clone());
+        }
         let secret = presign(&credentials, &self.region, &self.host, &self.cluster, now)
             .map_err(|source| Error::Credentials { source })?;
         // A token is worth nothing once the credentials that signed it have ended.
         let expires_at = credentials.expiry().map_or(now + LIFETIME, |expiry| expiry.min(now + LIFETIME));
         let token = BearerToken { secret, expires_at };
-        *current = Some(token.clone());
+        *current = Some((credentials, token.clone()));
         Ok(token)
     }
 }

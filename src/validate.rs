@@ -207,6 +207,18 @@ pub(crate) fn kms_key(field: &str, key: &str) -> Result<()> {
     Err(Error::config(field, key, "not a KMS key", mend))
 }
 
+/// Patterns of fields that others own.
+pub(crate) fn ignore_drift(patterns: &[String]) -> Result<()> {
+    for pattern in patterns {
+        if let Err(reason) = crate::content::Pattern::parse(pattern) {
+            let mend = "write it as the plan prints it, KIND/[NAMESPACE/]NAME PATH, with `*` for any characters: \
+                        `Deployment/kube-system/* spec.template.spec.containers[*].image`";
+            return Err(Error::config("--ignore-drift", pattern, reason, mend));
+        }
+    }
+    Ok(())
+}
+
 /// Keys for a policy: only full ARNs of keys mean something there, and one policy holds about thirty.
 /// <https://docs.aws.amazon.com/kms/latest/developerguide/cmks-in-iam-policies.html>
 pub(crate) fn kms_keys(keys: &[String]) -> Result<()> {

@@ -160,7 +160,8 @@ mod tests {
             let chart: serde_json::Value = serde_saphyr::from_str(&chart).unwrap();
             let app = chart["appVersion"].as_str().unwrap().trim_start_matches('v');
             assert_eq!((chart["version"].as_str(), app), (Some(set.chart), set.app), "{}", set.component);
-            let crds = std::fs::read_to_string(root.join(set.component).join("crds/crds.yaml")).unwrap_or_default();
+            let files = std::fs::read_dir(root.join(set.component).join("crds")).into_iter().flatten();
+            let crds: String = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
             assert_eq!(crds.matches("\nkind: CustomResourceDefinition").count(), set.crds, "{}", set.component);
         }
     }

@@ -8,6 +8,7 @@ mod account;
 mod pods;
 mod proof;
 mod role;
+mod token;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
@@ -125,6 +126,21 @@ pub(super) const CHECKS: &[Check] = &[
             "https://aws.github.io/aws-eks-best-practices/security/docs/iam/",
         ],
     },
+    Check {
+        id: "EKB-IRSA-010",
+        title: "nothing in the service accounts keeps pods from their tokens",
+        severity: Severity::Error,
+        stages: AFTER,
+        why: "an account with automountServiceAccountToken: false, or an annotation of another tool, counts for all its pods \
+              that do not say otherwise themselves",
+        breaks: "controllers that crash because they cannot reach the API server, pods that are refused, or tokens that AWS \
+                 refuses, although account and role look right",
+        mend: "apply mounts the token and takes the annotation off; an account of someone else is taken over with --adopt",
+        references: &[
+            "https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/",
+            "kubernetes-sigs/aws-load-balancer-controller#1636, #978, #965",
+        ],
+    },
 ];
 
 const ACCOUNT: &Check = &CHECKS[0];
@@ -136,6 +152,7 @@ const CARRIES: &Check = &CHECKS[5];
 const RUNS_AS: &Check = &CHECKS[6];
 const REGION: &Check = &CHECKS[7];
 const BROAD: &Check = &CHECKS[8];
+const TOKEN: &Check = &CHECKS[9];
 
 /// What a component's pods have to be.
 struct Identity {
@@ -204,7 +221,7 @@ async fn of_component(scene: &Scene<'_>, component: &Component) -> Vec<Finding> 
     let cx = scene.cx;
     let by_pod_identity = component.identity(&cx.config) == Way::PodIdentity;
     let account = ObjectRef::new("v1", "ServiceAccount", component.namespace, component.service_account);
-    let (role, account, proof, pods) = tokio::join!(
+    let (role, account, proof, pods, tokens) = tokio::join!(
         cx.iam.role(identity.role_name()),
         cx.kube.get(&account),
         async {
@@ -212,6 +229,7 @@ async fn of_component(scene: &Scene<'_>, component: &Component) -> Vec<Finding> 
             if by_pod_identity { proof::Proof::NoAccount } else { proof::prove(cx, &identity).await }
         },
         pods::read(cx, component),
+        token::read(cx, component),
     );
     let verdict = role::verdict(&identity, &role);
     [
@@ -224,6 +242,7 @@ async fn of_component(scene: &Scene<'_>, component: &Component) -> Vec<Finding> 
         pods::run_as(&identity, &pods),
         pods::region(&identity, &pods),
         role::broad(&identity, &role, verdict.as_ref()),
+        token::finding(&identity, &tokens),
     ]
     .map(|finding| {
         let of_irsa = [ANNOTATED, TRUST, PROOF, CARRIES, BROAD].iter().any(|check| check.id == finding.check.id);

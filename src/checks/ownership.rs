@@ -143,7 +143,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         }
         let installations = join_all(components.iter().map(|component| read(scene, component)));
         let (installations, deployments) = tokio::join!(installations, deployments(scene, &components));
-        let now = jiff::Timestamp::now().as_second();
+        let now = scene.cx.kube.now();
         let mut findings = Vec::new();
         for installation in &installations {
             let own = [
@@ -244,7 +244,9 @@ pub(super) mod tests {
             objects: Vec::new(),
             documents: Vec::new(),
             crds: Vec::new(),
+            has_parts: false,
             changed_at: 1_000,
+            writer: crate::helm_writer::Writer::Unknown,
             our_cluster: ours.then(|| cluster_label(CLUSTER)),
             adopted: false,
             record: String::new(),

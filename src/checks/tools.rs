@@ -45,7 +45,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
             return Vec::new();
         }
         let found = match scene.helm.at_least(&OLDEST).await {
-            Ok(()) => scene.helm.found().await.map(|(_, version)| version.to_string()),
+            Ok(()) => scene.helm.found().await.map(|found| found.1.to_string()),
             Err(error) => Err(error),
         };
         let mut findings = vec![helm(&found)];

@@ -31,6 +31,7 @@ impl Wanted {
             name_prefix,
             permissions_boundary,
             tags,
+            ignore_drift,
             sources: Sources { chart_repositories, chart_digests, image_registry, isolated },
         } = self;
         let manager = ebs_managed_by.map(|manager| match manager {
@@ -62,6 +63,7 @@ impl Wanted {
             ("--identity", identity),
             ("--kms-key", kms_keys),
             ("--tag", tags),
+            ("--ignore-drift", ignore_drift),
             ("--chart-repository", chart_repositories),
             ("--chart-digest", chart_digests),
         ];

@@ -73,6 +73,9 @@ pub struct Wanted {
     /// Tag on every IAM object; repeatable
     #[arg(long = "tag", value_name = "KEY=VALUE", help_heading = "IAM")]
     pub tags: Vec<String>,
+    /// Leave this field of a chart's object to whoever else sets it, as the plan prints it, `*` for any characters; repeatable
+    #[arg(long, value_name = "KIND/[NAMESPACE/]NAME PATH", help_heading = "Components")]
+    pub ignore_drift: Vec<String>,
     /// Where charts and images come from.
     #[command(flatten)]
     pub sources: Sources,

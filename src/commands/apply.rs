@@ -37,14 +37,16 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: Terminal) -> Resul
 /// # Errors
 /// The same.
 pub(super) async fn carry_out(
-    connection: Connection,
+    mut connection: Connection,
     saved: Option<String>,
     yes: bool,
     json: bool,
     terminal: Terminal,
 ) -> Result<u8> {
+    // Who may write may try: what admission changes again is no difference here.
+    connection.read.dry_runs = true;
     let mut assessed = assess::assess(&connection.read, Goal::Present).await?;
-    if let Err(refusal) = assess::applicable(&mut assessed) {
+    if let Err(refusal) = assess::runnable(&mut assessed) {
         terminal.note(&plan_text::of(&assessed.plan, terminal.err));
         return Err(refusal);
     }
@@ -53,33 +55,41 @@ pub(super) async fn carry_out(
         return Err(Error::Stale { what: "the saved plan no longer fits".to_owned() });
     }
     if !json {
-        if assessed.plan.has_changes() {
+        let counts = assessed.plan.counts();
+        // What could not be read may differ; the run ends with that.
+        if assessed.plan.has_changes() || counts.unknown > 0 {
             if !terminal.quiet {
                 terminal.result(&plan_text::of(&assessed.plan, terminal.out));
             }
+        } else if assessed.plan.counts().unknown > 0 {
+            terminal.result(&plan_text::of(&assessed.plan, terminal.out));
         } else {
-            let counts = plan_text::totals(&assessed.plan.counts());
+            let counts = plan_text::totals(&counts);
             terminal
                 .result(&format!("nothing to do: {} is as it should be ({counts})\n", assessed.plan.target.cluster));
+            for note in assessed.plan.steps.iter().flat_map(|step| &step.assessment.notes) {
+                terminal.note(&format!("note: {note}\n"));
+            }
             return Ok(exit_code::DONE);
         }
     }
     let write = execute::writers(&connection).await?;
     // A helm that is missing or too old is to be known before anything is written.
     write.helm.check(assessed.plan.helm_ops()).await?;
-    if assessed.plan.has_changes() && !yes {
-        confirm(&assessed.plan, terminal)?;
+    if assessed.plan.writes() && !yes {
+        confirm(&assessed.plan, terminal).await?;
     }
+    terminal.written()?;
     let summary = execute::execute(connection.read, write, assessed, json, terminal).await?;
     Ok(summary.exit_code)
 }
 
-fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
+async fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
     let refused = |what: &str, mend: &str| Err(Error::Refused { what: what.to_owned(), mend: mend.to_owned() });
     if !terminal.interactive {
         return refused("not confirmed: nobody can be asked without a terminal", "pass --yes to apply without asking");
     }
-    if terminal.confirm(&format!("\nMake these changes to {}?", plan.target.cluster)) {
+    if terminal.confirm(&format!("\nMake these changes to {}?", plan.target.cluster)).await {
         return Ok(());
     }
     refused("not confirmed; nothing was changed", "answer `y`, or pass --yes")

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use futures::future::join_all;
 
 use crate::commands::diagnostics;
+use crate::component;
+use crate::content::Pattern;
 use crate::context::ReadContext;
-use crate::error::{Error, Result};
+use crate::error::{Denied, Error, Result};
 use crate::graph;
-use crate::plan::{Action, Assessment, Goal, Plan, PlannedStep, StepId};
+use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan, PlannedStep, StepId};
 use crate::steps::{self, Step};
 use crate::validate;
 
@@ -37,22 +39,27 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
         order.into_iter().map(|place| all[place].clone()).filter(|step| cx.config.chooses(&step.id())).collect();
     let ids: BTreeSet<_> = chosen.iter().map(|step| step.id()).collect();
     let plans = join_all(chosen.iter().map(|step| step.plan(cx, goal)));
-    let (found, diagnostics) = tokio::join!(plans, Box::pin(diagnostics::of(cx, goal)));
+    let (found, mut diagnostics) = tokio::join!(plans, Box::pin(diagnostics::of(cx, goal)));
 
     let mut errors = Vec::new();
     let mut planned = Vec::new();
     for (step, found) in chosen.iter().zip(found) {
         let assessment = found.unwrap_or_else(|error| {
-            let assessment = Assessment::unknown(format!("not readable: {error}"));
+            let denied: Vec<_> = Denied::of(&error).into_iter().collect();
+            let assessment = Assessment { denied, ..Assessment::unknown(format!("not readable: {error}")) };
             errors.push(error);
             assessment
         });
+        if assessment.partly_read {
+            errors.extend(assessment.denied.iter().map(Denied::error));
+        }
         let here = |needs: Vec<StepId>| needs.into_iter().filter(|need| ids.contains(need)).collect();
         planned.push(PlannedStep {
             id: step.id(),
             needs: here(edges.needs.get(&step.id()).cloned().unwrap_or_default()),
             after: here(edges.after.get(&step.id()).cloned().unwrap_or_default()),
             resource: step.resource(),
+            held_by: None,
             assessment,
         });
     }
@@ -60,6 +67,10 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
         check_recreated(&cx.config.recreate, &chosen)?;
     }
     spare_proofs(&mut planned);
+    if goal == Goal::Present {
+        hold_back(&mut planned);
+    }
+    diagnostics.extend(said(&planned, cx));
     let plan = Plan { goal, target: cx.facts.target(), steps: planned, diagnostics };
     Ok(Assessed { plan, steps: chosen.into_iter().map(|step| (step.id(), step)).collect(), errors })
 }
@@ -77,6 +88,28 @@ fn check_recreated(named: &BTreeSet<String>, steps: &[Arc<dyn Step>]) -> Result<
         None => "name an object of a chart that this run installs, as the plan does".to_owned(),
     };
     Err(Error::config("--recreate", wrong, "no chart of this plan has such an object", mend))
+}
+
+/// What steps have to say beside what they do, and lines of `ignoreDrift` that cover nothing.
+fn said(planned: &[PlannedStep], cx: &ReadContext) -> Vec<Diagnostic> {
+    let note = |message: String| Diagnostic { severity: "note", message };
+    let releases: Vec<_> = planned.iter().filter(|step| step.resource.0.starts_with("helm/")).collect();
+    let known = releases.iter().all(|step| step.assessment.action != Action::Unknown);
+    let left: Vec<_> = releases.iter().flat_map(|step| &step.assessment.ignored).collect();
+    let patterns: BTreeSet<_> = component::all(&cx.config)
+        .iter()
+        .flat_map(|component| component.configured(&cx.config).ignore_drift.clone())
+        .collect();
+    let covers = |pattern: &str, left: &str| {
+        let (object, path) = left.split_once(' ').unwrap_or((left, ""));
+        Pattern::parse(pattern).is_ok_and(|pattern| pattern.covers(object, path))
+    };
+    let unused = patterns.iter().filter(|pattern| known && !left.iter().any(|left| covers(pattern, left)));
+    let notes = planned.iter().flat_map(|step| {
+        let of = move |text: &String| format!("{}: {text}", step.id);
+        step.assessment.notes.iter().map(of)
+    });
+    notes.chain(unused.map(|pattern| format!("ignoreDrift covers nothing: {pattern}"))).map(note).collect()
 }
 
 /// Which steps wait for which; for `Absent` everything is turned round: what was made last goes first.
@@ -120,7 +153,39 @@ fn spare_proofs(steps: &mut [PlannedStep]) {
     }
 }
 
-/// Why a plan with unread or blocked steps cannot be applied.
+/// What needs a step of which nobody knows whether it is right does not run, however far behind it comes.
+fn hold_back(steps: &mut [PlannedStep]) {
+    let mut held: BTreeMap<StepId, StepId> = BTreeMap::new();
+    for step in steps.iter_mut() {
+        if step.assessment.action == Action::Unknown {
+            held.insert(step.id.clone(), step.id.clone());
+        } else if let Some(by) = step.needs.iter().find_map(|need| held.get(need)).cloned() {
+            let idle = matches!(step.assessment.action, Action::Keep | Action::Skip | Action::Blocked);
+            step.held_by = (!idle).then(|| by.clone());
+            held.insert(step.id.clone(), by);
+        }
+    }
+}
+
+/// Why a plan cannot be applied, not even in part. What AWS or the cluster refused to show is left out and what needs it does
+/// not run; without credentials, a cluster that answers, or the right chart, nothing does.
+///
+/// # Errors
+/// The error that keeps everything, or the guard's refusal.
+pub fn runnable(assessed: &mut Assessed) -> Result<()> {
+    let keeps_everything = |error: &Error| match error {
+        Error::Aws(answer) => error.bad_credentials() || answer.code.is_none(),
+        Error::Kube(_) => error.bad_credentials(),
+        _ => true,
+    };
+    if assessed.errors.iter().any(keeps_everything) {
+        assessed.errors.retain(keeps_everything);
+        return Err(worst(&mut assessed.errors));
+    }
+    unblocked(&assessed.plan)
+}
+
+/// Why a plan with unread or blocked steps cannot be carried out where all of it has to be known, as before a destroy.
 ///
 /// # Errors
 /// The error of the read, or the guard's refusal.
@@ -128,7 +193,11 @@ pub fn applicable(assessed: &mut Assessed) -> Result<()> {
     if !assessed.errors.is_empty() {
         return Err(worst(&mut assessed.errors));
     }
-    let blocked: Vec<_> = assessed.plan.steps.iter().filter(|step| step.assessment.action == Action::Blocked).collect();
+    unblocked(&assessed.plan)
+}
+
+fn unblocked(plan: &Plan) -> Result<()> {
+    let blocked: Vec<_> = plan.steps.iter().filter(|step| step.assessment.action == Action::Blocked).collect();
     if blocked.is_empty() {
         return Ok(());
     }
@@ -141,8 +210,17 @@ pub fn applicable(assessed: &mut Assessed) -> Result<()> {
     })
 }
 
-/// The error that explains most: no way to the API server before a single denied read.
+/// The error that explains most: credentials that nobody accepts, then no way to the API server, then a denied read.
 pub fn worst(errors: &mut Vec<Error>) -> Error {
-    let place = errors.iter().position(|error| matches!(error, Error::ApiServerUnreachable { .. })).unwrap_or(0);
+    let weight = |error: &Error| match error {
+        error if error.bad_credentials() => 0,
+        Error::ApiServerUnreachable { .. } => 1,
+        error if error.denied() => 2,
+        _ => 3,
+    };
+    let place = (0..errors.len()).min_by_key(|place| weight(&errors[*place])).unwrap_or(0);
     errors.swap_remove(place)
 }
+
+#[cfg(test)]
+mod tests;

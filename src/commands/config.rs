@@ -107,6 +107,11 @@ fn flags(matches: &ArgMatches, wanted: &Wanted) -> std::collections::BTreeMap<St
         .kms_keys
         .first()
         .map(|_| ("spec.components.awsEbsCsiDriver.kmsKeys".to_owned(), Origin::Flag("--kms-key".to_owned())));
+    let charts = component::BUILT_IN.iter().filter(|_| !wanted.ignore_drift.is_empty());
+    let left = charts.map(|component| {
+        let field = format!("spec.components.{}.ignoreDrift", component.field());
+        (field, Origin::Flag("--ignore-drift".to_owned()))
+    });
     let identity = origin("identity").map(|origin| {
         wanted.identity.iter().filter_map(move |flag| {
             let Some((name, _)) = flag.split_once('=') else {
@@ -116,7 +121,14 @@ fn flags(matches: &ArgMatches, wanted: &Wanted) -> std::collections::BTreeMap<St
             Some((format!("spec.components.{}.identity", component.field()), origin.clone()))
         })
     });
-    single.chain(tags).chain(origins).chain(switches).chain(keys).chain(identity.into_iter().flatten()).collect()
+    single
+        .chain(tags)
+        .chain(origins)
+        .chain(switches)
+        .chain(keys)
+        .chain(left)
+        .chain(identity.into_iter().flatten())
+        .collect()
 }
 
 #[cfg(test)]

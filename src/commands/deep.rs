@@ -1,17 +1,18 @@
 //! The part of `verify --deep` that writes: the smoke workload, after consent, and its findings.
 
+use std::time::Duration;
+
 use crate::check::Finding;
 use crate::checks::smoke as checks;
 use crate::cli::{Global, VerifyArgs};
-use crate::commands::execute;
 use crate::connect::Connection;
-use crate::engine::Stop;
 use crate::error::{Error, Result};
-use crate::exit_code;
+use crate::limits;
 use crate::op::kube::KubeWrite;
 use crate::render::smoke_text;
 use crate::render::terminal::Terminal;
 use crate::smoke::{self, Options, Plan};
+use crate::stop::{self, Stop, Stops};
 use crate::validate;
 
 /// For how long everything together may take, unless --timeout says otherwise.
@@ -49,18 +50,19 @@ pub(super) async fn agree(
     };
     terminal.note(&smoke_text::consent(&plan, &connection.read.facts.cluster, terminal.err));
     if !args.yes {
-        confirm(terminal)?;
+        confirm(terminal).await?;
     }
+    terminal.written()?;
     Ok(Agreed::Run(Box::new(plan)))
 }
 
-fn confirm(terminal: Terminal) -> Result<()> {
+async fn confirm(terminal: Terminal) -> Result<()> {
     let refused = |what: &str, mend: &str| Err(Error::Refused { what: what.to_owned(), mend: mend.to_owned() });
     if !terminal.interactive {
         let mend = "pass --yes to make the objects without asking, or leave --deep out";
         return refused("not confirmed: nobody can be asked without a terminal", mend);
     }
-    if terminal.confirm("\nMake and remove them?") {
+    if terminal.confirm("\nMake and remove them?").await {
         return Ok(());
     }
     refused("not confirmed; nothing was made", "answer `y`, pass --yes, or leave --deep out")
@@ -80,12 +82,28 @@ pub(super) async fn run(
         Agreed::Unread(error) => return Ok((checks::unread(&error), None)),
     };
     let write = KubeWrite::connect(&connection.kube).await?;
-    let stop = execute::signals(terminal, "removing what was made, nothing new is begun")?;
+    let stops = stop::of_process();
+    let claim = stops.claim();
+    let told = tokio::spawn(say(stops.clone(), terminal));
     let tell = |progress| terminal.note(&smoke_text::progress(&progress, terminal.err));
-    let report = Box::pin(smoke::run(&connection.read.kube, &write, &plan, stop, &tell)).await;
-    let code = report.stopped.map(|stop| match stop {
-        Stop::Interrupted => exit_code::INTERRUPTED,
-        Stop::Terminated => exit_code::TERMINATED,
-    });
+    let report = Box::pin(smoke::run(&connection.read.kube, &write, &plan, &stops, &tell)).await;
+    told.abort();
+    drop(claim);
+    let code = report.stopped.map(Stop::exit_code);
     Ok((checks::findings(&report), code))
+}
+
+/// Says of every signal what is being done about it.
+async fn say(stops: Stops, terminal: Terminal) {
+    let mut count = 0;
+    loop {
+        let heard = stops.later_than(count).await;
+        count = heard.count;
+        let left = heard.over.map(|over| over.saturating_duration_since(tokio::time::Instant::now()));
+        let most = limits::shown(Duration::from_secs(left.unwrap_or(smoke::LONGEST_CLEANUP).as_secs()));
+        terminal.message(&format!(
+            "\n{}: removing what was made (at most {most}), nothing new is begun\n",
+            heard.stop.word()
+        ));
+    }
 }

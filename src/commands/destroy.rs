@@ -1,5 +1,7 @@
 //! `destroy`: removes what is ours in reverse order, after guards, and ends with a proof read from AWS.
 
+use std::collections::BTreeSet;
+
 use crate::cli::{DestroyArgs, Global, Output};
 use crate::commands::assess::{self, Assessed};
 use crate::commands::execute;
@@ -7,7 +9,8 @@ use crate::component::{self, Component};
 use crate::config::{Config, Removal};
 use crate::connect;
 use crate::context::ReadContext;
-use crate::dependants::{self, Dependant, Volume, in_aws};
+use crate::dependants;
+use crate::dependants::in_aws::{self, Reach, Shown, Thing};
 use crate::error::{Error, Result};
 use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan};
 use crate::render::terminal::Terminal;
@@ -55,8 +58,9 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Res
     let write = execute::writers(&connection).await?;
     write.helm.check(plan.helm_ops()).await?;
     if plan.has_changes() && args.confirm.is_none() {
-        confirm(plan, terminal)?;
+        confirm(plan, terminal).await?;
     }
+    terminal.written()?;
     let summary = execute::execute(connection.read, write, assessed, json, terminal).await?;
     Ok(summary.exit_code)
 }
@@ -82,19 +86,26 @@ async fn guards(cx: &ReadContext, assessed: &mut Assessed, args: &DestroyArgs) -
     if !balancing && !driving {
         return Ok(());
     }
-    let (balancers, volumes) =
+    // AWS' tags first, the cluster next: what has no object then had none before.
+    let (shown, shown_volumes) = futures::join!(in_aws::load_balancers(cx, Reach::World), in_aws::volumes(cx));
+    let (objects, volumes) =
         futures::try_join!(dependants::of_load_balancers(&cx.kube), dependants::volumes(&cx.kube))?;
-    assessed.plan.diagnostics.extend(Box::pin(stranded(cx, &balancers, &volumes)).await);
+    let (balancers, stranded_volumes) = futures::join!(
+        alone(cx, shown, |things| in_aws::orphans(things, &objects)),
+        alone(cx, shown_volumes, |things| in_aws::volumes_without_object(things, &volumes)),
+    );
+    assessed.plan.diagnostics.extend(balancers.into_iter().chain(stranded_volumes));
     // All that stands in the way is told at once.
     let (mut found, mut mends) = (Vec::new(), Vec::new());
     // The controller's own bindings go with what they were made for.
-    let balancers: Vec<_> = balancers.into_iter().filter(|dependant| !dependant.derived).collect();
+    let balancers: Vec<_> = objects.dependants.into_iter().filter(|dependant| !dependant.derived).collect();
     if balancing && !drained && !balancers.is_empty() {
         mends.push(
             "pass --drain to delete the load balancers' objects while the controller still runs, or do so by hand",
         );
         found.extend(balancers.iter().map(|dependant| dependant.object.to_string()));
     }
+    let volumes: Vec<_> = volumes.into_iter().filter(|volume| volume.driven).collect();
     if driving && !args.leave_volumes && !volumes.is_empty() {
         mends.push(
             "delete the volumes' claims while the driver still runs, or pass --leave-volumes to keep them in AWS",
@@ -119,17 +130,27 @@ fn drained(plan: &mut Plan, balancing: bool) -> Result<bool> {
 }
 
 /// What is in AWS for the cluster and of no object in it; no controller will delete that.
-async fn stranded(cx: &ReadContext, balancers: &[Dependant], volumes: &[Volume]) -> Vec<Diagnostic> {
-    let found = futures::try_join!(in_aws::load_balancers(cx), in_aws::volumes(cx));
+async fn alone(
+    cx: &ReadContext,
+    shown: Result<Shown>,
+    judge: impl Fn(&[Thing]) -> BTreeSet<String>,
+) -> Vec<Diagnostic> {
     let warning = |message| Diagnostic { severity: "warning", message };
+    let unread = |error: &Error| warning(format!("what no object explains in AWS is not known: {error}"));
+    let found = match shown {
+        Ok(shown) => shown.confirmed(cx).await,
+        Err(error) => Err(error),
+    };
     match found {
-        Ok((in_balancers, in_volumes)) => {
-            let mut alone = in_aws::unexplained(&in_balancers, balancers);
-            alone.extend(in_aws::volumes_without_object(&in_volumes, volumes));
-            let say = |arn| warning(format!("{arn} is of no object in the cluster and stays: delete it in AWS"));
-            alone.into_iter().map(say).collect()
+        Ok(found) => {
+            let orphans = judge(&found.things).into_iter();
+            let orphans =
+                orphans.map(|arn| format!("{arn} is of no object in the cluster and stays: delete it in AWS"));
+            let unconfirmed = found.unconfirmed.iter();
+            let unconfirmed = unconfirmed.map(|thing| format!("{}: unconfirmed: {}", thing.arn, thing.reason));
+            orphans.chain(unconfirmed).map(warning).chain(found.unread.iter().map(unread)).collect()
         }
-        Err(error) => vec![warning(format!("what no object explains in AWS is not known: {error}"))],
+        Err(error) => vec![unread(&error)],
     }
 }
 
@@ -143,7 +164,7 @@ fn in_the_way(mut names: Vec<String>) -> String {
     format!("{objects} on the controllers that would be removed; nothing was changed\n  {}", names.join("\n  "))
 }
 
-fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
+async fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
     let name = &plan.target.cluster;
     let mend = format!("pass --confirm {name}");
     if !terminal.interactive {
@@ -152,7 +173,7 @@ fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
     }
     let question =
         format!("\n{}Remove all this from {name}? Type the cluster's name to confirm: ", users_objects(plan));
-    if terminal.ask(&question).as_deref() == Some(name.as_str()) {
+    if terminal.ask(&question).await.as_deref() == Some(name.as_str()) {
         return Ok(());
     }
     Err(refused("not confirmed; nothing was changed".to_owned(), format!("type `{name}`, or {mend}")))

@@ -1,12 +1,12 @@
 //! Running a plan and drawing its events: what `apply` and `destroy` have in common once a plan is confirmed.
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::commands::assess::Assessed;
 use crate::connect::Connection;
 use crate::context::{ReadContext, WriteContext};
-use crate::engine::{Engine, Stop};
-use crate::error::{Error, Result};
+use crate::engine::{Engine, Waiting};
+use crate::error::Result;
 use crate::event::Event;
 use crate::op::eks::EksWrite;
 use crate::op::helm::HelmWrite;
@@ -16,6 +16,7 @@ use crate::render::bars::Bars;
 use crate::render::events;
 use crate::render::lines::Lines;
 use crate::render::terminal::Terminal;
+use crate::stop;
 use crate::summary::Summary;
 
 /// Makes the writers.
@@ -42,7 +43,7 @@ pub async fn writers(connection: &Connection) -> Result<WriteContext> {
 /// Runs a plan and draws its events.
 ///
 /// # Errors
-/// Signals cannot be listened for; failures of steps are in the summary.
+/// None of its own; failures of steps are in the summary.
 pub async fn execute(
     read: ReadContext,
     write: WriteContext,
@@ -52,14 +53,11 @@ pub async fn execute(
 ) -> Result<Summary> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let patience = read.config.timeout();
-    let engine = Engine {
-        steps: assessed.steps,
-        read,
-        write,
-        events: sender,
-        stop: signals(terminal, "finishing the calls in flight, nothing new is begun")?,
-        patience,
-    };
+    let stops = stop::of_process();
+    // From here on the run itself says what a signal leaves half done.
+    let _claim = stops.claim();
+    let waiting = Waiting::default();
+    let engine = Engine { steps: assessed.steps, read, write, events: sender, stops, patience, waiting };
     let drawing = tokio::spawn(draw(receiver, json, terminal));
     let summary = Box::pin(engine.run(&assessed.plan)).await;
     drop(engine);
@@ -73,6 +71,9 @@ async fn draw(mut events: mpsc::UnboundedReceiver<Event>, json: bool, terminal: 
     let mut lines = Lines::new(std::io::stderr(), terminal.err, terminal.quiet);
     while let Some(event) = events.recv().await {
         if json {
+            if let Event::Stopping { signal, count, waits_for } = &event {
+                terminal.message(&events::stopping(*signal, *count, waits_for));
+            }
             terminal.result(&events::json(&event));
         } else if terminal.bars {
             bars.event(&event);
@@ -80,27 +81,4 @@ async fn draw(mut events: mpsc::UnboundedReceiver<Event>, json: bool, terminal: 
             lines.event(&event);
         }
     }
-}
-
-/// The first signal asks to stop; later ones only say again what is being done about it.
-///
-/// # Errors
-/// Signals cannot be listened for.
-pub(super) fn signals(terminal: Terminal, meanwhile: &'static str) -> Result<watch::Receiver<Option<Stop>>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen = |kind| signal(kind).map_err(|source| Error::io("listen for signals", source));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    let (sender, receiver) = watch::channel(None);
-    tokio::spawn(async move {
-        loop {
-            let stop = tokio::select! {
-                _ = interrupt.recv() => Stop::Interrupted,
-                _ = terminate.recv() => Stop::Terminated,
-                () = sender.closed() => return,
-            };
-            terminal.message(&format!("\nstopping: {meanwhile}\n"));
-            sender.send_if_modified(|current| current.is_none().then(|| *current = Some(stop)).is_some());
-        }
-    });
-    Ok(receiver)
 }

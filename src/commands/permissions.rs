@@ -1,5 +1,9 @@
 //! `permissions`: the least IAM policy for a command under this configuration, or the rights that it needs in the cluster.
-//! Asks AWS at most who the caller is; both can be printed before anything is allowed.
+//! Asks AWS at most who the caller is, and the cluster only for kinds of foreign CRDs in charts of your own; both can be printed
+//! before anything is allowed.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::cli::{Global, Output, PermissionsArgs};
 use crate::commands::images;
@@ -11,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::exit_code;
 use crate::helm_process::Helm;
 use crate::permissions;
-use crate::permissions::cluster;
+use crate::permissions::cluster::{self, Kind, Told};
 use crate::permissions::entry::{self, Principal};
 use crate::read::chart::ChartRead;
 use crate::read::contents;
@@ -69,10 +73,16 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     };
     let charts = ChartRead::new(Helm::new(config.helm.clone()));
     let charts = contents::rendered(&charts, &config, &images::facts(&config)).await?;
+    let told = asked(&config, contents::unknown(&charts)).await;
+    let charts: Vec<_> = charts.iter().map(|chart| chart.contents(&told)).collect();
     let rights = cluster::rights(args.purpose, &config, &facts, group, &charts);
+    let unknown: Vec<_> = rights.unknown.iter().map(|(version, kind)| format!("{kind} ({version})")).collect();
     if global.output == Output::Json {
         let text = serde_json::to_string_pretty(&rights::list(&rights)).unwrap_or_default();
         terminal.result(&format!("{text}\n"));
+        if !unknown.is_empty() {
+            terminal.message(&format!("warning: {}\n", nameless(&unknown)));
+        }
         return Ok(exit_code::DONE);
     }
     let mut head = vec![
@@ -97,6 +107,9 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
         "Kinds and names are those of the charts' defaults: what values of yours add needs rights of its own."
             .to_owned()
     });
+    if !unknown.is_empty() {
+        head.push(nameless(&unknown));
+    }
     if matches!(args.purpose, permissions::Purpose::Apply | permissions::Purpose::Migrate) {
         head.push(
             "Helm 3 creates roles without telling RBAC their names: with it, take resourceNames off `escalate`."
@@ -105,4 +118,29 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     }
     terminal.result(&rights::yaml(&rights, &head));
     Ok(exit_code::DONE)
+}
+
+/// How long the cluster is asked for kinds: where it does not answer, the rest is printed all the same.
+const ASKED: Duration = Duration::from_secs(20);
+
+/// What the cluster says of kinds that are neither Kubernetes' own nor of the charts. Nothing where there are none, or where it
+/// cannot be asked yet: the rights are printed for someone who has none.
+async fn asked(config: &Config, kinds: BTreeSet<Kind>) -> Told {
+    if kinds.is_empty() {
+        return Told::new();
+    }
+    let asking = async {
+        let connection = connect::connect(config.clone(), None).await.ok()?;
+        Some(contents::told(&connection.read.kube, kinds).await)
+    };
+    tokio::time::timeout(ASKED, asking).await.ok().flatten().unwrap_or_default()
+}
+
+/// Says which kinds have no rule.
+fn nameless(kinds: &[String]) -> String {
+    format!(
+        "Not granted, since neither the charts nor the cluster say how RBAC calls them: {}. Install their CRDs, then print this \
+         again with access to the cluster.",
+        kinds.join(", ")
+    )
 }

@@ -24,12 +24,13 @@ pub async fn run(global: &Global, args: &PlanArgs, terminal: Terminal) -> Result
     let Connection { read, .. } = connect::connect(config, None).await?;
     let mut assessed = assess::assess(&read, Goal::Present).await?;
     show(&assessed.plan, global.output, terminal);
-    if !assessed.errors.is_empty() {
-        return Err(assess::worst(&mut assessed.errors));
-    }
+    // What could be read is a plan too: `apply FILE` finds the same unknown steps, or says that the plan no longer fits.
     if let Some(file) = &args.out {
         save(file, &plan_json::saved(&assessed.plan, &read.config))?;
         terminal.note(&format!("saved; run it with `eks-bootstrap apply {}`\n", file.display()));
+    }
+    if !assessed.errors.is_empty() {
+        return Err(assess::worst(&mut assessed.errors));
     }
     Ok(code(&assessed, args.detailed_exitcode))
 }

@@ -1,11 +1,12 @@
 //! `sandbox`: alone it stays up and prints how to reach it; with a command it runs that inside and ends with its exit code.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli::{Cli, Global, Output, SandboxArgs};
 use crate::error::{Error, Result};
@@ -16,6 +17,10 @@ use crate::render::starting::Starting;
 use crate::render::terminal::Terminal;
 use crate::sandbox::aws::Seed;
 use crate::sandbox::{Options, Sandbox};
+use crate::stop::{self, Stop, Stops};
+
+/// So long before all has to be over, a command inside that does not end is killed.
+const KILLED: Duration = Duration::from_millis(100);
 
 /// Runs the command.
 ///
@@ -35,32 +40,18 @@ pub async fn run(global: &Global, args: SandboxArgs, terminal: Terminal) -> Resu
         existing: global.context.clone().map(|context| (global.kubeconfig.clone(), context)),
         progress: Arc::new(move |progress| told.progress(&progress.to_string())),
     });
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    // Dropping a start that is under way ends what it has begun.
-    let sandbox = tokio::select! {
-        started = Box::pin(start) => started?,
-        code = async {
-            tokio::select! {
-                _ = interrupt.recv() => exit_code::INTERRUPTED,
-                _ = terminate.recv() => exit_code::TERMINATED,
-            }
-        } => {
-            starting.clear();
-            return Ok(code);
-        }
-    };
+    // A signal cuts the start off, and dropping it ends what it has begun.
+    let sandbox = Box::pin(start).await?;
+    let stops = stop::of_process();
+    let _claim = stops.claim();
     starting.ready(&format!("sandbox ready: cluster {}, simulated AWS at {}", sandbox.cluster(), sandbox.aws_url()));
     let outcome = if args.command.is_empty() {
         announce(&sandbox, global.output, terminal);
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        stops.first().await;
         terminal.note("\nstopping the sandbox\n");
         Ok(exit_code::DONE)
     } else {
-        inside(&sandbox, &program, &args.command, &mut terminate).await
+        inside(&sandbox, &program, &args.command, &stops).await
     };
     sandbox.stop().await;
     terminal.note(if global.context.is_some() {
@@ -69,10 +60,6 @@ pub async fn run(global: &Global, args: SandboxArgs, terminal: Terminal) -> Resu
         "sandbox ended, nothing of it is left\n"
     });
     outcome
-}
-
-fn listen(kind: SignalKind) -> Result<tokio::signal::unix::Signal> {
-    signal(kind).map_err(|source| Error::io("listen for signals", source))
 }
 
 fn seed(args: &SandboxArgs) -> Result<Seed> {
@@ -102,12 +89,7 @@ fn announce(sandbox: &Sandbox, output: Output, terminal: Terminal) {
 
 /// Runs one command inside: one of this program's, else another program.
 #[expect(clippy::disallowed_methods, reason = "the sandbox starts children")]
-async fn inside(
-    sandbox: &Sandbox,
-    program: &Path,
-    words: &[String],
-    terminate: &mut tokio::signal::unix::Signal,
-) -> Result<u8> {
+async fn inside(sandbox: &Sandbox, program: &Path, words: &[String], stops: &Stops) -> Result<u8> {
     let ours = Cli::command().get_subcommands().any(|known| known.get_name() == words[0]) || words[0].starts_with('-');
     let (executable, arguments) =
         if ours { (program.to_path_buf(), words) } else { (PathBuf::from(&words[0]), &words[1..]) };
@@ -118,17 +100,37 @@ async fn inside(
     }
     let what = || format!("run `{}` inside the sandbox", executable.display());
     let mut child = command.kill_on_drop(true).spawn().map_err(|source| Error::io(what(), source))?;
-    // Ctrl-C reaches the child by itself, since it is in the terminal's foreground group; we outlive it to clean up.
+    let (mut count, mut killed) = (0, false);
     let status = loop {
         tokio::select! {
             status = child.wait() => break status.map_err(|source| Error::io(what(), source))?,
-            _ = terminate.recv() => {
-                if let Some(pid) = child.id() {
-                    crate::sandbox::terminate(pid);
+            heard = stops.later_than(count) => {
+                count = heard.count;
+                // Ctrl-C at a terminal reaches the child by itself, since it is in the terminal's foreground group.
+                let by_itself = heard.last == Stop::Interrupted && std::io::stdin().is_terminal();
+                if let Some(pid) = child.id().filter(|_| !by_itself) {
+                    pass_on(pid, heard.last);
                 }
+            }
+            () = stops.nearly_over(KILLED), if !killed => {
+                killed = true;
+                let _ = child.start_kill();
             }
         }
     };
     let signal = std::os::unix::process::ExitStatusExt::signal(&status).unwrap_or(0);
     Ok(u8::try_from(status.code().unwrap_or(128 + signal)).unwrap_or(exit_code::FAILED))
+}
+
+/// Gives a child a signal that we got.
+fn pass_on(pid: u32, stop: Stop) {
+    let signal = match stop {
+        Stop::Interrupted => Signal::INT,
+        Stop::Terminated => Signal::TERM,
+        Stop::HungUp => Signal::HUP,
+    };
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // A child that has ended meanwhile is what was wanted.
+        let _ = kill_process(pid, signal);
+    }
 }

@@ -9,8 +9,22 @@ use serde_json::Value;
 
 use super::Component;
 use crate::object::{items, name, text};
+use crate::read::kube::ObjectRef;
 
 impl Component {
+    /// Where its objects are.
+    pub fn addresses(&self) -> Vec<ObjectRef> {
+        let objects = self.objects.iter();
+        objects.map(|(version, kind, name)| ObjectRef::new(version, kind, self.namespace, name)).collect()
+    }
+
+    /// Where its Deployments and DaemonSets are.
+    pub fn workloads(&self) -> Vec<ObjectRef> {
+        let mut objects = self.addresses();
+        objects.retain(|object| matches!(object.kind.as_str(), "Deployment" | "DaemonSet"));
+        objects
+    }
+
     /// The same component with the names of `documents`, what a release's manifest sets. Each object of the table that is not in
     /// it stands for the one of its kind that is.
     #[must_use]

@@ -38,6 +38,13 @@ impl Component {
         values
     }
 
+    /// The repositories of the images that its chart can run with these values.
+    pub fn image_repositories(&self, values: &Value) -> Vec<String> {
+        let named =
+            |path: &str| path.split('.').try_fold(values, |value, name| value.get(name)).and_then(Value::as_str);
+        self.images.iter().map(|image| named(image.value).unwrap_or(image.repository).to_owned()).collect()
+    }
+
     /// The configuration of its EKS add-on: what the user says, and nothing that EKS fills in itself.
     pub fn addon_configuration(&self, config: &Config) -> Value {
         let configured = self.configured(config);

@@ -154,6 +154,8 @@ fn chart_component(
         managed_by: None,
         addon_version: None,
         nodes: NodeRoles::default(),
+        // A pattern names its object, so that one of a flag is of whichever component has it.
+        ignore_drift: spec.ignore_drift.iter().chain(&said.wanted.ignore_drift).cloned().collect(),
     })
 }
 
@@ -270,12 +272,13 @@ impl Config {
             policy_arn: component.policy_arn.clone(),
             identity: component.identity,
             values: Some(component.values.clone()),
+            ignore_drift: component.ignore_drift.clone(),
         };
         let custom = |custom: &Custom| {
-            let ChartSpec { enabled, version, chart, replicas, role_arn, identity, values, .. } =
+            let ChartSpec { enabled, version, chart, replicas, role_arn, identity, values, ignore_drift, .. } =
                 chart(&custom.settings);
             let file = custom.file.clone();
-            CustomSpec { file, enabled, version, chart, replicas, role_arn, identity, values }
+            CustomSpec { file, enabled, version, chart, replicas, role_arn, identity, values, ignore_drift }
         };
         let driver = &self.ebs_csi_driver;
         ClusterBootstrap {
@@ -314,6 +317,7 @@ impl Config {
                         attach_node_role: Some(driver.nodes.attach),
                         node_roles: driver.nodes.more.iter().cloned().collect(),
                         values: Some(driver.values.clone()),
+                        ignore_drift: driver.ignore_drift.clone(),
                     },
                     metrics_server: RolelessChartSpec {
                         enabled: self.metrics_server.enabled,
@@ -321,6 +325,7 @@ impl Config {
                         chart: (&self.metrics_server.chart).into(),
                         replicas: self.metrics_server.replicas,
                         values: Some(self.metrics_server.values.clone()),
+                        ignore_drift: self.metrics_server.ignore_drift.clone(),
                     },
                     gp3_storage_class: StorageClassSpec {
                         enabled: self.gp3_storage_class.enabled,

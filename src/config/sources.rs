@@ -237,6 +237,20 @@ pub fn registry_logins() -> Option<PathBuf> {
     Some(folder.join("registry/config.json")).filter(|file| file.is_file())
 }
 
+/// By how much the limits of `limits.rs` are shortened, for tests that wait for them to pass. Not for users, and so in no help
+/// text: a limit that is too short breaks runs that are only slow.
+#[expect(clippy::disallowed_methods, reason = "this is the reader of the environment")]
+pub(crate) fn haste() -> u32 {
+    let text = std::env::var("EKS_BOOTSTRAP_TEST_HASTE").unwrap_or_default();
+    text.parse().ok().filter(|factor| *factor >= 1).unwrap_or(1)
+}
+
+/// A variable that names one endpoint for a service, such as `AWS_ENDPOINT_URL_IAM`.
+#[expect(clippy::disallowed_methods, reason = "this is the reader of the environment")]
+pub(crate) fn endpoint_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|url| !url.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -37,13 +37,27 @@ pub struct CustomSpec {
     /// Chart values; they win over those of its file.
     #[serde(default)]
     pub values: Option<Value>,
+    /// Fields of its objects that others own: `KIND/[NAMESPACE/]NAME PATH` as the plan prints them, with `*`.
+    #[serde(default)]
+    pub ignore_drift: Vec<String>,
 }
 
 impl CustomSpec {
     /// What it has in common with other components.
     pub fn as_chart(&self) -> ChartSpec {
-        let CustomSpec { enabled, version, chart, replicas, role_arn, identity, values, .. } = self.clone();
-        ChartSpec { enabled, version, chart, replicas, role_arn, identity, values, ..ChartSpec::default() }
+        let CustomSpec { enabled, version, chart, replicas, role_arn, identity, values, ignore_drift, .. } =
+            self.clone();
+        ChartSpec {
+            enabled,
+            version,
+            chart,
+            replicas,
+            role_arn,
+            identity,
+            values,
+            ignore_drift,
+            ..ChartSpec::default()
+        }
     }
 }
 

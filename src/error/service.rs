@@ -6,10 +6,11 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use super::{causes, chain_of};
+use super::{causes, chain_of, endpoint};
+use crate::limits::{self, AWS_OPERATION};
 
 /// What AWS answered, or that it did not.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {}{message}", code.as_deref().map(|c| format!("{c}: ")).unwrap_or_default())]
 pub struct AwsError {
     /// Service and operation, such as `iam:CreateRole`.
@@ -52,7 +53,10 @@ impl AwsError {
         R: RawStatus + std::fmt::Debug + 'static,
     {
         let status = error.raw_response().and_then(RawStatus::status);
-        if let Some(service) = error.as_service_error() {
+        let asked = || endpoint::of(operation);
+        // An answer without one of AWS's codes is not AWS's: a proxy's, a login page, half an answer.
+        let foreign = |status: u16| format!("{} answered HTTP {status} with something that is not AWS's", asked());
+        if let Some(service) = error.as_service_error().filter(|service| service.code().is_some() || status.is_none()) {
             return AwsError {
                 operation: operation.to_owned(),
                 code: service.code().map(ToOwned::to_owned),
@@ -63,14 +67,17 @@ impl AwsError {
             };
         }
         let no_credentials = causes(error).any(<dyn std::error::Error>::is::<CredentialsError>);
-        AwsError {
-            operation: operation.to_owned(),
-            code: None,
-            message: chain_of(error).pop().unwrap_or_else(|| "no answer".to_owned()),
-            request_id: None,
-            status,
-            no_credentials,
-        }
+        let message = match (status, error) {
+            (Some(status), _) => foreign(status),
+            (None, SdkError::TimeoutError(_)) => {
+                format!("no whole answer from {} within {}", asked(), limits::shown(AWS_OPERATION.get()))
+            }
+            (None, _) if no_credentials => chain_of(error).pop().unwrap_or_default(),
+            (None, _) => {
+                format!("no answer from {}: {}", asked(), chain_of(error).pop().unwrap_or_default())
+            }
+        };
+        AwsError { operation: operation.to_owned(), code: None, message, request_id: None, status, no_credentials }
     }
 
     /// Whether AWS said that the thing does not exist.
@@ -107,7 +114,7 @@ impl RawStatus for aws_smithy_runtime_api::client::orchestrator::HttpResponse {
 }
 
 /// What the Kubernetes API server answered.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{operation}: {message}")]
 pub struct KubeError {
     /// Verb and object, such as `get ServiceAccount/kube-system/x`.

@@ -1,13 +1,15 @@
 //! Writes that helm makes: install or upgrade, uninstall, rollback. One op is one run of helm.
 //!
-//! Helm reaches the cluster with a kubeconfig of ours that calls our own `token` command, or with the user's. It is never
-//! killed: a signal stops the run after it, and its own `--timeout` ends it.
+//! Helm reaches the cluster with a kubeconfig of ours that calls our own `token` command, or with the user's. A first Ctrl-C
+//! lets it finish, its own `--timeout` ends it, and where the program has to be over soon it gets SIGTERM.
 
 mod chart_words;
+mod stopped;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -17,14 +19,17 @@ use crate::config::Config;
 use crate::context::Facts;
 use crate::error::{Error, Result, Seen};
 use crate::helm_process::{Helm, Home, OLDEST, OLDEST_THAT_ADOPTS};
+use crate::helm_writer::{self, WRITER_LABEL};
 use crate::kube_client::KubeTarget;
 use crate::kubeconfig;
+use crate::limits::{self, HELM_GRACE};
 use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
 use crate::read::chart::{ChartRead, ChartRef};
 use crate::read::kube::KubeRead;
 use crate::read::release::{ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
 use crate::read::{release, rollout};
+use crate::stop::{self, Stops};
 
 /// What a release is to be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -89,6 +94,7 @@ pub struct HelmWrite {
     charts: ChartRead,
     kube: KubeRead,
     access: Arc<Access>,
+    stops: Stops,
 }
 
 /// How helm reaches the cluster.
@@ -122,7 +128,7 @@ impl HelmWrite {
                 Access::Ours { kubeconfig: our_kubeconfig(config, facts, url, ca_pem, &program) }
             }
         };
-        Ok(HelmWrite { helm, charts, kube, access: Arc::new(access) })
+        Ok(HelmWrite { helm, charts, kube, access: Arc::new(access), stops: stop::of_process() })
     }
 
     /// Makes sure that there is a helm that is new enough for `ops`, before anything is written.
@@ -193,17 +199,11 @@ impl HelmOp {
         let home = Home::new()?;
         let mut arguments: Vec<OsString> = match self {
             HelmOp::Upgrade { release } => upgrade(release, helm, &home).await?,
-            HelmOp::Uninstall { namespace, name, timeout_seconds } => words(&[
-                "uninstall",
-                name,
-                "--namespace",
-                namespace,
-                "--wait",
-                "--timeout",
-                &format!("{timeout_seconds}s"),
-            ]),
+            HelmOp::Uninstall { namespace, name, timeout_seconds } => {
+                words(&["uninstall", name, "--namespace", namespace, "--wait", "--timeout", &timeout(*timeout_seconds)])
+            }
             HelmOp::Rollback { namespace, name, revision, timeout_seconds } => {
-                let (revision, timeout) = (revision.to_string(), format!("{timeout_seconds}s"));
+                let (revision, timeout) = (revision.to_string(), timeout(*timeout_seconds));
                 let plain = ["rollback", name, &revision, "--namespace", namespace, "--wait", "--timeout", &timeout];
                 words(&[&plain[..], &forces(helm).await?[..]].concat())
             }
@@ -220,10 +220,17 @@ impl HelmOp {
             }
         }
         let (namespace, name) = self.release();
-        match helm.helm.run(&format!("{} {name}", self.call().trim_start_matches("helm:")), &arguments, &home).await {
+        let command = format!("{} {name}", self.call().trim_start_matches("helm:"));
+        let limit = Duration::from_secs(self.timeout_seconds()) + HELM_GRACE.get();
+        match helm.helm.run_until(&command, &arguments, &home, limit, Some(&helm.stops)).await {
             Ok(_) => Ok(()),
+            Err(Error::Stopped { what }) => Err(stopped::told(&helm.kube, &helm.stops, namespace, name, &what).await),
             Err(Error::HelmFailed { command, message, .. }) => {
-                let history = release::history(&helm.kube, namespace, name).await.unwrap_or_default();
+                let history = match release::history(&helm.kube, namespace, name).await {
+                    // Helm signs in as we do: what the API server says of the credentials is the cause.
+                    Err(error) if error.bad_credentials() => return Err(error),
+                    history => history.unwrap_or_default(),
+                };
                 if history.is_empty() && matches!(self, HelmOp::Uninstall { .. }) {
                     // Absent means done.
                     return Ok(());
@@ -237,12 +244,25 @@ impl HelmOp {
         }
     }
 
-    fn release(&self) -> (&str, &str) {
+    fn timeout_seconds(&self) -> u64 {
+        match self {
+            HelmOp::Upgrade { release } => release.timeout_seconds,
+            HelmOp::Uninstall { timeout_seconds, .. } | HelmOp::Rollback { timeout_seconds, .. } => *timeout_seconds,
+        }
+    }
+
+    /// Namespace and name of the release.
+    pub(crate) fn release(&self) -> (&str, &str) {
         match self {
             HelmOp::Upgrade { release } => (&release.namespace, &release.name),
             HelmOp::Uninstall { namespace, name, .. } | HelmOp::Rollback { namespace, name, .. } => (namespace, name),
         }
     }
+}
+
+/// What helm is given: no more than is left of the step, so that it ends by itself and says why.
+fn timeout(seconds: u64) -> String {
+    format!("{}s", limits::left(Duration::from_secs(seconds)).as_secs())
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {
@@ -258,12 +278,15 @@ fn labels(release: &ReleaseSpec) -> String {
 async fn upgrade(release: &ReleaseSpec, helm: &HelmWrite, home: &Home) -> Result<Vec<OsString>> {
     let chart = helm.charts.local(&release.chart).await?;
     let values = home.write("values.json", &release.values.to_string())?;
-    let timeout = format!("{}s", release.timeout_seconds);
+    let timeout = timeout(release.timeout_seconds);
     let adopts = if release.take_ownership { vec!["--take-ownership"] } else { Vec::new() };
     let forces = forces(helm).await?;
     // Helm 4 does not hand its force flags on when `upgrade` has to install, and adopted objects have other managers.
-    let first =
-        release.take_ownership && release::history(&helm.kube, &release.namespace, &release.name).await?.is_empty();
+    let history = release::history(&helm.kube, &release.namespace, &release.name).await?;
+    let first = release.take_ownership && history.is_empty();
+    // Should this helm die, the next run can tell.
+    let revision = history.first().map_or(1, |latest| latest.revision + 1);
+    let writer = helm_writer::label(revision).map(|writer| format!(",{WRITER_LABEL}={writer}")).unwrap_or_default();
     let verb: &[&str] = if first {
         &["install"]
     } else {
@@ -274,7 +297,7 @@ async fn upgrade(release: &ReleaseSpec, helm: &HelmWrite, home: &Home) -> Result
     arguments.push(chart.path.into());
     // CRDs are applied by a step of their own, since helm never upgrades them.
     arguments.extend(words(&["--namespace", &release.namespace, "--skip-crds", "--wait", "--timeout", &timeout]));
-    arguments.extend(words(&["--labels", &labels(release), "--values"]));
+    arguments.extend(words(&["--labels", &format!("{}{writer}", labels(release)), "--values"]));
     arguments.push(values.into());
     arguments.extend(words(&[adopts, forces].concat()));
     Ok(arguments)
@@ -283,8 +306,8 @@ async fn upgrade(release: &ReleaseSpec, helm: &HelmWrite, home: &Home) -> Result
 /// Helm 4 applies server-side and stops at fields that someone edited by hand, in every later run too; helm 3 overwrites
 /// them. The drift is ours to mend, so helm 4 is told to do the same, also for releases that helm 3 made.
 async fn forces(helm: &HelmWrite) -> Result<Vec<&'static str>> {
-    let (_, version) = helm.helm.found().await?;
-    Ok(if version.major >= 4 { vec!["--server-side=true", "--force-conflicts"] } else { Vec::new() })
+    let found = helm.helm.found().await?;
+    Ok(if found.1.major >= 4 { vec!["--server-side=true", "--force-conflicts"] } else { Vec::new() })
 }
 
 #[cfg(test)]

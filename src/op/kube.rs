@@ -1,6 +1,8 @@
 //! Writes to the Kubernetes API server. Objects are applied server-side under one field manager, so that fields we stop
 //! setting go away and fields of others stay (<https://kubernetes.io/docs/reference/using-api/server-side-apply/>).
 
+mod restore;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,8 +15,11 @@ use crate::kube_client::{KubeApi, KubeTarget};
 use crate::object::items;
 use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
-use crate::read::kube::{ObjectRef, Paths};
+use crate::read::kube::{KubeRead, ObjectRef, Paths};
 use crate::retry::BackOff;
+use crate::stop;
+
+pub use restore::Restore;
 
 /// How long an object may take to go once it is deleted.
 const GONE_WITHIN: Duration = Duration::from_secs(60);
@@ -61,6 +66,8 @@ pub enum KubeOp {
         /// Names of annotations.
         annotations: Vec<String>,
     },
+    /// Makes an object what its manifest says, where helm's merge would not, and waits for its pods.
+    Restore(Box<Restore>),
 }
 
 /// Kubernetes, for writing.
@@ -68,6 +75,7 @@ pub enum KubeOp {
 pub struct KubeWrite {
     api: KubeApi,
     paths: Paths,
+    read: KubeRead,
 }
 
 impl KubeWrite {
@@ -77,7 +85,7 @@ impl KubeWrite {
     /// An address, certificate authority or kubeconfig that cannot be used.
     pub async fn connect(target: &KubeTarget) -> Result<KubeWrite> {
         let api = KubeApi::connect(target).await?;
-        Ok(KubeWrite { paths: Paths::new(api.clone()), api })
+        Ok(KubeWrite { paths: Paths::new(api.clone()), api, read: KubeRead::connect(target).await? })
     }
 
     async fn delete(&self, object: &ObjectRef) -> Result<()> {
@@ -96,6 +104,9 @@ impl KubeWrite {
             let Some(left) = found.filter(|found| found["metadata"].get("deletionTimestamp").is_some()) else {
                 return Ok(());
             };
+            if stop::of_process().heard().is_some() {
+                return Err(Error::Stopped { what: format!("{object} is being deleted, to be created again") });
+            }
             if !back_off.wait().await {
                 let held: Vec<_> = items(&left, "/metadata/finalizers").filter_map(Value::as_str).collect();
                 let held = if held.is_empty() { "something".to_owned() } else { held.join(", ") };
@@ -124,6 +135,7 @@ impl KubeOp {
         match self {
             KubeOp::Apply { object, .. } => format!("k8s:patch {}", ObjectRef::of(object).kind),
             KubeOp::Delete { object } | KubeOp::Remove { object } => format!("k8s:delete {}", object.kind),
+            KubeOp::Restore(restore) => format!("k8s:patch {}", restore.object.kind),
             KubeOp::Annotate { object, .. } | KubeOp::Unmark { object, .. } | KubeOp::Restart { object } => {
                 format!("k8s:patch {}", object.kind)
             }
@@ -144,6 +156,7 @@ impl KubeOp {
             KubeOp::Remove { object } => {
                 format!("kubectl delete {} --ignore-not-found --wait", on_command_line(object))
             }
+            KubeOp::Restore(restore) => restore.command(),
             KubeOp::Restart { object } => format!("kubectl rollout restart {}", on_command_line(object)),
             KubeOp::Annotate { object, annotations } => patch_command(object, &with_annotations(annotations)),
             KubeOp::Unmark { object, labels, annotations } => {
@@ -179,6 +192,7 @@ impl KubeOp {
                 kube.delete(object).await?;
                 kube.until_gone(object).await
             }
+            KubeOp::Restore(restore) => restore.run(kube).await,
             KubeOp::Restart { object } => kube.patch(object, &restarted_at(&jiff::Timestamp::now().to_string())).await,
             KubeOp::Annotate { object, annotations } => kube.patch(object, &with_annotations(annotations)).await,
             KubeOp::Unmark { object, labels, annotations } => {

@@ -16,8 +16,8 @@ use crate::config::{Config, Identity};
 use crate::context::Facts;
 use crate::steps::{namespace, pod_identity_agent};
 
-pub use contents::Contents;
-use contents::Row;
+pub use contents::{Contents, Kind, Told};
+use contents::{Made, Row};
 
 /// Where a right holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,15 +64,19 @@ const NEEDS: &[Need] = &[
     ("claims, volumes and why they wait", &[Verify], Cluster, "", &["persistentvolumeclaims", "persistentvolumes", "events", "services"], &["list"]),
     ("the metrics of the nodes", &[Verify], Cluster, "metrics.k8s.io", &["nodes"], &["list"]),
     ("Gateways and their CRDs", &[Verify], Cluster, "gateway.networking.k8s.io", &["gatewayclasses", "gateways"], &["list"]),
+    ("load balancers that are nobody's", &[Verify], Cluster, "elbv2.k8s.aws", &["ingressclassparams", "targetgroupbindings"], &["list"]),
+    ("load balancers that are nobody's", &[Verify], Cluster, "aga.k8s.aws", &["globalaccelerators"], &["list"]),
     ("Gateways and their CRDs", &[Verify], Cluster, CRDS, &["customresourcedefinitions"], &["list"]),
     ("load balancers that depend on the controller", &[Destroy], Cluster, "", &["services"], &["list"]),
     ("load balancers that depend on the controller", &[Destroy], Cluster, "networking.k8s.io", &["ingressclasses", "ingresses"], &["list"]),
-    ("load balancers that depend on the controller", &[Destroy], Cluster, "elbv2.k8s.aws", &["targetgroupbindings"], &["list"]),
+    ("load balancers that depend on the controller", &[Destroy], Cluster, "elbv2.k8s.aws", &["ingressclassparams", "targetgroupbindings"], &["list"]),
+    ("load balancers that depend on the controller", &[Destroy], Cluster, "aga.k8s.aws", &["globalaccelerators"], &["list"]),
     ("load balancers that depend on the controller", &[Destroy], Cluster, "gateway.networking.k8s.io", &["gatewayclasses", "gateways"], &["list"]),
     ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "", &["services"], &["delete"]),
     ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "", &["events"], &["list"]),
     ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "networking.k8s.io", &["ingresses"], &["delete"]),
     ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "elbv2.k8s.aws", &["targetgroupbindings"], &["delete"]),
+    ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "aga.k8s.aws", &["globalaccelerators"], &["delete"]),
     ("only for --drain: what has load balancers, and why it does not go", &[Destroy], Cluster, "gateway.networking.k8s.io", &["gateways"], &["delete"]),
     ("volumes that depend on the driver", &[Destroy], Cluster, "", &["persistentvolumes"], &["list"]),
     ("volumes that the driver's new policy may not let in", &[Plan, Apply], Cluster, "", &["persistentvolumes"], &["list"]),
@@ -104,6 +108,8 @@ pub struct Rights {
     pub namespaced: BTreeMap<String, Vec<Rule>>,
     /// Rules in the whole cluster.
     pub cluster: Vec<Rule>,
+    /// Kinds of charts of which nobody here knows how RBAC calls them: there is no rule for them.
+    pub unknown: Vec<Kind>,
 }
 
 /// The rights of a purpose under a configuration, for a group. `charts` say what the charts of components of files contain.
@@ -113,6 +119,7 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str, cha
         group: group.to_owned(),
         namespaced: BTreeMap::new(),
         cluster: Vec::new(),
+        unknown: Vec::new(),
     };
     // A move is an apply that knows both ways, whichever the configuration says.
     let moves = purpose == Migrate;
@@ -122,6 +129,7 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str, cha
         let known = charts.iter().find(|contents| contents.is_of(&component)).cloned();
         let contents = known.unwrap_or_else(|| Contents::built_in(&component));
         rights.add_chart(purpose, &component, &contents);
+        rights.unknown.extend(contents.unknown().iter().cloned());
         rights.add_steps(purpose, &component, &contents);
         if namespace::is_made(component.namespace) {
             rights.add_namespace(purpose, &component);
@@ -156,25 +164,24 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str, cha
 impl Rights {
     /// The objects of the component's chart.
     fn add_chart(&mut self, purpose: Purpose, component: &Component, contents: &Contents) {
-        let (own, make, watch) = match purpose {
-            Plan | Verify => (&["get"][..], &[][..], &[][..]),
-            Apply | Migrate => (&["delete", "get", "patch", "update"][..], &["create"][..], &["list", "watch"][..]),
-            Destroy => (&["delete", "get"][..], &[][..], &["list", "watch"][..]),
-        };
         let reason = format!("what the chart {} contains", component.name);
-        for Row { place, group, plural, names } in &contents.rows {
+        for row in &contents.rows {
+            let Row { place, group, plural, names, made, namespace } = row;
+            let (own, make, watch) = of_objects(purpose, *made);
             let (kind, names) = ((group.as_str(), plural.as_str()), &words(names)[..]);
-            self.add(*place, component, &reason, kind, names, own);
-            self.add(*place, component, "making what the charts contain", kind, &[], make);
+            let inside = namespace.as_deref().unwrap_or(component.namespace);
+            self.add_in(*place, inside, &reason, kind, names, own);
+            self.add_in(*place, inside, "making what the charts contain", kind, &[], make);
             self.add(Cluster, component, WATCHED, kind, &[], watch);
             if purpose == Apply && group == RBAC && plural.ends_with("roles") {
                 let reason = format!("what the chart {} grants to its own service accounts", component.name);
-                self.add(*place, component, &reason, kind, names, &["bind", "escalate"]);
+                self.add_in(*place, inside, &reason, kind, names, &["bind", "escalate"]);
             }
         }
-        for Row { place, plural, names, .. } in contents.bound.iter().filter(|_| purpose == Apply) {
+        for Row { place, plural, names, namespace, .. } in contents.bound.iter().filter(|_| purpose == Apply) {
             let reason = format!("roles of Kubernetes that the chart {} uses", component.name);
-            self.add(*place, component, &reason, (RBAC, plural), &words(names), &["bind"]);
+            let inside = namespace.as_deref().unwrap_or(component.namespace);
+            self.add_in(*place, inside, &reason, (RBAC, plural), &words(names), &["bind"]);
         }
     }
 
@@ -249,6 +256,18 @@ impl Rights {
         place: Place,
         component: &Component,
         reason: &str,
+        kind: (&str, &str),
+        names: &[&str],
+        verbs: &[&str],
+    ) {
+        self.add_in(place, component.namespace, reason, kind, names, verbs);
+    }
+
+    fn add_in(
+        &mut self,
+        place: Place,
+        namespace: &str,
+        reason: &str,
         (group, resource): (&str, &str),
         names: &[&str],
         verbs: &[&str],
@@ -257,7 +276,7 @@ impl Rights {
             return;
         }
         let list = match place {
-            Namespace => self.namespaced.entry(component.namespace.to_owned()).or_default(),
+            Namespace => self.namespaced.entry(namespace.to_owned()).or_default(),
             Cluster => &mut self.cluster,
         };
         let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
@@ -271,6 +290,22 @@ impl Rights {
         if !list.contains(&rule) {
             list.push(rule);
         }
+    }
+}
+
+/// Verbs on the objects by name, on all of their kind, and for helm's wait.
+fn of_objects(
+    purpose: Purpose,
+    made: Made,
+) -> (&'static [&'static str], &'static [&'static str], &'static [&'static str]) {
+    let making: (&[&str], &[&str], &[&str]) = (&["delete", "get", "patch", "update"], &["create"], &["list", "watch"]);
+    let nothing: (&[&str], &[&str], &[&str]) = (&[], &[], &[]);
+    match (purpose, made) {
+        (Plan | Verify, Made::WithRelease) => (&["get"], &[], &[]),
+        // A first installation that failed is uninstalled before the next one, so its hooks of removal run as well.
+        (Apply | Migrate, _) | (Destroy, Made::ByHookOfRemoval) => making,
+        (Destroy, Made::WithRelease) => (&["delete", "get"], &[], &["list", "watch"]),
+        (Plan | Verify, _) | (Destroy, Made::ByHook) => nothing,
     }
 }
 

@@ -5,21 +5,22 @@
 //! verified, what is read and what helm installs is one file that nobody else can exchange in between.
 
 mod archive;
-mod content;
+pub(super) mod content;
+mod parts;
 mod place;
 mod rendering;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
 
 use crate::bundle;
 use crate::error::{Error, Result};
-use crate::helm_process::{Helm, Home};
+use crate::flight::Flights;
+use crate::helm_process::{Helm, Home, OLDEST};
+use crate::limits::{self, CHART_PULL};
 
 pub use archive::{digest_of, is_digest};
 pub(crate) use place::is_loopback;
@@ -57,31 +58,36 @@ pub struct LocalChart {
     pub path: PathBuf,
     /// The archive's digest; a folder has none.
     pub digest: Option<String>,
-    /// Its CRDs.
-    pub crds: Arc<Vec<Value>>,
+    content: Arc<parts::Chart>,
+}
+
+impl LocalChart {
+    /// Its CRDs, and those of the charts inside it that these values turn on.
+    pub fn crds(&self, values: &Value) -> Vec<Value> {
+        self.content.crds(values)
+    }
 }
 
 /// Finds charts and keeps what it found for the run.
 #[derive(Clone)]
 pub struct ChartRead {
     helm: Helm,
-    found: Arc<Mutex<Found>>,
+    found: Flights<String, LocalChart>,
+    home: KeptHome,
     rendered: rendering::Rendered,
 }
 
-#[derive(Default)]
-struct Found {
-    charts: BTreeMap<String, LocalChart>,
-    /// Archives, kept until the run ends.
-    home: Option<Home>,
-}
+/// Where archives are kept until the run ends, once there is one.
+#[derive(Clone, Default)]
+struct KeptHome(Arc<Mutex<Option<Arc<Home>>>>);
 
-impl Found {
+impl KeptHome {
     /// A folder of its own for one chart.
-    fn folder(&mut self) -> Result<(&Home, PathBuf)> {
-        let home = match &mut self.home {
-            Some(home) => home,
-            none => none.insert(Home::new()?),
+    fn folder(&self) -> Result<(Arc<Home>, PathBuf)> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let home = match &*kept {
+            Some(home) => home.clone(),
+            None => kept.insert(Arc::new(Home::new()?)).clone(),
         };
         let folder = tempfile::tempdir_in(home.path())
             .map_err(|source| Error::io("make a temporary folder for a chart", source))?
@@ -93,7 +99,12 @@ impl Found {
 impl ChartRead {
     /// A reader that fetches with `helm`.
     pub fn new(helm: Helm) -> ChartRead {
-        ChartRead { helm, found: Arc::default(), rendered: rendering::Rendered::default() }
+        ChartRead {
+            helm,
+            found: Flights::default(),
+            home: KeptHome::default(),
+            rendered: rendering::Rendered::default(),
+        }
     }
 
     /// The chart, in a folder or archive on this machine.
@@ -101,45 +112,49 @@ impl ChartRead {
     /// # Errors
     /// It is not there, not in that version, or not the file that its digest says.
     pub async fn local(&self, chart: &ChartRef) -> Result<LocalChart> {
-        let mut found = self.found.lock().await;
-        let key = format!("{chart:?}");
-        if let Some(local) = found.charts.get(&key) {
-            return Ok(local.clone());
-        }
-        let path = match &chart.source {
-            ChartSource::Folder(folder) => {
-                let path = place::in_folder(folder, chart)?;
-                if path.is_dir() { path } else { archive::copy(&path, &found.folder()?.1)? }
-            }
-            ChartSource::Bundle(file) => bundle::take(file, chart, &found.folder()?.1)?,
-            ChartSource::Repository(url) => {
-                let (home, folder) = found.folder()?;
-                self.fetch(chart, url, home, &folder).await?
-            }
-        };
-        // Before anything of it is used.
-        let digest = verified(chart, &path)?;
-        let place = || match &chart.source {
-            ChartSource::Repository(url) => url.clone(),
-            ChartSource::Folder(path) | ChartSource::Bundle(path) => path.display().to_string(),
-        };
-        let (metadata, crds) = content::read(&path).map_err(|reason| missing(chart, &place(), &reason))?;
-        if metadata.name != chart.name || metadata.version != chart.version {
-            let reason = format!("it holds {} {}", metadata.name, metadata.version);
-            return Err(missing(chart, &place(), &reason));
-        }
-        let local = LocalChart { path, digest, crds: Arc::new(crds) };
-        found.charts.insert(key, local.clone());
-        Ok(local)
+        let (helm, home, chart) = (self.helm.clone(), self.home.clone(), chart.clone());
+        self.found.get(format!("{chart:?}"), || async move { find(&helm, &home, &chart).await }).await
     }
+}
 
-    async fn fetch(&self, chart: &ChartRef, url: &str, home: &Home, folder: &Path) -> Result<PathBuf> {
-        let arguments = place::pull(chart, url, folder);
-        match self.helm.run(&format!("pull {}", chart.name), &arguments, home).await {
-            Ok(_) => archive::only(folder).ok_or_else(|| missing(chart, url, "helm pulled it and left no archive")),
-            Err(Error::HelmFailed { message, .. }) => Err(missing(chart, url, &message)),
-            Err(other) => Err(other),
+/// Finds a chart.
+async fn find(helm: &Helm, home: &KeptHome, chart: &ChartRef) -> Result<LocalChart> {
+    let path = match &chart.source {
+        ChartSource::Folder(folder) => {
+            let path = place::in_folder(folder, chart)?;
+            if path.is_dir() { path } else { archive::copy(&path, &home.folder()?.1)? }
         }
+        ChartSource::Bundle(file) => bundle::take(file, chart, &home.folder()?.1)?,
+        ChartSource::Repository(url) => {
+            let (home, folder) = home.folder()?;
+            fetch(helm, chart, url, &home, &folder).await?
+        }
+    };
+    // Before anything of it is used.
+    let digest = verified(chart, &path)?;
+    let place = || match &chart.source {
+        ChartSource::Repository(url) => url.clone(),
+        ChartSource::Folder(path) | ChartSource::Bundle(path) => path.display().to_string(),
+    };
+    let (metadata, content) = content::read(&path).map_err(|reason| missing(chart, &place(), &reason))?;
+    if metadata.name != chart.name || metadata.version != chart.version {
+        let reason = format!("it holds {} {}", metadata.name, metadata.version);
+        return Err(missing(chart, &place(), &reason));
+    }
+    Ok(LocalChart { path, digest, content: Arc::new(content) })
+}
+
+async fn fetch(helm: &Helm, chart: &ChartRef, url: &str, home: &Home, folder: &Path) -> Result<PathBuf> {
+    let arguments = place::pull(chart, url, folder);
+    // A helm that does not even tell its version is no chart that is missing.
+    helm.at_least(&OLDEST).await?;
+    match helm.run(&format!("pull {}", chart.name), &arguments, home, CHART_PULL.get()).await {
+        Ok(_) => archive::only(folder).ok_or_else(|| missing(chart, url, "helm pulled it and left no archive")),
+        Err(Error::HelmFailed { message, .. }) => Err(missing(chart, url, &message)),
+        Err(Error::TimedOut { limit, .. }) => {
+            Err(missing(chart, url, &format!("the download did not end within {}", limits::shown(limit))))
+        }
+        Err(other) => Err(other),
     }
 }
 

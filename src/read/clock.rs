@@ -1,7 +1,8 @@
 //! How far this machine's clock is from AWS', read from the `Date` that AWS puts on an answer.
 //!
 //! The SDK corrects its own signatures by it after the first refusal; tokens for the API server and helm's are signed by the
-//! machine's clock alone, so `verify` wants to know.
+//! machine's clock alone, so `verify` wants to know. The API server's clock is read in the same way: by it the age of what
+//! others wrote is measured.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -17,15 +18,22 @@ const NOTHING: i64 = i64::MIN;
 
 /// Listens to the answers of a call.
 #[derive(Debug, Clone)]
-pub(super) struct Skew(Arc<AtomicI64>);
+pub(crate) struct Skew(Arc<AtomicI64>);
 
 impl Skew {
-    pub(super) fn new() -> Skew {
+    pub(crate) fn new() -> Skew {
         Skew(Arc::new(AtomicI64::new(NOTHING)))
     }
 
-    /// Seconds by which AWS is ahead of this machine; negative where it is behind. None where AWS said nothing.
-    pub(super) fn seconds(&self) -> Option<i64> {
+    /// Takes the date of an answer.
+    pub(crate) fn heard(&self, date: Option<&str>) {
+        if let Some(date) = date.and_then(seconds) {
+            self.0.store(date - jiff::Timestamp::now().as_second(), Ordering::Relaxed);
+        }
+    }
+
+    /// Seconds by which the other side is ahead of this machine; negative where it is behind. None where it said nothing.
+    pub(crate) fn seconds(&self) -> Option<i64> {
         Some(self.0.load(Ordering::Relaxed)).filter(|seconds| *seconds != NOTHING)
     }
 }
@@ -42,10 +50,7 @@ impl Intercept for Skew {
         _components: &RuntimeComponents,
         _bag: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date").and_then(seconds);
-        if let Some(date) = date {
-            self.0.store(date - jiff::Timestamp::now().as_second(), Ordering::Relaxed);
-        }
+        self.heard(context.response().headers().get("date"));
         Ok(())
     }
 }

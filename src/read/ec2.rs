@@ -1,5 +1,5 @@
 //! EC2, read only: the subnets of the cluster's VPC, in which zones they lie, whether the internet reaches them, and how many
-//! addresses they have left. Load balancers are put into them; nothing here is ever changed.
+//! addresses they have left; and which security groups and volumes are really there. Nothing here is ever changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +8,10 @@ use aws_sdk_ec2::types::{Filter, RouteTable};
 
 use crate::error::{AwsError, Result};
 use crate::read::tagging::Tags;
+
+/// So many values fit into a filter.
+/// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVolumes.html>
+const FILTERED_AT_ONCE: usize = 200;
 
 /// One subnet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,6 +51,57 @@ impl Ec2Read {
         let ids: BTreeSet<_> = subnets.keys().cloned().collect();
         let public = public(&tables, &ids);
         Ok(subnets.into_values().map(|subnet| Subnet { public: public.contains(&subnet.id), ..subnet }).collect())
+    }
+
+    /// Those of the security groups that are there, by id, with their VPC.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub async fn security_groups(&self, ids: &[String]) -> Result<BTreeMap<String, String>> {
+        let mut there = BTreeMap::new();
+        // By a filter, what is not there is left out; by the parameter for ids it would be an error of the whole call.
+        for some in ids.chunks(FILTERED_AT_ONCE) {
+            let filter = Filter::builder().name("group-id").set_values(Some(some.to_vec())).build();
+            let mut token = None;
+            loop {
+                let call = self.client.describe_security_groups().filters(filter.clone()).set_next_token(token);
+                let page = call.send().await.map_err(|error| AwsError::new("ec2:DescribeSecurityGroups", &error))?;
+                let found = page.security_groups().iter();
+                there.extend(found.filter_map(|group| {
+                    Some((group.group_id()?.to_owned(), group.vpc_id().unwrap_or_default().to_owned()))
+                }));
+                token = page.next_token.filter(|token| !token.is_empty());
+                if token.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(there)
+    }
+
+    /// Those of the volumes that are there, by id, with the instances that they are attached to.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub async fn volumes(&self, ids: &[String]) -> Result<BTreeMap<String, Vec<String>>> {
+        let mut there = BTreeMap::new();
+        for some in ids.chunks(FILTERED_AT_ONCE) {
+            let filter = Filter::builder().name("volume-id").set_values(Some(some.to_vec())).build();
+            let mut token = None;
+            loop {
+                let call = self.client.describe_volumes().filters(filter.clone()).set_next_token(token);
+                let page = call.send().await.map_err(|error| AwsError::new("ec2:DescribeVolumes", &error))?;
+                there.extend(page.volumes().iter().filter_map(|volume| {
+                    let attachments = volume.attachments().iter().filter_map(|attachment| attachment.instance_id());
+                    Some((volume.volume_id()?.to_owned(), attachments.map(ToOwned::to_owned).collect()))
+                }));
+                token = page.next_token.filter(|token| !token.is_empty());
+                if token.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(there)
     }
 
     async fn described(&self, filter: &Filter) -> Result<BTreeMap<String, Subnet>> {

@@ -2,82 +2,24 @@
 //!
 //! A dry run and a token request are POSTs but keep nothing: the API server answers and forgets.
 
+mod address;
 mod capabilities;
 mod contents;
+mod dry_run;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Method;
-use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 
 use crate::error::{Error, KubeError, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
+use crate::read::kinds::{self, Resourced};
 
+pub use address::ObjectRef;
 pub use capabilities::Capabilities;
-
-/// One object's address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ObjectRef {
-    /// Such as `apps/v1`.
-    pub api_version: String,
-    /// Such as `Deployment`.
-    pub kind: String,
-    /// None where the kind has none, or where the object leaves it out.
-    pub namespace: Option<String>,
-    /// Its name.
-    pub name: String,
-}
-
-impl ObjectRef {
-    /// An address; kinds without a namespace lose it.
-    pub fn new(api_version: &str, kind: &str, namespace: &str, name: &str) -> ObjectRef {
-        let namespaced =
-            KINDS.iter().find(|known| known.0 == api_version && known.1 == kind).is_none_or(|known| known.3);
-        ObjectRef {
-            api_version: api_version.to_owned(),
-            kind: kind.to_owned(),
-            namespace: namespaced.then(|| namespace.to_owned()),
-            name: name.to_owned(),
-        }
-    }
-
-    /// Whether a text names it as people write it: `KIND/NAME` or `KIND/NAMESPACE/NAME`, the kind in any case.
-    pub fn is_called(&self, text: &str) -> bool {
-        let parts: Vec<_> = text.split('/').collect();
-        let (kind, namespace, name) = match parts.as_slice() {
-            [kind, name] => (kind, None, name),
-            [kind, namespace, name] => (kind, Some(*namespace), name),
-            _ => return false,
-        };
-        let placed = namespace.is_none() || self.namespace.as_deref() == namespace;
-        placed && *name == self.name && kind.eq_ignore_ascii_case(&self.kind)
-    }
-
-    /// The address of an object.
-    pub fn of(object: &Value) -> ObjectRef {
-        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).map(ToOwned::to_owned);
-        ObjectRef {
-            api_version: text("/apiVersion").unwrap_or_default(),
-            kind: text("/kind").unwrap_or_default(),
-            namespace: text("/metadata/namespace"),
-            name: text("/metadata/name").unwrap_or_default(),
-        }
-    }
-}
-
-impl fmt::Display for ObjectRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            Some(namespace) => write!(f, "{}/{namespace}/{}", self.kind, self.name),
-            None => write!(f, "{}/{}", self.kind, self.name),
-        }
-    }
-}
 
 /// A secret text that no log shows.
 pub struct SecretText(String);
@@ -95,38 +37,10 @@ impl fmt::Debug for SecretText {
     }
 }
 
-/// API version, kind, plural, whether it lives in a namespace: the kinds that we use ourselves. Others are asked for.
-const KINDS: [(&str, &str, &str, bool); 24] = [
-    ("v1", "ConfigMap", "configmaps", true),
-    ("v1", "Event", "events", true),
-    ("v1", "Namespace", "namespaces", false),
-    ("v1", "Node", "nodes", false),
-    ("v1", "PersistentVolume", "persistentvolumes", false),
-    ("v1", "Pod", "pods", true),
-    ("v1", "Secret", "secrets", true),
-    ("v1", "Service", "services", true),
-    ("v1", "ServiceAccount", "serviceaccounts", true),
-    ("apps/v1", "DaemonSet", "daemonsets", true),
-    ("apps/v1", "Deployment", "deployments", true),
-    ("apps/v1", "ReplicaSet", "replicasets", true),
-    ("apps/v1", "StatefulSet", "statefulsets", true),
-    ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false),
-    ("apiregistration.k8s.io/v1", "APIService", "apiservices", false),
-    ("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", true),
-    ("networking.k8s.io/v1", "Ingress", "ingresses", true),
-    ("networking.k8s.io/v1", "IngressClass", "ingressclasses", false),
-    ("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", false),
-    ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", false),
-    ("rbac.authorization.k8s.io/v1", "Role", "roles", true),
-    ("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings", true),
-    ("storage.k8s.io/v1", "CSIDriver", "csidrivers", false),
-    ("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
-];
-
 /// A kind of an API version: kind, plural, whether it lives in a namespace.
 type Resource = (String, String, bool);
 
-/// Turns kinds into paths; what the table does not know is asked of the API server once.
+/// Turns kinds into paths; what is not of Kubernetes' own is asked of the API server once.
 #[derive(Clone)]
 pub(crate) struct Paths {
     api: KubeApi,
@@ -138,26 +52,31 @@ impl Paths {
         Paths { api, asked: Arc::default() }
     }
 
+    fn asked(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Vec<Resource>>>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Plural and whether there is a namespace; none where the API server does not know the kind.
     pub(crate) async fn kind(&self, api_version: &str, kind: &str) -> Result<Option<(String, bool)>> {
-        if let Some(known) = KINDS.iter().find(|known| known.0 == api_version && known.1 == kind) {
-            return Ok(Some((known.2.to_owned(), known.3)));
+        if let Some(known) = kinds::of_kubernetes(api_version, kind) {
+            return Ok(Some((known.plural, known.namespaced)));
         }
-        let mut asked = self.asked.lock().await;
-        let resources = if let Some(resources) = asked.get(api_version) {
-            resources.clone()
+        let known = self.asked().get(api_version).cloned();
+        let resources = if let Some(resources) = known {
+            resources
         } else {
+            // No lock is held while the server is asked: two at once ask twice, which is better than to wait for one another.
             let list = self.api.read(&format!("discover {api_version}"), &root(api_version)).await?;
             let resources = Arc::new(list.as_ref().map(resources_of).unwrap_or_default());
             // Absence is not remembered: CRDs appear during a run.
             if list.is_some() {
-                asked.insert(api_version.to_owned(), resources.clone());
+                self.asked().insert(api_version.to_owned(), resources.clone());
             }
             resources
         };
         let found = resources.iter().find(|(found, _, _)| found == kind);
         if found.is_none() {
-            asked.remove(api_version);
+            self.asked().remove(api_version);
         }
         Ok(found.map(|(_, plural, namespaced)| (plural.clone(), *namespaced)))
     }
@@ -236,6 +155,11 @@ impl KubeRead {
         Ok(KubeRead { paths: Paths::new(api.clone()), api, capabilities: capabilities::Known::default() })
     }
 
+    /// Seconds since 1970 by the clock of the API server, as its last answer told; by this machine's before the first one.
+    pub fn now(&self) -> i64 {
+        self.api.now()
+    }
+
     /// The address with the namespace that the object lives in: its own, else `default`, and none where its kind has none.
     /// Which kinds have one is asked of the API server; for a kind that it does not know, the address stays as it is.
     ///
@@ -248,6 +172,15 @@ impl KubeRead {
             None => object.namespace.clone(),
         };
         Ok(ObjectRef { namespace, ..object.clone() })
+    }
+
+    /// Plural and place of a kind, as the API server lists it; none where it does not know the kind.
+    ///
+    /// # Errors
+    /// The API group cannot be read.
+    pub async fn resourced(&self, api_version: &str, kind: &str) -> Result<Option<Resourced>> {
+        let found = self.paths.kind(api_version, kind).await?;
+        Ok(found.map(|(plural, namespaced)| Resourced { plural, namespaced }))
     }
 
     /// The object; none where it, or its kind, does not exist.
@@ -347,29 +280,6 @@ impl KubeRead {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_printed_as_kubectl_users_write_them() {
-        assert_eq!(
-            ObjectRef::new("v1", "ServiceAccount", "kube-system", "x").to_string(),
-            "ServiceAccount/kube-system/x"
-        );
-        assert_eq!(
-            ObjectRef::new("storage.k8s.io/v1", "CSIDriver", "kube-system", "ebs.csi.aws.com").to_string(),
-            "CSIDriver/ebs.csi.aws.com"
-        );
-    }
-
-    #[test]
-    fn people_name_objects_by_kind_and_name() {
-        let object = ObjectRef::new("apps/v1", "Deployment", "kube-system", "x");
-        for text in ["Deployment/x", "deployment/x", "deployment/kube-system/x"] {
-            assert!(object.is_called(text), "{text}");
-        }
-        for text in ["Deployment/y", "deploy/x", "Deployment/default/x", "x", "a/b/c/d"] {
-            assert!(!object.is_called(text), "{text}");
-        }
-    }
 
     #[test]
     fn sub_resources_are_no_kinds() {

@@ -40,6 +40,13 @@ pub(crate) fn objects(text: &str) -> Result<Vec<Value>, String> {
     Ok(objects)
 }
 
+/// The hooks by which helm makes an object instead of keeping it with the release, such as `pre-install`; none of a part of the
+/// release (<https://helm.sh/docs/topics/charts_hooks/>).
+pub(crate) fn hooks(object: &Value) -> Vec<&str> {
+    let named = object.pointer("/metadata/annotations/helm.sh~1hook").and_then(Value::as_str).unwrap_or_default();
+    named.split(',').map(str::trim).filter(|hook| !hook.is_empty()).collect()
+}
+
 fn flatten(document: Value, depth: usize, objects: &mut Vec<Value>) -> Result<(), String> {
     if document.is_null() {
         return Ok(());

@@ -10,7 +10,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::error::{Error, KubeError, Result};
+use crate::error::{Denied, Error, KubeError, Result};
+use crate::helm_writer::{self, WRITER_LABEL, Writer};
+use crate::read::chart::content;
 use crate::read::kube::{KubeRead, ObjectRef};
 use crate::read::manifest;
 
@@ -38,8 +40,13 @@ pub struct Release {
     pub documents: Vec<Value>,
     /// The chart's CRDs.
     pub crds: Vec<Value>,
-    /// When the revision was made or last changed, in seconds since 1970.
+    /// Whether the chart has charts inside it, whose CRDs helm does not keep in the record.
+    pub has_parts: bool,
+    /// When the revision was made or last changed, in seconds since 1970: by the clock of the API server, to be held against
+    /// [`KubeRead::now`]. Helm's own times are by the clock of whoever ran it.
     pub changed_at: i64,
+    /// Whether the helm that wrote it lives, where it is pending.
+    pub writer: Writer,
     /// The ARN of the cluster for which we installed it; none where someone else did.
     pub our_cluster: Option<String>,
     /// Whether we took it, or objects in it, over from someone else.
@@ -75,6 +82,7 @@ pub async fn history(kube: &KubeRead, namespace: &str, name: &str) -> Result<Vec
                 message,
             })
         })?;
+        release.writer = writer(secret, &release).await;
         for object in &mut release.objects {
             *object = kube.placed(object, namespace).await?;
         }
@@ -82,6 +90,40 @@ pub async fn history(kube: &KubeRead, namespace: &str, name: &str) -> Result<Vec
     }
     releases.sort_by_key(|release| std::cmp::Reverse(release.revision));
     Ok(releases)
+}
+
+/// The denial, where it is that of the records of a namespace; Kubernetes' role `view` shows everything else of a release.
+pub fn denied_records(error: &Error, namespace: &str) -> Option<Denied> {
+    match Denied::of(error)? {
+        Denied::Kube(denied) if denied.operation == format!("list Secret in {namespace}") => {
+            Some(Denied::Kube(KubeError { operation: format!("list secrets in {namespace}"), ..denied }))
+        }
+        _ => None,
+    }
+}
+
+/// Whether the helm that left a revision pending lives. Only what helm itself labels by our `--labels` tells: a rollback and
+/// an uninstall keep the labels of other runs.
+async fn writer(secret: &Value, release: &Release) -> Writer {
+    let (label, revision) =
+        (secret["metadata"]["labels"][WRITER_LABEL].as_str().map(ToOwned::to_owned), release.revision);
+    if label.is_none() || !matches!(release.status.as_str(), "pending-install" | "pending-upgrade") {
+        return Writer::Unknown;
+    }
+    let look = tokio::task::spawn_blocking(move || helm_writer::of(label.as_deref(), revision));
+    look.await.unwrap_or(Writer::Unknown)
+}
+
+/// When the API server took the record, or its last change where that is what made it pending; none where it does not say.
+fn written_at(secret: &Value, status: &str) -> Option<jiff::Timestamp> {
+    let time = |value: &Value| value.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let made = time(&secret["metadata"]["creationTimestamp"]);
+    if status.starts_with("pending-") {
+        // A revision begins with its record.
+        return made;
+    }
+    let managers = secret["metadata"]["managedFields"].as_array().map(Vec::as_slice).unwrap_or_default();
+    managers.iter().filter_map(|manager| time(&manager["time"])).chain(made).max()
 }
 
 fn decode(secret: &Value) -> Result<Release, String> {
@@ -98,10 +140,12 @@ fn decode(secret: &Value) -> Result<Release, String> {
     let label = |name: &str| secret["metadata"]["labels"][name].as_str().map(ToOwned::to_owned);
     let documents = manifest::objects(&text("/manifest"))?;
     let changed = [text("/info/last_deployed"), text("/info/first_deployed")];
-    let changed_at = changed.iter().find_map(|time| time.parse::<jiff::Timestamp>().ok());
+    let by_helm = || changed.iter().find_map(|time| time.parse::<jiff::Timestamp>().ok());
+    let status = text("/info/status");
+    let changed_at = written_at(secret, &status).or_else(by_helm);
     Ok(Release {
         revision: record["version"].as_u64().unwrap_or(0),
-        status: text("/info/status"),
+        status,
         chart: text("/chart/metadata/name"),
         chart_version: text("/chart/metadata/version"),
         app_version: text("/chart/metadata/appVersion"),
@@ -113,7 +157,12 @@ fn decode(secret: &Value) -> Result<Release, String> {
         objects: documents.iter().map(ObjectRef::of).collect(),
         documents,
         crds: crds(&record)?,
+        has_parts: record
+            .pointer("/chart/metadata/dependencies")
+            .and_then(Value::as_array)
+            .is_some_and(|all| !all.is_empty()),
         changed_at: changed_at.map_or(0, jiff::Timestamp::as_second),
+        writer: Writer::Unknown,
         our_cluster: label(OUR_LABEL),
         adopted: label(ADOPTED_LABEL).is_some(),
         record: secret["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
@@ -126,7 +175,7 @@ fn crds(record: &Value) -> Result<Vec<Value>, String> {
     let mut crds = Vec::new();
     for file in files.into_iter().flatten() {
         let name = file["name"].as_str().unwrap_or_default();
-        if !name.starts_with("crds/") {
+        if !content::is_crd_file(name) {
             continue;
         }
         let bytes = STANDARD.decode(file["data"].as_str().unwrap_or_default()).map_err(|error| error.to_string())?;
@@ -156,12 +205,13 @@ mod tests {
 
     #[test]
     fn a_record_tells_chart_values_objects_and_crds() {
-        let crd = "kind: CustomResourceDefinition\nmetadata: {name: widgets.example.com}\n";
+        let crd = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: widgets.example.com}\n";
         let record = json!({
             "name": "x", "version": 3, "config": {"a": 1},
             "info": {"status": "deployed", "last_deployed": "2026-08-01T10:00:00.5+02:00"},
             "chart": {"metadata": {"name": "x", "version": "1.2.3"},
-                      "files": [{"name": "crds/w.yaml", "data": STANDARD.encode(crd)}, {"name": "README.md", "data": ""}]},
+                      "files": [{"name": "crds/w.yaml", "data": STANDARD.encode(crd)}, {"name": "README.md", "data": ""},
+                                {"name": "crds/kustomization.yaml", "data": STANDARD.encode("resources: [w.yaml]")}]},
             "manifest": "---\n# Source: x\napiVersion: v1\nkind: Service\nmetadata:\n  name: s\n---\napiVersion: storage.k8s.io/v1\nkind: CSIDriver\nmetadata:\n  name: d\n",
         });
         let release = decode(&secret(&record)).unwrap();
@@ -170,7 +220,7 @@ mod tests {
         assert_eq!(release.values, json!({"a": 1}));
         let objects: Vec<_> = release.objects.iter().map(ToString::to_string).collect();
         assert_eq!(objects, ["Service/s", "CSIDriver/d"]);
-        assert_eq!(release.crds.len(), 1);
+        assert_eq!((release.crds.len(), release.has_parts), (1, false));
         assert_eq!(release.changed_at, 1_785_571_200);
         assert_eq!(release.our_cluster, None);
     }
@@ -187,6 +237,39 @@ mod tests {
             assert!(!release.chart.is_empty() && !release.chart_version.is_empty(), "{name}: {release:?}");
             assert!(!release.objects.is_empty() && release.changed_at > 0, "{name}: {release:?}");
         }
+    }
+
+    #[test]
+    fn the_age_of_a_record_is_by_the_clock_of_the_api_server() {
+        let of = |status: &str, managed: &Value| {
+            let record = json!({"info": {"status": status, "last_deployed": "2027-01-01T00:00:00Z"}});
+            let mut secret = secret(&record);
+            secret["metadata"]["creationTimestamp"] = json!("2026-08-01T10:00:00Z");
+            secret["metadata"]["managedFields"] = managed.clone();
+            decode(&secret).unwrap().changed_at - 1_785_578_400
+        };
+        let managed = json!([{"manager": "helm", "time": "2026-08-01T10:05:00Z"}, {"manager": "helm", "time": "2026-08-01T10:01:00Z"}]);
+        assert_eq!(of("pending-install", &managed), 0, "a label that someone sets makes it no younger");
+        assert_eq!(of("uninstalling", &managed), 300);
+        assert_eq!(of("deployed", &Value::Null), 0);
+    }
+
+    #[tokio::test]
+    async fn only_what_helm_was_told_by_us_says_who_writes() {
+        let of = async |status: &str, revision: u64, label: Option<String>| {
+            let record = json!({"version": revision, "info": {"status": status}});
+            let mut secret = secret(&record);
+            secret["metadata"]["labels"][WRITER_LABEL] = json!(label);
+            writer(&secret, &decode(&secret).unwrap()).await
+        };
+        // Without `/proc` nobody is known.
+        let gone = if helm_writer::label(2).is_some() { Writer::Gone } else { Writer::Unknown };
+        assert_eq!(of("pending-install", 2, helm_writer::label(2)).await, gone);
+        assert_eq!(of("pending-upgrade", 2, helm_writer::label(2)).await, gone);
+        assert_eq!(of("pending-upgrade", 3, helm_writer::label(2)).await, Writer::Unknown, "carried over by helm");
+        assert_eq!(of("pending-rollback", 2, helm_writer::label(2)).await, Writer::Unknown);
+        assert_eq!(of("uninstalling", 2, helm_writer::label(2)).await, Writer::Unknown);
+        assert_eq!(of("pending-install", 2, None).await, Writer::Unknown);
     }
 
     #[test]

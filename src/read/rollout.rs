@@ -18,7 +18,7 @@ pub struct Rollout {
 }
 
 /// Kinds that roll out.
-const WORKLOADS: [&str; 3] = ["Deployment", "DaemonSet", "StatefulSet"];
+pub(crate) const WORKLOADS: [&str; 3] = ["Deployment", "DaemonSet", "StatefulSet"];
 
 /// Looks at the workloads among `objects`.
 ///
@@ -39,7 +39,11 @@ pub async fn of(kube: &KubeRead, objects: &[ObjectRef]) -> Result<Rollout> {
         if !progress.ready {
             ready = false;
             if cause.is_none() {
-                cause = cause_of(kube, &workload, reference).await?;
+                cause = match cause_of(kube, &workload, reference).await {
+                    // What may not be read explains nothing.
+                    Err(error) if error.denied() => None,
+                    cause => cause?,
+                };
             }
         }
     }

@@ -5,7 +5,7 @@
 use aws_credential_types::Credentials;
 use aws_sdk_sts::Client;
 
-use crate::error::{AwsError, Error, Result};
+use crate::error::{AwsError, Error, Result, WEB_IDENTITY};
 use crate::read::clock::Skew;
 
 /// Who asks.
@@ -69,7 +69,7 @@ impl StsRead {
             .duration_seconds(900)
             .send()
             .await;
-        let answer = answer.map_err(|error| AwsError::new("sts:AssumeRoleWithWebIdentity", &error))?;
+        let answer = answer.map_err(|error| AwsError::new(WEB_IDENTITY, &error))?;
         let Some(given) = answer.credentials() else {
             return Err(Error::Refused {
                 what: format!("sts:AssumeRoleWithWebIdentity gave no credentials for {role_arn}"),

@@ -54,6 +54,9 @@ impl Bars {
                 }
             }
             Event::StepFinished { step, outcome, seconds } => self.finished(step, outcome, *seconds),
+            Event::Stopping { signal, count, waits_for } => {
+                self.above(&events::stopping(*signal, *count, waits_for));
+            }
             Event::LeftBehind(left) => self.above(&events::left_behind(left, self.styles)),
             Event::RunFinished { summary } => {
                 for (_, bar) in std::mem::take(&mut self.running) {

@@ -6,8 +6,8 @@ use std::io::Write;
 
 use crate::event::{Event, Outcome};
 use crate::plan::{Action, StepId};
-use crate::render::events;
 use crate::render::style::Styles;
+use crate::render::{events, output};
 
 /// How often a waiting step gives a sign of life; some pipelines end jobs that are silent.
 const SIGN_OF_LIFE: f64 = 10.0;
@@ -33,9 +33,8 @@ impl<W: Write> Lines<W> {
     /// Draws one event.
     pub fn event(&mut self, event: &Event) {
         let text = self.text(event);
-        // A log that cannot be written must not stop the run.
-        let _ = self.writer.write_all(text.as_bytes());
-        let _ = self.writer.flush();
+        // A log that cannot be written must not stop the run; the exit code says it.
+        output::noted(self.writer.write_all(text.as_bytes()).and_then(|()| self.writer.flush()));
     }
 
     fn text(&mut self, event: &Event) -> String {
@@ -58,6 +57,7 @@ impl<W: Write> Lines<W> {
                 format!("        {:width$}waiting {}  {message}\n", step, events::clock(*seconds), width = self.width)
             }
             Event::StepFinished { step, outcome, seconds } => self.finished(step, outcome, *seconds),
+            Event::Stopping { signal, count, waits_for } => events::stopping(*signal, *count, waits_for),
             Event::LeftBehind(left) => events::left_behind(left, self.styles),
             Event::RunFinished { summary } => events::summary(summary, self.styles),
         }
@@ -123,6 +123,7 @@ mod tests {
             causes: vec!["no nodes".to_owned()],
             hint: Some("add nodes".to_owned()),
             stale: false,
+            refused: None,
             remains: Remains::Calls(vec!["helm:upgrade helm/n/x".to_owned()]),
         };
         let mut all = vec![

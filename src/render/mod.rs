@@ -9,6 +9,7 @@ pub mod findings_json;
 pub mod findings_junit;
 pub mod findings_text;
 pub mod lines;
+pub mod output;
 pub mod plan_commands;
 pub mod plan_json;
 pub mod plan_text;

@@ -44,9 +44,11 @@ fn head(target: &Target, styles: Styles) -> String {
 }
 
 fn reason(step: &PlannedStep) -> String {
+    let held = step.held_by.as_ref().map(|by| format!("; apply does not run it: it needs {by}, which is unknown"));
+    let (reason, held) = (&step.assessment.reason, held.unwrap_or_default());
     match &step.assessment.mend {
-        Some(mend) => format!("{}: {mend}", step.assessment.reason),
-        None => step.assessment.reason.clone(),
+        Some(mend) => format!("{reason}{held}: {mend}"),
+        None => format!("{reason}{held}"),
     }
 }
 

@@ -150,6 +150,7 @@ mod tests {
             group: "team: a".to_owned(),
             namespaced: BTreeMap::from([("kube-system".to_owned(), vec![one("a", "", "secrets", &["on", "x"])])]),
             cluster: vec![one("b", "apps", "deployments", &[]), one("b", "apps", "daemonsets", &["1"])],
+            unknown: Vec::new(),
         };
         let text = yaml(&rights, &["first".to_owned()]);
         assert!(text.starts_with("# first\n---\n"), "{text}");

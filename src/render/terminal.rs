@@ -1,9 +1,11 @@
 //! What kind of terminal there is, printing to it, and asking the person before it.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _};
 
 use crate::cli::Color;
 use crate::config;
+use crate::error::{Error, Result};
+use crate::render::output;
 use crate::render::style::Styles;
 
 /// The two outputs of the program.
@@ -43,15 +45,25 @@ impl Terminal {
         }
     }
 
-    /// Writes the result to stdout. A reader that has gone (`| head`) is not an error.
+    /// Writes the result to stdout; that it failed is in the exit code, and in [`Terminal::written`].
     pub fn result(&self, text: &str) {
-        let _ = io::stdout().lock().write_all(text.as_bytes());
-        let _ = io::stdout().flush();
+        output::out(text);
     }
 
     /// Writes a message to stderr.
     pub fn message(&self, text: &str) {
-        let _ = io::stderr().lock().write_all(text.as_bytes());
+        output::err(text);
+    }
+
+    /// Makes sure that all so far could be written: nothing is changed whose plan nobody has seen.
+    ///
+    /// # Errors
+    /// Something could not.
+    pub fn written(&self) -> Result<()> {
+        match output::failure() {
+            None => Ok(()),
+            Some(source) => Err(Error::io("write the output; nothing was changed", source)),
+        }
     }
 
     /// Writes a message to stderr unless asked to be quiet.
@@ -62,20 +74,25 @@ impl Terminal {
     }
 
     /// Asks for a line of text; none at the end of input. The caller makes sure that someone can answer.
-    pub fn ask(&self, question: &str) -> Option<String> {
+    pub async fn ask(&self, question: &str) -> Option<String> {
         self.message(question);
-        let mut answer = String::new();
-        let read = io::stdin().lock().read_line(&mut answer).unwrap_or(0);
-        if read == 0 {
+        // On a thread of its own, so that signals are heard meanwhile.
+        let answer = tokio::task::spawn_blocking(|| {
+            let mut answer = String::new();
+            let read = io::stdin().lock().read_line(&mut answer).unwrap_or(0);
+            (read > 0).then(|| answer.trim().to_owned())
+        });
+        let answer = answer.await.ok().flatten();
+        if answer.is_none() {
             self.message("\n");
         }
-        (read > 0).then(|| answer.trim().to_owned())
+        answer
     }
 
     /// Asks a question that only `y` or `yes` affirms. The caller makes sure that someone can answer.
-    pub fn confirm(&self, question: &str) -> bool {
+    pub async fn confirm(&self, question: &str) -> bool {
         // End of input is a no.
-        let answer = self.ask(&format!("{question} [y/N] ")).unwrap_or_default();
+        let answer = self.ask(&format!("{question} [y/N] ")).await.unwrap_or_default();
         matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes")
     }
 }

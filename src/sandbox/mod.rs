@@ -336,11 +336,3 @@ fn write_kubeconfig(plane: &ControlPlane, program: &Path, cluster: &str, region:
     write().map_err(|source| failed("the kubeconfig cannot be written", source))?;
     Ok(path)
 }
-
-/// Asks a child to end (SIGTERM).
-pub(crate) fn terminate(pid: u32) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
-        // A child that has ended meanwhile is what was wanted.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    }
-}

@@ -17,11 +17,11 @@ mod workload;
 
 use std::time::Duration;
 
-use crate::engine::Stop;
+use crate::stop::Stop;
 
 pub use http::status as http_status;
 pub use plan::{Plan, plan};
-pub use run::run;
+pub use run::{LONGEST_CLEANUP, run};
 pub use workload::{DEFAULT_IMAGE, Part, Values, manifests};
 
 /// The namespace of a run, unless the user names another.

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use tokio::sync::watch;
 
 use super::cleanup;
 use super::look::{Look, look};
-use super::plan::Plan;
+use super::plan::{LeftOver, Plan};
 use super::workload::Part;
 use super::{Aspect, Ended, Progress, Report, SmokeResult};
-use crate::engine::Stop;
 use crate::op::kube::{KubeOp, KubeWrite};
 use crate::read::kube::{KubeRead, ObjectRef};
+use crate::stop::Stops;
 
 /// Between two looks.
 const BETWEEN: Duration = Duration::from_millis(500);
@@ -21,39 +20,44 @@ const BETWEEN: Duration = Duration::from_millis(500);
 const SIGN: Duration = Duration::from_secs(10);
 /// For how long the controllers may take to remove what they have made: real load balancers go within a minute or two.
 const CLEANUP_PATIENCE: Duration = Duration::from_mins(5);
+/// For how long everything together may be removed, the last objects included.
+pub const LONGEST_CLEANUP: Duration = Duration::from_mins(6);
+/// So long before the program has to be over, what is left is named.
+const LAST: Duration = Duration::from_millis(400);
 
 /// Is told what happens.
 type Tell<'a> = &'a (dyn Fn(Progress) + Send + Sync);
 
 /// Runs a plan. Whatever happens on the way, what was made is removed before this returns.
-pub async fn run(
-    kube: &KubeRead,
-    write: &KubeWrite,
-    plan: &Plan,
-    stop: watch::Receiver<Option<Stop>>,
-    tell: Tell<'_>,
-) -> Report {
+pub async fn run(kube: &KubeRead, write: &KubeWrite, plan: &Plan, stops: &Stops, tell: Tell<'_>) -> Report {
     let removing = |left: Vec<String>| tell(Progress::Removing { left });
-    let mut probe = Probe { kube, plan, tell, began: Instant::now(), results: BTreeMap::new(), stop };
+    let mut probe = Probe { kube, plan, tell, began: Instant::now(), results: BTreeMap::new(), stops };
     for (aspect, ended) in &plan.ended {
         probe.end(*aspect, ended.clone());
     }
     let mut left = Vec::new();
     if !plan.left_over.is_empty() {
         tell(Progress::RemovingLeftOvers);
-        left = cleanup::remove(kube, write, &plan.left_over, CLEANUP_PATIENCE, &removing).await;
+        left =
+            removed(stops, &plan.left_over, cleanup::remove(kube, write, &plan.left_over, CLEANUP_PATIENCE, &removing))
+                .await;
     }
     if left.is_empty() {
         probe.began = Instant::now();
         tell(Progress::Making { objects: plan.objects.len() });
-        probe.make(write).await;
+        tokio::select! {
+            () = probe.make(write) => {}
+            // An API server that hangs must not keep what was made from being removed.
+            () = stops.urgent() => {}
+        }
         probe.wait().await;
         tell(Progress::Removing { left: Vec::new() });
-        left = cleanup::remove(kube, write, &plan.own(), CLEANUP_PATIENCE, &removing).await;
+        let own = plan.own();
+        left = removed(stops, &own, cleanup::remove(kube, write, &own, CLEANUP_PATIENCE, &removing)).await;
     } else {
         probe.end_rest("what an earlier run left behind could not be removed");
     }
-    let stopped = *probe.stop.borrow();
+    let stopped = stops.heard().map(|heard| heard.stop);
     Report { results: probe.results.into_values().collect(), left, stopped }
 }
 
@@ -63,7 +67,7 @@ struct Probe<'a> {
     tell: Tell<'a>,
     began: Instant,
     results: BTreeMap<Aspect, SmokeResult>,
-    stop: watch::Receiver<Option<Stop>>,
+    stops: &'a Stops,
 }
 
 impl Probe<'_> {
@@ -96,7 +100,7 @@ impl Probe<'_> {
     }
 
     fn stopped(&self) -> bool {
-        self.stop.borrow().is_some()
+        self.stops.heard().is_some()
     }
 
     /// Makes the objects; one that is refused ends the aspects that need it.
@@ -134,7 +138,7 @@ impl Probe<'_> {
             let looks = join_all(open.iter().map(|aspect| look(self.kube, self.plan, *aspect)));
             let looks = tokio::select! {
                 looks = looks => looks,
-                () = stop_of(self.stop.clone()) => return self.end_rest("interrupted"),
+                () = self.stops.first() => return self.end_rest("interrupted"),
             };
             let late = Instant::now() >= end;
             for (aspect, look) in open.into_iter().zip(looks) {
@@ -159,17 +163,23 @@ impl Probe<'_> {
                 }
             }
             tokio::select! {
-                () = stop_of(self.stop.clone()) => return self.end_rest("interrupted"),
+                () = self.stops.first() => return self.end_rest("interrupted"),
                 _ = ticks.tick() => {}
             }
         }
     }
 }
 
-/// Ends when a signal came; never, when no more can come.
-async fn stop_of(mut stop: watch::Receiver<Option<Stop>>) {
-    if stop.wait_for(Option::is_some).await.is_err() {
-        std::future::pending::<()>().await;
+/// Awaits the removal of `what`; when the program has to be over before it ends, all of it may be left.
+async fn removed(stops: &Stops, what: &LeftOver, removal: impl Future<Output = Vec<String>>) -> Vec<String> {
+    tokio::select! {
+        left = removal => left,
+        () = stops.nearly_over(LAST) => {
+            let names = |kind: &'static str, names: &[String]| {
+                names.iter().map(|name| format!("{kind}/{name} (its removal was broken off)")).collect::<Vec<_>>()
+            };
+            [names("Namespace", &what.namespaces), names("StorageClass", &what.classes)].concat()
+        }
     }
 }
 
@@ -204,6 +214,8 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    use crate::stop::{Heard, Stop};
+
     #[test]
     fn every_aspect_needs_some_part() {
         let parts = [
@@ -220,13 +232,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_signal_that_can_no_longer_come_stops_nothing() {
-        let (sender, receiver) = watch::channel(None);
-        drop(sender);
-        let waited = tokio::time::timeout(Duration::from_secs(1), stop_of(receiver)).await;
-        assert!(waited.is_err());
-        let (sender, receiver) = watch::channel(None);
-        sender.send_replace(Some(Stop::Interrupted));
-        stop_of(receiver).await;
+    async fn a_removal_that_hangs_is_broken_off_in_time_and_named() {
+        let (sender, stops) = Stops::by_hand();
+        let now = tokio::time::Instant::now();
+        sender.send_replace(Some(Heard::after(None, Stop::Terminated, now)));
+        let what = LeftOver { namespaces: vec!["n".to_owned()], classes: vec!["c".to_owned()] };
+        let left = removed(&stops, &what, std::future::pending()).await;
+        assert_eq!(left.len(), 2);
+        assert!(left[0].starts_with("Namespace/n (") && left[1].starts_with("StorageClass/c ("), "{left:?}");
+        assert!(now.elapsed() < Duration::from_secs(9));
     }
 }

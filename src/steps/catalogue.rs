@@ -93,7 +93,7 @@ pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
         steps.push(Arc::new(DrainStep {
             needs: steps.iter().map(|step| step.id()).collect(),
             controller: *controller,
-            stranded: OnceLock::new(),
+            first: OnceLock::new(),
         }));
     }
     steps
@@ -258,6 +258,7 @@ impl Builder<'_> {
                 needs: account_needs,
                 object: self.service_account(),
                 without: if self.identity() == Identity::PodIdentity { vec![ROLE_ANNOTATION] } else { Vec::new() },
+                runs: Some(**component),
             }));
             steps.push(self.proof());
             release_needs.push(self.proof_id());
@@ -270,6 +271,7 @@ impl Builder<'_> {
                 // Upgrades go in the order policy, CRDs, chart.
                 needs: component.document(config, facts).map(|_| self.id("iam.policy")).into_iter().collect(),
                 chart: chart.clone(),
+                values: component.chart_values(config, facts),
                 namespace: component.namespace.to_owned(),
                 release: component.name.to_owned(),
                 cluster_arn: facts.arn.clone(),

@@ -8,8 +8,6 @@
 
 mod absent;
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use serde_json::{Value, json};
@@ -36,6 +34,8 @@ pub struct ChartCrdsStep {
     pub needs: Vec<StepId>,
     /// The chart.
     pub chart: ChartRef,
+    /// The values that the chart is given: they turn charts inside it on and off.
+    pub values: Value,
     /// The release's namespace.
     pub namespace: String,
     /// The release.
@@ -51,14 +51,23 @@ pub struct ChartCrdsStep {
 }
 
 impl ChartCrdsStep {
-    async fn wanted(&self, cx: &ReadContext) -> Result<Arc<Vec<Value>>> {
-        let history = release::history(&cx.kube, &self.namespace, &self.release).await?;
+    async fn wanted(&self, cx: &ReadContext) -> Result<Vec<Value>> {
+        let history = match release::history(&cx.kube, &self.namespace, &self.release).await {
+            // The chart itself says the same.
+            Err(error) if release::denied_records(&error, &self.namespace).is_some() => {
+                return cx.charts.local(&self.chart).await.map(|chart| chart.crds(&self.values)).map_err(|_| error);
+            }
+            history => history?,
+        };
         let installed = history.into_iter().find(|release| {
             release.chart == self.chart.name && release.chart_version == self.chart.version && !release.crds.is_empty()
         });
+        let of_chart = async || Ok(cx.charts.local(&self.chart).await?.crds(&self.values));
         match installed {
-            Some(release) => Ok(Arc::new(release.crds)),
-            None => Ok(cx.charts.local(&self.chart).await?.crds),
+            // Of charts inside the chart the record says nothing; where the chart cannot be had, its own CRDs are better than none.
+            Some(release) if release.has_parts => Ok(of_chart().await.unwrap_or(release.crds)),
+            Some(release) => Ok(release.crds),
+            None => of_chart().await,
         }
     }
 
@@ -219,6 +228,7 @@ pub(super) mod tests {
                 source: ChartSource::Folder("charts".into()),
                 digest: None,
             },
+            values: json!({}),
             namespace: "n".to_owned(),
             release: "x".to_owned(),
             cluster_arn: "arn:c".to_owned(),

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::component::Component;
 use crate::context::ReadContext;
-use crate::dependants::in_aws::{self, explains, short};
+use crate::dependants::in_aws::{self, Reach, Thing, explains, short};
 use crate::dependants::{self, Dependant};
 use crate::error::Result;
 use crate::op::Op;
@@ -20,7 +20,6 @@ use crate::owner::Owner;
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::read::kube::ObjectRef;
 use crate::read::names;
-use crate::read::tagging::Tagged;
 use crate::steps::Step;
 
 /// The step.
@@ -35,15 +34,23 @@ pub struct DrainStep {
     pub needs: Vec<StepId>,
     /// The controller; what its Deployment is called is in its release's manifest.
     pub controller: Component,
-    /// What no object explained when it was looked at first: it stays, however long one waits. Kept, since after the objects
-    /// are gone nothing is explained by any.
-    pub stranded: OnceLock<BTreeSet<String>>,
+    /// What was seen when it was looked at first.
+    pub first: OnceLock<FirstLook>,
+}
+
+/// Kept, since after the objects are gone nothing is explained by any.
+#[derive(Debug)]
+pub struct FirstLook {
+    /// What no object explained: it stays, however long one waits.
+    stranded: BTreeSet<String>,
+    /// Whether there were accelerators. Else their region is not asked again and again: from many clusters there is no way to it.
+    accelerators: bool,
 }
 
 struct Observed {
     dependants: Vec<Dependant>,
     /// What the objects explain, or explained.
-    in_aws: Vec<Tagged>,
+    in_aws: Vec<Thing>,
     /// How many replicas of the controller are ready; none where it is gone.
     controller: Option<u64>,
     /// The last warning about an object, by its uid.
@@ -58,13 +65,21 @@ impl DrainStep {
     }
 
     async fn observe(&self, cx: &ReadContext) -> Result<Observed> {
-        let (dependants, tagged, controller) = futures::try_join!(
-            dependants::of_load_balancers(&cx.kube),
-            in_aws::load_balancers(cx),
-            self.deployment(cx),
-        )?;
-        let stranded = self.stranded.get_or_init(|| in_aws::unexplained(&tagged, &dependants));
-        let in_aws = tagged.into_iter().filter(|tagged| !stranded.contains(&tagged.arn)).collect();
+        // In this order: what a service still has of an object that was read as gone is not nobody's.
+        let region = self.first.get().is_some_and(|first| !first.accelerators);
+        let reach = if region { Reach::Region } else { Reach::World };
+        let shown = in_aws::load_balancers(cx, reach).await?;
+        let (objects, controller) = futures::try_join!(dependants::of_load_balancers(&cx.kube), self.deployment(cx))?;
+        let dependants = objects.dependants;
+        let mut found = shown.confirmed(cx).await?;
+        let accelerators = dependants.iter().any(Dependant::is_accelerator);
+        if accelerators && let Some(error) = found.unread.pop() {
+            return Err(error);
+        }
+        let first = self
+            .first
+            .get_or_init(|| FirstLook { stranded: in_aws::unexplained(&found.things, &dependants), accelerators });
+        let in_aws = found.things.into_iter().filter(|thing| !first.stranded.contains(&thing.arn)).collect();
         let namespaces: BTreeSet<_> = dependants
             .iter()
             .filter(|dependant| dependant.going)
@@ -118,12 +133,12 @@ fn deletion(dependant: &Dependant) -> Change {
 }
 
 /// Says of each object what goes with it; what several share goes with the last of them.
-fn describe(changes: &mut [Change], dependants: &[Dependant], in_aws: &[Tagged]) {
+fn describe(changes: &mut [Change], dependants: &[Dependant], in_aws: &[Thing]) {
     let ours: Vec<_> = dependants.iter().filter(|dependant| !dependant.derived).collect();
-    for tagged in in_aws {
-        let last = ours.iter().rposition(|dependant| explains(dependant, tagged));
+    for thing in in_aws {
+        let last = ours.iter().rposition(|dependant| explains(dependant, thing));
         if let Some(change) = last.and_then(|place| changes.get_mut(place)) {
-            change.fields.push(FieldDiff::new("in AWS", short(&tagged.arn).to_owned(), None));
+            change.fields.push(FieldDiff::new("in AWS", short(&thing.arn).to_owned(), None));
         }
     }
 }

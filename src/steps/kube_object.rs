@@ -4,10 +4,12 @@
 //! where what matters (its annotations and spec) is right, and blocked where it is not.
 
 mod absent;
+mod account;
 
 use async_trait::async_trait;
 use serde_json::Value;
 
+use crate::component::Component;
 use crate::context::ReadContext;
 use crate::error::Result;
 use crate::names;
@@ -16,6 +18,7 @@ use crate::op::kube::KubeOp;
 use crate::owner::{self, ADOPTED_FROM_ANNOTATION, Owner};
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::read::kube::ObjectRef;
+use crate::service_account::Harm;
 use crate::steps::{Step, parting, settled};
 
 /// One object.
@@ -29,6 +32,8 @@ pub struct KubeObjectStep {
     pub object: Value,
     /// Annotations that must not be there, whoever set them.
     pub without: Vec<&'static str>,
+    /// The component whose pods run as it, for a service account; what its workloads are called is in its release's manifest.
+    pub runs: Option<Component>,
     /// Whether an object of someone else may be taken over.
     pub adopt: bool,
 }
@@ -38,7 +43,8 @@ impl KubeObjectStep {
         ObjectRef::of(&self.object)
     }
 
-    fn diff(&self, observed: Option<&Value>) -> Assessment {
+    /// `mounts` says that the pods of a service account ask for their token themselves.
+    fn diff(&self, observed: Option<&Value>, mounts: bool) -> Assessment {
         let Some(observed) = observed else {
             let fields =
                 subset_diff(&self.object, &Value::Null).into_iter().filter(|field| matters(&field.path)).collect();
@@ -54,15 +60,18 @@ impl KubeObjectStep {
             let mark = observed.pointer("/metadata/annotations/eks-bootstrap.dev~1adopted-from").cloned();
             set_annotation(&mut wanted, ADOPTED_FROM_ANNOTATION, mark.unwrap_or_default());
         }
+        let harms = self.harms(observed, mounts);
+        account::open(&mut wanted, &harms);
         let fields = subset_diff(&wanted, observed);
-        let stale = self.stale(observed);
+        let stale = self.stale(observed, &harms);
         if owner.is_ours() {
             if fields.is_empty() && stale.is_none() {
                 return Assessment::keep(format!("exists, {}", self.purpose())).owned_by(owner);
             }
             let all: Vec<_> = fields.iter().chain(stale.iter().flat_map(|change| &change.fields)).cloned().collect();
             let apply = (!fields.is_empty()).then(|| self.apply(fields, wanted, true));
-            return Assessment::update(reason(&all), apply.into_iter().chain(stale).collect()).owned_by(owner);
+            let reason = account::explained(reason(&all), &harms);
+            return Assessment::update(reason, apply.into_iter().chain(stale).collect()).owned_by(owner);
         }
         let fits = fields.iter().all(|field| !matters(&field.path)) && stale.is_none();
         if self.adopt {
@@ -76,13 +85,16 @@ impl KubeObjectStep {
             return Assessment::keep(format!("exists, {}, used as it is", self.purpose())).owned_by(owner);
         }
         let all: Vec<_> = fields.into_iter().chain(stale.into_iter().flat_map(|change| change.fields)).collect();
-        let reason = format!("exists, owned by {owner}, and differs: {}", reason(&all));
+        let reason = account::explained(reason(&all), &harms);
+        let reason = format!("exists, owned by {owner}, and differs: {reason}");
         Assessment::blocked(&self.id, owner, reason)
     }
 
     /// Takes off what must not be there. Server-side apply takes off only what we set ourselves.
-    fn stale(&self, observed: &Value) -> Option<Change> {
-        without_annotations(&self.reference(), observed, &self.without)
+    fn stale(&self, observed: &Value, harms: &[Harm]) -> Option<Change> {
+        let harmful = harms.iter().filter_map(|harm| harm.annotation);
+        let names: Vec<_> = self.without.iter().copied().chain(harmful).collect();
+        without_annotations(&self.reference(), observed, &names)
     }
 
     /// What makes the object worth having, for the plan's list.
@@ -191,7 +203,11 @@ impl Step for KubeObjectStep {
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
         Ok(match goal {
-            Goal::Present => self.diff(settled(cx, &self.reference()).await?.as_ref()),
+            Goal::Present => {
+                let observed = settled(cx, &self.reference()).await?;
+                let mounts = self.mounts(cx, observed.as_ref()).await?;
+                self.diff(observed.as_ref(), mounts)
+            }
             Goal::Absent => self.absent_diff(cx.kube.get(&self.reference()).await?.as_ref()),
         })
     }
@@ -209,6 +225,7 @@ pub(super) mod tests {
             needs: Vec::new(),
             object: account("eks-bootstrap", "arn:right"),
             without: Vec::new(),
+            runs: None,
             adopt,
         }
     }
@@ -241,7 +258,7 @@ pub(super) mod tests {
             (Some(account("eksctl", "arn:wrong")), true, Action::Update),
         ];
         for (place, (observed, adopt, action)) in cases.iter().enumerate() {
-            let assessment = step(*adopt).diff(observed.as_ref());
+            let assessment = step(*adopt).diff(observed.as_ref(), false);
             assert_eq!(assessment.action, *action, "case {place}: {assessment:?}");
             assert_eq!(assessment.changes.len(), usize::from(action.writes()), "case {place}");
         }
@@ -249,12 +266,12 @@ pub(super) mod tests {
 
     #[test]
     fn adoption_remembers_the_owner_and_stays_settled() {
-        let assessment = step(true).diff(Some(&account("eksctl", "arn:wrong")));
+        let assessment = step(true).diff(Some(&account("eksctl", "arn:wrong")), false);
         let Op::Kube(KubeOp::Apply { object, force: true }) = &assessment.changes[0].op else {
             panic!("{assessment:?}")
         };
         assert_eq!(object["metadata"]["annotations"][ADOPTED_FROM_ANNOTATION], "eksctl");
-        assert_eq!(step(false).diff(Some(object)).action, Action::Keep);
+        assert_eq!(step(false).diff(Some(object), false).action, Action::Keep);
     }
 
     #[test]

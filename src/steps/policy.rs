@@ -9,7 +9,7 @@ mod absent;
 use async_trait::async_trait;
 
 use crate::context::ReadContext;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::op::Op;
 use crate::op::iam::{IamOp, Tags};
 use crate::owner::{self, Owner, tags};
@@ -190,6 +190,19 @@ impl Step for PolicyStep {
             return Ok(self.absent_diff(self.found(cx).await?.as_ref()));
         }
         Ok(self.diff(self.observe(cx).await?.as_ref()))
+    }
+
+    /// IAM has one policy of a name, whatever its path, and reads it by its path: one under another path never shows. Who may
+    /// not list policies waits for as long as IAM may be late.
+    async fn hopeless(&self, cx: &ReadContext) -> Option<Error> {
+        let suffix = format!("/{}", self.name);
+        let all = cx.iam.local_policies().await.ok()?;
+        let other = all.into_iter().find(|arn| *arn != self.arn && arn.ends_with(&suffix))?;
+        let path = other.split_once(":policy").map_or("/", |(_, path)| path.trim_end_matches(self.name.as_str()));
+        Some(Error::Refused {
+            mend: format!("use that path (--iam-path {path}), or names of your own (--name-prefix)"),
+            what: format!("policy {} exists under another path: {other}", self.name),
+        })
     }
 }
 

@@ -6,20 +6,23 @@
 
 mod absent;
 mod account;
+mod accounts;
+mod addon;
+mod content;
 mod guard;
 mod immutable;
+mod interrupted;
+mod partly;
 mod seen;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use futures::future::try_join_all;
 use serde_json::Value;
 
 use crate::context::ReadContext;
-use crate::error::Result;
+use crate::error::{Denied, Result};
 use crate::op::Op;
 use crate::op::helm::{HelmOp, ReleaseSpec, cluster_label};
 use crate::owner::{self, Owner};
@@ -29,10 +32,10 @@ use crate::read::kube::ObjectRef;
 use crate::read::release::{self, Release};
 use crate::read::rollout::{self, Rollout};
 use crate::steps::Step;
-use crate::steps::kube_object::subset_diff;
+use content::Content;
 pub use seen::Seen;
-use values::value_diff;
 pub(super) use values::value_differences;
+use values::{unmet_values, value_diff};
 
 /// One release.
 #[derive(Debug, Clone)]
@@ -45,6 +48,8 @@ pub struct ReleaseStep {
     pub after: Vec<StepId>,
     /// What is to be installed.
     pub release: ReleaseSpec,
+    /// Repositories of the images that the chart can run with these values.
+    pub images: Vec<String>,
     /// Objects of the chart by which what a removed release has left is recognised, as the chart calls them by default.
     pub guarded_objects: Vec<ObjectRef>,
     /// The EKS add-on that installs the same.
@@ -67,6 +72,8 @@ pub struct ReleaseStep {
     pub recreate: BTreeSet<String>,
     /// The objects that it was seen to have.
     pub seen: Seen,
+    /// Fields of its objects that others own, as patterns.
+    pub ignore_drift: Vec<String>,
 }
 
 struct Observed {
@@ -76,13 +83,19 @@ struct Observed {
     missing: Vec<ObjectRef>,
     /// Objects of the manifest that are there.
     live: BTreeMap<ObjectRef, Value>,
+    /// What differs in those that are there.
+    content: Content,
     /// The service account of the manifest.
     account: Option<Value>,
+    /// All service accounts of the manifest.
+    accounts: Vec<Value>,
     rollout: Rollout,
     /// Objects that a removed release has left, or another has, with their owners; looked for when it is to be absent.
     foreign: Vec<(ObjectRef, Owner)>,
     addon: Option<Addon>,
-    /// Seconds since 1970.
+    /// What the caller may not read.
+    denied: Vec<Denied>,
+    /// Seconds since 1970, by the API server's clock.
     now: i64,
 }
 
@@ -95,18 +108,25 @@ impl ReleaseStep {
             }
         };
         let history = release::history(&cx.kube, &self.release.namespace, &self.release.name);
-        let (addon, history) = futures::try_join!(addon, history)?;
-        let existing = |objects: Vec<ObjectRef>| async move {
-            let found = try_join_all(objects.iter().map(|object| cx.kube.get(object))).await?;
-            Ok::<_, crate::error::Error>(objects.into_iter().zip(found).collect::<Vec<_>>())
+        let (addon, history) = futures::join!(addon, history);
+        let history = history?;
+        let (addon, mut denied) = match addon.as_ref().err().and_then(Denied::of) {
+            // What is a release is no add-on, whatever may be read.
+            Some(unread) if !history.is_empty() => (None, vec![unread]),
+            _ => (addon?, Vec::new()),
         };
         let (mut missing, mut live, mut foreign) = (Vec::new(), BTreeMap::new(), Vec::new());
-        let (mut account, mut state) = (None, Rollout::default());
+        let (mut account, mut accounts, mut state) = (None, Vec::new(), Rollout::default());
+        let mut content = Content::default();
         if let Some(latest) = history.first() {
-            let (found, rolled) =
-                futures::try_join!(existing(latest.objects.clone()), rollout::of(&cx.kube, &latest.objects))?;
+            let ((found, unread), rolled) =
+                futures::try_join!(partly::each(&cx.kube, &latest.objects), partly::rolled_out(cx, &latest.objects))?;
+            denied.extend(unread);
             let ours = found.iter().find(|(reference, _)| Some(reference) == self.account.as_ref());
             account = ours.and_then(|(_, object)| object.clone());
+            let of_accounts = found.iter().filter(|(reference, _)| reference.kind == "ServiceAccount");
+            accounts.extend(of_accounts.filter_map(|(_, object)| object.clone()));
+            content = self.content(cx, latest, &found).await;
             for (reference, object) in found {
                 match object {
                     Some(object) => drop(live.insert(reference, object)),
@@ -115,13 +135,14 @@ impl ReleaseStep {
             }
             state = rolled;
         } else if goal == Goal::Absent {
-            for (reference, object) in existing(self.left_over()).await? {
+            let (found, unread) = partly::each(&cx.kube, &self.left_over()).await?;
+            denied.extend(unread);
+            for (reference, object) in found {
                 foreign.extend(object.map(|object| (reference, owner::of_object(&object))));
             }
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let now = i64::try_from(now).unwrap_or(i64::MAX);
-        Ok(Observed { history, missing, live, account, rollout: state, foreign, addon, now })
+        let now = cx.kube.now();
+        Ok(Observed { history, missing, live, content, account, accounts, rollout: state, foreign, addon, denied, now })
     }
 
     fn diff(&self, observed: &Observed) -> Assessment {
@@ -131,7 +152,7 @@ impl ReleaseStep {
         let Some(latest) = observed.history.first() else { return self.install() };
         let ours = self.installed(latest);
         if !ours && !self.adopt {
-            return self.beside_foreign(latest);
+            return self.beside_foreign(latest, observed);
         }
         let assessment = match latest.status.as_str() {
             "pending-install" | "pending-upgrade" | "pending-rollback" | "uninstalling" => self.free(latest, observed),
@@ -150,50 +171,16 @@ impl ReleaseStep {
         format!("{}/{}", self.release.namespace, self.release.name)
     }
 
-    /// An add-on is another manager of the same objects: used where its role is right, never installed over.
-    fn beside_addon(&self, addon: &Addon) -> Assessment {
-        let what = format!("installed as an EKS add-on {}", addon.version);
-        let owner = owner::of_tags(&addon.tags, &self.release.cluster_arn);
-        if let Some(flag) = self.addon_flag.filter(|_| self.insists || owner.is_ours()) {
-            return self.managed_by_eks(&what, flag, owner);
-        }
-        if self.role_arn.is_none() || addon.role_arn == self.role_arn {
-            return Assessment::keep(format!("{what}, used as it is")).owned_by(Owner::EksAddon);
-        }
-        let (reason, mend) = match &addon.role_arn {
-            Some(arn) => (format!("{what} with role {arn}"), format!("--ebs-role-arn {arn}")),
-            None => (format!("{what} without a role"), format!("--disable {}", self.component)),
-        };
-        Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, Owner::EksAddon, reason) }
-    }
-
-    /// Moving from one manager to the other is the user's to do, since in between nobody makes volumes.
-    fn managed_by_eks(&self, what: &str, flag: &str, owner: Owner) -> Assessment {
-        let cluster = self.release.cluster_arn.rsplit('/').next().unwrap_or_default();
-        let (name, short) = (&self.component, self.id.as_str().rsplit('.').next().unwrap_or_default());
-        let first = if owner.is_ours() {
-            format!("eks-bootstrap destroy --cluster {cluster} --{flag}-managed-by eks-addon --only eks.addon.{short}")
-        } else {
-            format!("aws eks delete-addon --cluster-name {cluster} --addon-name {name}")
-        };
-        let reason = format!(
-            "{what}, and one set of objects has one manager; to move, run `{first}` (with --leave-volumes where there are \
-             volumes), then this again: meanwhile none is made or attached, mounted ones stay mounted; to stay"
-        );
-        let owner = if owner.is_ours() { owner } else { Owner::EksAddon };
-        let mend = format!("--{flag}-managed-by eks-addon");
-        Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) }
-    }
-
     fn install(&self) -> Assessment {
         let mut fields = vec![FieldDiff::new("chart", None, self.chart())];
         fields.extend(value_diff(&Value::Null, &self.release.values));
         Assessment::create(format!("chart {}", self.release.chart.version), vec![self.upgrade(fields, false)])
     }
 
-    fn beside_foreign(&self, latest: &Release) -> Assessment {
+    fn beside_foreign(&self, latest: &Release, observed: &Observed) -> Assessment {
         let owner = Owner::Helm { release: self.name() };
-        let mut fields = subset_diff(&self.release.values, &latest.values);
+        let mut fields = unmet_values(&latest.values, &self.release.values);
+        fields.extend(self.unharmed(latest, observed).into_iter().flat_map(|change| change.fields));
         if latest.chart_version != self.release.chart.version || latest.chart != self.release.chart.name {
             fields
                 .insert(0, FieldDiff::new("chart", format!("{} {}", latest.chart, latest.chart_version), self.chart()));
@@ -210,47 +197,6 @@ impl ReleaseStep {
         Assessment::blocked(&self.id, owner, reason)
     }
 
-    /// A refusal where a run of helm has not finished and is young enough to be still going on.
-    fn still_at_work(&self, latest: &Release, now: i64) -> Option<Assessment> {
-        let age = now.saturating_sub(latest.changed_at);
-        let limit = i64::try_from(self.release.timeout_seconds).unwrap_or(i64::MAX);
-        if age >= limit || !latest.status.starts_with("pending-") {
-            return None;
-        }
-        let reason = format!("another helm has left it {} {age} s ago and may still be at work", latest.status);
-        let owner = Owner::Helm { release: self.name() };
-        let mend = format!("wait until it is {limit} s old, or pass a shorter --timeout");
-        Some(Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) })
-    }
-
-    /// The way out of a run of helm that never finished.
-    fn free(&self, latest: &Release, observed: &Observed) -> Assessment {
-        if let Some(blocked) = self.still_at_work(latest, observed.now) {
-            return blocked;
-        }
-        let status = FieldDiff::new("status", latest.status.clone(), "deployed".to_owned());
-        let sound = observed
-            .history
-            .iter()
-            .find(|release| matches!(release.status.as_str(), "deployed" | "superseded"))
-            .filter(|_| latest.status != "uninstalling");
-        let (namespace, name) = (self.release.namespace.clone(), self.release.name.clone());
-        let timeout_seconds = self.release.timeout_seconds;
-        let mut changes = Vec::new();
-        if let Some(sound) = sound {
-            let revision = sound.revision;
-            changes.push(self.change(vec![status], HelmOp::Rollback { namespace, name, revision, timeout_seconds }));
-            let rest = self.differences(sound);
-            if !rest.is_empty() {
-                changes.push(self.upgrade(rest, false));
-            }
-        } else {
-            changes.push(self.change(vec![status], HelmOp::Uninstall { namespace, name, timeout_seconds }));
-            changes.push(self.upgrade(vec![FieldDiff::new("chart", None, self.chart())], false));
-        }
-        Assessment::update(format!("left {} by an interrupted helm", latest.status), changes)
-    }
-
     fn converge(&self, latest: &Release, observed: &Observed, ours: bool) -> Assessment {
         let mut fields = self.differences(latest);
         if latest.status != "deployed" {
@@ -262,19 +208,28 @@ impl ReleaseStep {
         if !ours {
             fields.push(FieldDiff::new("labels", None, "ours".to_owned()));
         }
+        fields.extend(observed.content.for_helm());
+        let restores = observed.content.restores(self.release.timeout_seconds);
         let account = observed.account.as_ref().and_then(|account| self.renamed(account, &fields));
-        if fields.is_empty() && account.is_none() {
+        let accounts: Vec<_> = account.into_iter().chain(self.unharmed(latest, observed)).collect();
+        let told = |assessment: Assessment| Assessment {
+            notes: observed.content.notes.clone(),
+            ignored: observed.content.ignored.clone(),
+            ..assessment
+        };
+        if fields.is_empty() && accounts.is_empty() && restores.is_empty() {
             let state = if observed.rollout.ready { String::new() } else { format!(", but {}", observed.rollout.text) };
-            return Assessment::keep(format!("chart {} deployed{state}", latest.chart_version));
+            return told(Assessment::keep(format!("chart {} deployed{state}", latest.chart_version)));
         }
-        let differing: Vec<_> = account.iter().flat_map(|change| &change.fields).chain(&fields).collect();
+        let before = accounts.iter().chain(&restores).flat_map(|change| &change.fields);
+        let differing: Vec<_> = before.chain(&fields).collect();
         let reason = match differing.as_slice() {
             [first] => format!("{} differs", first.path),
             [first, rest @ ..] => format!("{} and {} more differ", first.path, rest.len()),
             [] => String::new(),
         };
         let upgrade = (!fields.is_empty()).then(|| self.upgrade(fields, !ours));
-        Assessment::update(reason, account.into_iter().chain(upgrade).collect())
+        told(Assessment::update(reason, accounts.into_iter().chain(restores).chain(upgrade).collect()))
     }
 
     /// Chart and values against a revision.
@@ -320,14 +275,25 @@ impl Step for ReleaseStep {
     }
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
-        let observed = self.observe(cx, goal).await?;
+        let observed = match self.observe(cx, goal).await {
+            Err(error) if goal == Goal::Present => match release::denied_records(&error, &self.release.namespace) {
+                Some(records) => return self.by_live_objects(cx, records).await,
+                None => return Err(error),
+            },
+            other => other?,
+        };
         if goal == Goal::Absent {
+            // Nothing is removed of which not everything is known.
+            if let Some(denied) = observed.denied.first() {
+                return Err(denied.error());
+            }
             if let Some(latest) = observed.history.first() {
                 self.remember_recorded(latest);
             }
             return Ok(self.absent_diff(&observed));
         }
-        let mut assessment = self.diff(&observed);
+        let (assessment, unread) = self.guarded(cx, &observed, self.diff(&observed)).await?;
+        let mut assessment = assessment.partly_read(observed.denied.into_iter().chain(unread).collect());
         for change in &mut assessment.changes {
             if let Op::Helm(HelmOp::Upgrade { release }) = &mut change.op {
                 // A chart that is not there, or not the right one, is to be known before anything is written.
@@ -335,7 +301,7 @@ impl Step for ReleaseStep {
                 change.fields.extend(digest.map(|digest| FieldDiff::new("chart digest", None, digest)));
             }
         }
-        self.guarded(cx, &observed, assessment).await
+        Ok(assessment)
     }
 
     fn objects(&self) -> Vec<ObjectRef> {

@@ -194,6 +194,9 @@ async fn what_eks_finds_wrong_is_told_at_once() {
         found["reason"].as_str().unwrap().ends_with("is DEGRADED: InsufficientNumberOfReplicas: 1 of 2"),
         "{found:#}"
     );
+    // Nothing is to be written, and nothing is well either.
+    let unwell = lab.run(&with(&["apply", "--yes"])).await.expect(1);
+    assert!(unwell.stderr.contains("is DEGRADED: InsufficientNumberOfReplicas: 1 of 2"), "{}", unwell.stderr);
     lab.stop().await;
 }
 

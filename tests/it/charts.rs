@@ -31,6 +31,12 @@ fn helm(arguments: &[&str]) -> Output {
 }
 
 fn render(chart: &str, values: &Value, more: &[&str]) -> Result<Vec<Value>, String> {
+    let text = template_of(chart, values, more)?;
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    Ok(documents.into_iter().filter(|document| !document.is_null()).flat_map(opened).collect())
+}
+
+fn template_of(chart: &str, values: &Value, more: &[&str]) -> Result<String, String> {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), values.to_string()).expect("values are written");
     let (folder, values) = (chart_folder(chart), file.path().to_path_buf());
@@ -41,9 +47,17 @@ fn render(chart: &str, values: &Value, more: &[&str]) -> Result<Vec<Value>, Stri
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    let text = String::from_utf8(output.stdout).expect("helm prints UTF-8");
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+    Ok(String::from_utf8(output.stdout).expect("helm prints UTF-8"))
+}
+
+/// A list stands for its items, as helm sees it.
+fn opened(document: Value) -> Vec<Value> {
+    document["items"].as_array().cloned().unwrap_or_else(|| vec![document])
+}
+
+/// Whether `helm test` alone makes it.
+fn is_hook(object: &Value) -> bool {
+    object["metadata"]["annotations"]["helm.sh/hook"].is_string()
 }
 
 /// The values that eks-bootstrap always sets, with the placeholders replaced.
@@ -143,7 +157,7 @@ const CHARTS: [(&str, &str, &str, &[&str]); 3] = [
 #[test]
 fn charts_make_the_objects_of_the_originals() {
     for (chart, version, app, expected) in CHARTS {
-        let objects = rendered(chart);
+        let objects: Vec<_> = rendered(chart).into_iter().filter(|object| !is_hook(object)).collect();
         assert_eq!(names(&objects), expected.iter().map(ToString::to_string).collect(), "{chart}");
         for object in &objects {
             let (labels, name) = (&object["metadata"]["labels"], &object["metadata"]["name"]);
@@ -158,6 +172,25 @@ fn charts_make_the_objects_of_the_originals() {
             (&json!(chart), &json!(version), &json!(app))
         );
         assert!(about["description"].as_str().expect("a description").starts_with("Stand-in for the"), "{chart}");
+    }
+}
+
+/// What decides whether a program that reads manifests can read the originals': lists, hooks, and one kind twice.
+#[test]
+fn charts_have_the_structure_of_the_originals() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/upstream/rendered");
+    for (chart, version, _, _) in CHARTS {
+        let objects = rendered(chart);
+        let hooks = objects.iter().filter(|object| is_hook(object)).count();
+        assert_eq!(hooks, if chart == "aws-ebs-csi-driver" { 5 } else { 0 }, "{chart}");
+        let ours = template_of(chart, &our_values(chart), &[]).expect("renders");
+        assert_eq!(ours.contains("\nkind: List\n"), chart == "aws-load-balancer-controller", "{chart}");
+        // A plain clone has the numbers above only.
+        let Ok(text) = std::fs::read_to_string(folder.join(format!("{chart}-{version}.yaml"))) else { continue };
+        let theirs: Vec<Value> = serde_saphyr::from_multiple(&text).expect("rendered originals parse");
+        let ours: Vec<Value> = serde_saphyr::from_multiple(&ours).expect("rendered stand-ins parse");
+        let documents = |all: &[Value]| names(&all.iter().filter(|one| !one.is_null()).cloned().collect::<Vec<_>>());
+        assert_eq!(documents(&ours), documents(&theirs), "{chart}");
     }
 }
 
@@ -271,6 +304,7 @@ fn webhooks_are_those_of_the_original_and_trust_the_secret() {
             "Fail",
         ),
         ("Mutating", "alb-target-control.object.elbv2.k8s.aws", "/mutate-alb-target-control-object-v1-pod", "Fail"),
+        ("Mutating", "quicid.elbv2.k8s.aws", "/mutate-v1-pod-server-id", "Fail"),
         ("Mutating", "mservice.elbv2.k8s.aws", "/mutate-v1-service", "Fail"),
         ("Mutating", "mtargetgroupbinding.elbv2.k8s.aws", "/mutate-elbv2-k8s-aws-v1beta1-targetgroupbinding", "Fail"),
         (

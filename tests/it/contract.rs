@@ -13,6 +13,7 @@ mod eks;
 mod fault;
 mod iam;
 mod lab;
+mod left;
 mod sts;
 mod tagging;
 
@@ -73,6 +74,7 @@ async fn check(reach: Reach) {
         association::cases(),
         tagging::cases(),
         ec2::cases(),
+        left::cases(),
     ];
     for case in tables.into_iter().flatten() {
         if external && case.needs == Needs::Simulator {

@@ -62,16 +62,21 @@ async fn after_destroy_the_world_is_the_one_before_apply() {
     let run = lab.run(&CONFIRMED).await.expect(0);
     assert!(run.stderr.contains("left in AWS: nothing"), "{}", run.stderr);
     assert_eq!(lab.sandbox.simulator.snapshot(), before);
-    // The least policy covers it; what this run did not need is for adopted objects, policies of several versions, and what
+    // The least policy covers it; what this run did not need is for adopted objects, policies of several versions, load balancers and volumes, and what
     // an earlier configuration with Pod Identity may have left.
     let used = permissions::covered(&allowed, &lab.sandbox.simulator.calls());
     let unused: Vec<_> = permissions::actions(&allowed).difference(&used).cloned().collect();
     let rarer = [
+        "ec2:DescribeSecurityGroups",
+        "ec2:DescribeVolumes",
         "eks:DeleteAddon",
         "eks:DeletePodIdentityAssociation",
         "eks:DescribePodIdentityAssociation",
         "eks:ListClusters",
         "eks:UntagResource",
+        "elasticloadbalancing:DescribeLoadBalancers",
+        "elasticloadbalancing:DescribeTargetGroups",
+        "globalaccelerator:DescribeAccelerator",
         "iam:DeletePolicyVersion",
         "iam:UntagPolicy",
         "iam:UntagRole",

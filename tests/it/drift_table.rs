@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::drift::Drift;
-use crate::{addon, components, drift, drift_options, node_role, own_components, pod_identity, policies_of_choice};
+use crate::{
+    addon, components, drift, drift_content, drift_options, node_role, own_components, pod_identity, policies_of_choice,
+};
 
 /// Every row, by what it is about.
 fn rows() -> Vec<(&'static str, Vec<Drift>)> {
     vec![
         ("by default", [&drift::IAM_AND_KUBERNETES[..], &drift::HELM].concat()),
+        ("what an object of a chart holds", drift_content::DRIFTS.to_vec()),
         ("`--identity pod-identity`", pod_identity::DRIFTS.to_vec()),
         ("`--ebs-managed-by eks-addon`", addon::DRIFTS.to_vec()),
         ("`--enable metrics-server`, `--enable gp3-storage-class`", components::DRIFTS.to_vec()),

@@ -5,6 +5,8 @@
 #[cfg(feature = "sandbox")]
 mod addon;
 #[cfg(feature = "sandbox")]
+mod admission;
+#[cfg(feature = "sandbox")]
 mod bad_values;
 #[cfg(feature = "sandbox")]
 mod charts;
@@ -19,15 +21,21 @@ mod control_plane;
 #[cfg(feature = "sandbox")]
 mod credentials;
 #[cfg(feature = "sandbox")]
+mod dead_helm;
+#[cfg(feature = "sandbox")]
 mod destroy;
 #[cfg(feature = "sandbox")]
 mod drift;
+#[cfg(feature = "sandbox")]
+mod drift_content;
 #[cfg(feature = "sandbox")]
 mod drift_options;
 #[cfg(feature = "sandbox")]
 mod drift_table;
 #[cfg(feature = "sandbox")]
 mod errors;
+#[cfg(feature = "sandbox")]
+mod every_leaf;
 #[cfg(feature = "sandbox")]
 mod examples;
 #[cfg(feature = "sandbox")]
@@ -36,6 +44,8 @@ mod house;
 mod names;
 #[cfg(feature = "sandbox")]
 mod node_role;
+#[cfg(feature = "sandbox")]
+mod originals;
 #[cfg(feature = "sandbox")]
 mod own_components;
 #[cfg(feature = "sandbox")]
@@ -57,7 +67,11 @@ mod policies_of_choice;
 mod properties;
 mod readme;
 #[cfg(feature = "sandbox")]
+mod rendered;
+#[cfg(feature = "sandbox")]
 mod scenarios;
+#[cfg(feature = "sandbox")]
+mod signals;
 #[cfg(feature = "sandbox")]
 mod simulation;
 #[cfg(feature = "sandbox")]
@@ -68,6 +82,8 @@ mod sources;
 mod stand_in;
 #[cfg(feature = "sandbox")]
 mod story;
+#[cfg(feature = "sandbox")]
+mod stuck;
 #[cfg(feature = "sandbox")]
 mod support;
 #[cfg(feature = "sandbox")]

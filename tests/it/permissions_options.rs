@@ -57,6 +57,25 @@ fn world(seed: &mut Seed) {
     seed.roles.push(role);
 }
 
+/// What somebody edited is seen with the rights of a plan, which hold no verb that writes, and fixed with those of an apply.
+async fn edits(rights: &Rights, flags: &[&str]) {
+    for drift in [
+        "controller scaled to nothing",
+        "container added to the controller",
+        "foreign image in the driver's controller",
+    ] {
+        crate::drift_content::break_by(&rights.lab, drift).await;
+    }
+    for (purpose, command, code) in
+        [("plan", &["plan", "--detailed-exitcode"][..], 2), ("apply", &["apply", "--yes"], 0)]
+    {
+        let printed = rights.printed(purpose, flags).await;
+        let run = rights.run(&printed, &[command, flags].concat()).await;
+        let told = format!("{}{}", run.stdout, run.stderr);
+        assert!(run.code == code && !told.contains("forbidden"), "{command:?}: {told}");
+    }
+}
+
 async fn each(all: &[Options]) {
     let rights = Rights::start(world).await;
     let before = rights.lab.sandbox.simulator.snapshot();
@@ -77,6 +96,9 @@ async fn each(all: &[Options]) {
                 ["not readable", "could not be looked at", "left in AWS: not known", "AccessDenied", "forbidden"]
             {
                 assert!(!told.contains(unread), "{name}: {command:?}: {told}");
+            }
+            if purpose == "apply" && *name == FIRST[0].0 {
+                edits(&rights, &flags).await;
             }
         }
         assert_eq!(rights.lab.sandbox.simulator.snapshot(), before, "{name}");

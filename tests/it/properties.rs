@@ -30,7 +30,7 @@ async fn a_fault_at_any_write_leads_to_the_same_world_in_the_end() {
             aws.simulator.inject(Fault::once(At::Write(number), effect.clone()));
             let first = aws.run(&arguments(), &[]).await;
             let fatal = effect == denied;
-            assert_eq!(first.code, i32::from(fatal), "write {number}, {effect:?}: {}", first.stderr);
+            assert_eq!(first.code, if fatal { 77 } else { 0 }, "write {number}, {effect:?}: {}", first.stderr);
             if fatal {
                 assert!(first.stderr.contains("remains: iam:"), "{}", first.stderr);
                 aws.run(&arguments(), &[]).await.expect(0);
@@ -81,9 +81,51 @@ async fn an_interrupted_run_finishes_its_call_and_says_what_remains() {
         aws.interrupt();
     });
     let run = run.expect(130);
-    assert!(run.stderr.contains("finishing the calls in flight"), "{}", run.stderr);
+    assert!(run.stderr.contains("interrupted: waiting for running calls"), "{}", run.stderr);
     assert!(run.stderr.contains("cancelled"), "{}", run.stderr);
     aws.simulator.set_latency(std::time::Duration::ZERO);
     aws.run(&arguments, &[]).await.expect(0);
     assert_eq!(aws.simulator.snapshot(), wanted);
+}
+
+/// An apply of one step.
+fn only(step: &'static str, more: &[&'static str]) -> Vec<&'static str> {
+    [&["apply", "--yes", "-c", "demo", "--only", step][..], more].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_exists_already_is_waited_for_until_iam_shows_it() {
+    let aws = Aws::start(|_| {}).await;
+    let unseen = Effect::Error { code: "NoSuchEntity".to_owned(), status: 404, message: "not here".to_owned() };
+    let created = At::Operation { name: "CreateRole".to_owned(), nth: 1 };
+    aws.simulator.inject(Fault::once(created, Effect::LoseAnswer));
+    // The plan, the look before the write, and more looks after it than there are tries.
+    aws.simulator.inject(Fault { at: At::Operation { name: "GetRole".to_owned(), nth: 1 }, effect: unseen, times: 16 });
+    let run = aws.run(&only("iam.role.lbc", &[]), &[]).await.expect(0);
+    assert!(!run.stderr.contains("--name-prefix"), "{}", run.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_under_another_path_is_named_at_once() {
+    let aws = Aws::start(|_| {}).await;
+    aws.run(&only("iam.policy.lbc", &["--iam-path", "/a/"]), &[]).await.expect(0);
+    let begun = std::time::Instant::now();
+    let run = aws.run(&only("iam.policy.lbc", &["--iam-path", "/b/"]), &[]).await.expect(1);
+    assert!(run.stderr.contains("exists under another path: arn:aws:iam::111122223333:policy/a/"), "{}", run.stderr);
+    assert!(run.stderr.contains("--iam-path /a/"), "{}", run.stderr);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_expire_in_the_middle_end_the_run_at_once() {
+    let aws = Aws::start(|_| {}).await;
+    let expired = Effect::Error { code: "ExpiredToken".to_owned(), status: 403, message: "expired".to_owned() };
+    aws.simulator.inject(Fault { at: At::Write(1), effect: expired, times: 1_000 });
+    let run = aws.run(&arguments(), &[]).await.expect(77);
+    assert!(run.stderr.contains("the credentials have expired: log in again"), "{}", run.stderr);
+    // What was running side by side may still have tried; nothing that came later did.
+    assert!(!run.stderr.contains("iam:AttachRolePolicy: ExpiredToken"), "{}", run.stderr);
+    assert!(run.stderr.contains("not run"), "{}", run.stderr);
+    aws.simulator.clear_calls();
+    aws.run(&arguments(), &[]).await.expect(0);
 }

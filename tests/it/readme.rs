@@ -32,6 +32,7 @@ fn every_exit_code_is_in_the_readme() {
         exit_code::REFUSED,
         exit_code::USAGE,
         exit_code::NO_PERMISSION,
+        exit_code::HUNG_UP,
         exit_code::INTERRUPTED,
         exit_code::TERMINATED,
     ];

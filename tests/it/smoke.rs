@@ -165,7 +165,11 @@ async fn whatever_ends_a_run_it_names_the_cause_and_cleans_up() {
     lab.until(&ingress, has_finalizer).await;
     signal(&running, Signal::INT);
     let interrupted = finish(running).await.expect(130);
-    assert!(interrupted.stderr.contains("stopping: removing what was made"), "{}", interrupted.stderr);
+    assert!(
+        interrupted.stderr.contains("interrupted: removing what was made (at most 6 min)"),
+        "{}",
+        interrupted.stderr
+    );
     assert!(interrupted.stdout.contains("interrupted"), "{}", interrupted.stdout);
     assert!(interrupted.stdout.contains("everything that was made is removed"), "{}", interrupted.stdout);
     assert_eq!(world(&lab).await, before);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Lab, Run, program};
+use crate::support::{Lab, Run, finish, program, signal};
 
 /// Replaces what differs from run to run: durations, ports, hashes, folders.
 fn stable(lab: &Lab, text: &str) -> String {
@@ -249,6 +249,22 @@ async fn helm_finishes_although_the_run_is_interrupted() {
     let records = lab.reader().await.list("v1", "Secret", "kube-system", "owner=helm").await.unwrap();
     let states: Vec<_> = records.iter().map(|record| record["metadata"]["labels"]["status"].clone()).collect();
     assert!(states.iter().all(|state| state == "deployed"), "{states:?}");
+
+    // SIGTERM is passed on to helm, and the summary says how it left its record.
+    lab.forget();
+    let child = lab.spawn(&["apply", "--yes"]);
+    while !lab.helm_runs().iter().any(|run| run.starts_with("upgrade")) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let began = std::time::Instant::now();
+    signal(&child, rustix::process::Signal::TERM);
+    let run = finish(child).await.expect(143);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    for part in ["terminated: waiting for running calls", "may be half done: helm:upgrade", "was ended, "] {
+        assert!(run.stderr.contains(part), "{part} is not in {}", run.stderr);
+    }
+    assert!(["its record", "there is no record"].iter().any(|told| run.stderr.contains(told)), "{}", run.stderr);
     lab.run(&["apply", "--yes"]).await.expect(0);
     lab.stop().await;
 }

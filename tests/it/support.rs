@@ -74,6 +74,14 @@ impl Aws {
 
     /// Runs the program against it, with variables changed; an empty value takes one away.
     pub(crate) async fn run(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
+        let mut command = self.command(arguments, variables);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        *self.pid.lock().unwrap() = Some(child.id());
+        finish(child).await
+    }
+
+    /// The same, not started yet.
+    pub(crate) fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
         let mut command = program(arguments, self.home.path());
         let credential = &Seed::builtin().credentials[0];
         command
@@ -88,10 +96,12 @@ impl Aws {
                 command.env(name, value)
             };
         }
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        *self.pid.lock().unwrap() = Some(child.id());
-        let output = tokio::task::spawn_blocking(move || child.wait_with_output()).await.unwrap().unwrap();
-        output.into()
+        command
+    }
+
+    /// Where the simulated AWS answers.
+    pub(crate) fn url(&self) -> String {
+        self.front.url()
     }
 
     /// A file in the folder in which the program runs.
@@ -121,6 +131,8 @@ fn writes(simulator: &Simulator) -> Vec<String> {
 pub(crate) struct Lab {
     pub(crate) sandbox: Sandbox,
     helm_log: PathBuf,
+    /// Charts in place of the stand-ins.
+    charts: Option<PathBuf>,
     pub(crate) work: tempfile::TempDir,
 }
 
@@ -154,7 +166,22 @@ impl Lab {
         })
         .await
         .unwrap();
-        Lab { sandbox, helm_log, work }
+        Lab { sandbox, helm_log, charts: None, work }
+    }
+
+    /// The same with other charts than the stand-ins.
+    pub(crate) fn of_charts(self, folder: &Path) -> Lab {
+        Lab { charts: Some(folder.to_owned()), ..self }
+    }
+
+    /// The variables with which programs run inside.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut variables = self.sandbox.environment();
+        if let Some(charts) = &self.charts {
+            variables.retain(|(name, _)| *name != "EKS_BOOTSTRAP_CHARTS");
+            variables.push(("EKS_BOOTSTRAP_CHARTS", charts.display().to_string()));
+        }
+        variables
     }
 
     /// Runs the program as a user of the sandbox would.
@@ -165,7 +192,7 @@ impl Lab {
     /// The same with variables changed; an empty value takes one away.
     pub(crate) async fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Run {
         let mut command = program(arguments, self.work.path());
-        command.envs(self.sandbox.environment());
+        command.envs(self.environment());
         for (name, value) in variables {
             if value.is_empty() {
                 command.env_remove(name)
@@ -180,7 +207,7 @@ impl Lab {
     /// Starts the program and leaves it running; [`finish`] waits for it.
     pub(crate) fn spawn(&self, arguments: &[&str]) -> std::process::Child {
         let mut command = program(arguments, self.work.path());
-        command.envs(self.sandbox.environment()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.envs(self.environment()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.spawn().unwrap()
     }
 
@@ -301,26 +328,45 @@ impl Lab {
         panic!("{object} stays: {last:#?}")
     }
 
-    async fn request(&self, request: http::Request<Vec<u8>>) {
+    /// What the API server answers at a path.
+    pub(crate) async fn raw(&self, path: &str) -> Value {
+        self.request(http::Request::get(path).body(Vec::new()).unwrap()).await
+    }
+
+    /// The path of an object in the API.
+    pub(crate) async fn path(&self, object: &ObjectRef) -> String {
+        let root = if object.api_version.contains('/') { "apis" } else { "api" };
+        let root = format!("/{root}/{}", object.api_version);
+        let resources = self.raw(&root).await["resources"].as_array().unwrap().clone();
+        let is =
+            |resource: &&Value| resource["kind"] == *object.kind && !resource["name"].as_str().unwrap().contains('/');
+        let plural = resources.iter().find(is).unwrap()["name"].as_str().unwrap().to_owned();
+        match &object.namespace {
+            Some(namespace) => format!("{root}/namespaces/{namespace}/{plural}/{}", object.name),
+            None => format!("{root}/{plural}/{}", object.name),
+        }
+    }
+
+    async fn request(&self, request: http::Request<Vec<u8>>) -> Value {
         let kubeconfig = kube::config::Kubeconfig::read_from(self.sandbox.plane.admin_kubeconfig()).unwrap();
         let options = kube::config::KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
         let client = kube::Client::try_from(config).unwrap();
-        client.request::<Value>(request).await.unwrap();
+        client.request::<Value>(request).await.unwrap()
     }
 
     /// Runs helm as the administrator.
     pub(crate) async fn helm(&self, arguments: &[&str]) {
-        let variables: std::collections::BTreeMap<_, _> = self.sandbox.environment().into_iter().collect();
+        let variables: std::collections::BTreeMap<_, _> = self.environment().into_iter().collect();
         let mut command = Command::new(&variables["HELM_BIN"]);
         command.args(arguments).envs(&variables).env("KUBECONFIG", self.sandbox.plane.admin_kubeconfig());
         let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// The folder with the stand-in charts.
+    /// The folder with the charts.
     pub(crate) fn charts(&self) -> PathBuf {
-        let variables: std::collections::BTreeMap<_, _> = self.sandbox.environment().into_iter().collect();
+        let variables: std::collections::BTreeMap<_, _> = self.environment().into_iter().collect();
         PathBuf::from(&variables["EKS_BOOTSTRAP_CHARTS"])
     }
 

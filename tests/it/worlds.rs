@@ -101,8 +101,25 @@ async fn a_denied_read_is_unknown_and_not_absent() {
     let plan = aws.run(&[&["plan", "-c", "demo"], &only[..]].concat(), &[]).await.expect(77);
     assert!(plan.stdout.contains("?  iam.role.lbc"), "{}", plan.stdout);
     assert!(plan.stdout.contains("+  iam.oidc-provider"), "{}", plan.stdout);
-    aws.run(&[&["apply", "--yes", "-c", "demo"], &only[..]].concat(), &[]).await.expect(77);
     assert_eq!(aws.writes(), Vec::<String>::new());
+    // What could be read is saved, and what does not need the rest is made.
+    let saved = [&["plan", "-c", "demo", "--out", "plan.json"], &only[..]].concat();
+    aws.run(&saved, &[]).await.expect(77);
+    let saved: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(aws.file("plan.json")).unwrap()).unwrap();
+    let role = saved["steps"].as_array().unwrap().iter().find(|step| step["id"] == "iam.role.lbc").unwrap();
+    assert_eq!((&role["action"], &role["denied"][0]["right"]), (&json!("unknown"), &json!("iam:GetRole")), "{role}");
+    let run = aws.run(&["apply", "plan.json", "--yes"], &[]).await.expect(77);
+    assert_eq!(aws.writes(), ["iam:CreateOpenIDConnectProvider"]);
+    assert!(run.stderr.contains("incomplete: 1 created, 1 unknown"), "{}", run.stderr);
+    assert!(run.stderr.contains("allow the caller to iam:GetRole"), "{}", run.stderr);
+    // What needs it is held back, said beforehand and afterwards.
+    let more = [&only[..], &["--only", "iam.attachment.lbc", "--only", "iam.policy.lbc"]].concat();
+    let plan = aws.run(&[&["plan", "-c", "demo"], &more[..]].concat(), &[]).await.expect(77);
+    assert!(plan.stdout.contains("apply does not run it: it needs iam.role.lbc, which is unknown"), "{}", plan.stdout);
+    let run = aws.run(&[&["apply", "--yes", "-c", "demo"], &more[..]].concat(), &[]).await.expect(77);
+    assert_eq!(aws.writes(), ["iam:CreateOpenIDConnectProvider", "iam:CreatePolicy"]);
+    assert!(run.stderr.contains("needs iam.role.lbc, which could not be judged"), "{}", run.stderr);
 }
 
 /// Runs the program's own `sandbox` command.

@@ -44,13 +44,19 @@ pub(super) fn annotated(identity: &Identity, account: &Result<Option<Value>>) ->
     ANNOTATED.failed(difference, observed, format!("`{}`", identity.role_arn), mend(identity, account))
 }
 
+/// The apply of the step that looks after an account of ours, whoever made it.
+pub(super) fn apply(identity: &Identity, account: &Value) -> String {
+    let apply = identity.apply(&["k8s.service-account"]);
+    if owner::of_object(account).is_ours() {
+        return apply;
+    }
+    format!("{apply} --adopt k8s.service-account.{}", identity.component.short)
+}
+
 fn mend(identity: &Identity, account: &Value) -> String {
     let component = &identity.component;
     match component.service_account_maker {
-        ServiceAccountMaker::Us if owner::of_object(account).is_ours() => identity.apply(&["k8s.service-account"]),
-        ServiceAccountMaker::Us => {
-            format!("{} --adopt k8s.service-account.{}", identity.apply(&["k8s.service-account"]), component.short)
-        }
+        ServiceAccountMaker::Us => apply(identity, account),
         // Helm compares what it rendered, not what became of it: an edit by hand is undone by hand.
         ServiceAccountMaker::Chart => format!(
             "kubectl annotate serviceaccount {} -n {} {ROLE_ANNOTATION}={} --overwrite",

@@ -2,6 +2,7 @@
 
 use super::{ENDED, Installation};
 use crate::check::Finding;
+use crate::helm_writer::Writer;
 
 pub(super) fn ended(installation: &Installation, now: i64) -> Finding {
     if let Err(error) = &installation.history {
@@ -24,7 +25,9 @@ pub(super) fn ended(installation: &Installation, now: i64) -> Finding {
         return ENDED.passed(format!("revision {} of {chart} is deployed", latest.revision));
     }
     let age = now.saturating_sub(latest.changed_at).max(0);
-    let young = status.starts_with("pending-") && age < i64::try_from(installation.patience).unwrap_or(i64::MAX);
+    let young = (status.starts_with("pending-") || status == "uninstalling")
+        && latest.writer != Writer::Gone
+        && age < i64::try_from(installation.patience).unwrap_or(i64::MAX);
     let observed = format!("revision {} is {status} for {}", latest.revision, span(age));
     if young {
         let mend = format!("eks-bootstrap verify --wait {}s", installation.patience);
@@ -49,6 +52,7 @@ mod tests {
     use super::*;
     use crate::check::{Severity, Verdict};
     use crate::component::LOAD_BALANCER_CONTROLLER;
+    use crate::read::release::Release;
 
     #[test]
     fn age_tells_a_run_that_goes_on_from_one_that_was_killed() {
@@ -62,6 +66,9 @@ mod tests {
         let Verdict::Failed { mend, observed, .. } = &old.verdict else { panic!("{old:?}") };
         assert_eq!(observed, "revision 2 is pending-upgrade for 2 h");
         assert_eq!(mend, "eks-bootstrap apply --only helm.lbc");
+        let died = Release { writer: Writer::Gone, ..release("pending-upgrade", true) };
+        let died = super::super::Installation { history: Ok(vec![died]), ..installation(&LOAD_BALANCER_CONTROLLER) };
+        assert_eq!(ended(&died, 1_001).severity(), Some(Severity::Error));
         let foreign = found("failed", false, 1_001);
         let Verdict::Failed { mend, .. } = &foreign.verdict else { panic!("{foreign:?}") };
         assert_eq!(mend, "eks-bootstrap apply --only helm.lbc --adopt helm.lbc");

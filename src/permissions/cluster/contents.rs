@@ -1,7 +1,7 @@
 //! What a chart contains, as rows of rights: from the tables for charts that are known here, from what helm renders for those of
 //! the user's own components. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -9,6 +9,8 @@ use super::Place::{Cluster, Namespace};
 use super::{LBC, Place, RBAC};
 use crate::component::Component;
 use crate::object::text;
+use crate::read::kinds::{self, Resourced};
+use crate::read::manifest;
 
 /// Objects of one kind in a chart: component, place, API group, plural, names.
 type InChart = (&'static str, Place, &'static str, &'static str, &'static [&'static str]);
@@ -73,9 +75,24 @@ const BOUND: &[(&str, Place, &str, &[&str])] = &[
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) place: Place,
+    /// Another namespace than the component's.
+    pub(super) namespace: Option<String>,
     pub(super) group: String,
     pub(super) plural: String,
     pub(super) names: Vec<String>,
+    pub(super) made: Made,
+}
+
+/// When helm makes an object.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Made {
+    /// With the release, to which it belongs.
+    #[default]
+    WithRelease,
+    /// By a hook, while it installs or upgrades: no plan reads it, and what becomes of it is its own policy's affair.
+    ByHook,
+    /// By a hook while it uninstalls, and maybe by others.
+    ByHookOfRemoval,
 }
 
 /// What a chart contains.
@@ -89,27 +106,14 @@ pub struct Contents {
     pub(super) crds: Vec<String>,
     /// Roles that are there and to which it binds service accounts.
     pub(super) bound: Vec<Row>,
+    /// Kinds of which nobody here knows plural and place.
+    pub(super) unknown: Vec<Kind>,
 }
 
-/// Kinds outside of namespaces that charts have.
-const CLUSTER_WIDE: [&str; 16] = [
-    "APIService",
-    "CSIDriver",
-    "ClusterRole",
-    "ClusterRoleBinding",
-    "CustomResourceDefinition",
-    "FlowSchema",
-    "IngressClass",
-    "MutatingWebhookConfiguration",
-    "Namespace",
-    "PersistentVolume",
-    "PriorityClass",
-    "RuntimeClass",
-    "StorageClass",
-    "ValidatingAdmissionPolicy",
-    "ValidatingAdmissionPolicyBinding",
-    "ValidatingWebhookConfiguration",
-];
+/// API version and kind.
+pub type Kind = (String, String);
+/// What the API server said of kinds that are neither Kubernetes' own nor the chart's.
+pub type Told = BTreeMap<Kind, Resourced>;
 
 impl Contents {
     /// What is known of a built-in component's chart.
@@ -120,6 +124,8 @@ impl Contents {
             group: group.to_owned(),
             plural: plural.to_owned(),
             names: texts(names),
+            namespace: None,
+            made: Made::default(),
         };
         let of = |row: &&str| **row == *component.name;
         Contents {
@@ -127,32 +133,65 @@ impl Contents {
             rows: CHARTS.iter().filter(|it| of(&it.0)).map(|it| row(it.1, it.2, it.3, it.4)).collect(),
             crds: CHART_CRDS.iter().filter(|it| of(&it.0)).flat_map(|it| texts(it.1)).collect(),
             bound: BOUND.iter().filter(|it| of(&it.0)).map(|it| row(it.1, RBAC, it.2, it.3)).collect(),
+            unknown: Vec::new(),
         }
     }
 
-    /// What helm renders of a component's chart, and the CRDs beside it.
-    pub fn rendered(component: &Component, objects: &[Value], crds: &[Value]) -> Contents {
-        let mut rows: Vec<Row> = Vec::new();
+    /// What helm renders of a component's chart, and the CRDs beside it. Kinds that neither Kubernetes nor the chart brings are
+    /// looked up in `told`; those that are not there either are named as unknown.
+    pub fn rendered(component: &Component, objects: &[Value], crds: &[Value], told: &Told) -> Contents {
+        let (mut rows, mut unknown) = (Vec::<Row>::new(), BTreeSet::new());
         for object in objects {
-            let (place, group, plural) = kind(object);
-            // A CRD of the chart says what its kind is called in the plural.
-            let own = crds.iter().find(|crd| {
-                text(crd, "/spec/group") == group && text(crd, "/spec/names/kind") == text(object, "/kind")
-            });
-            let plural = own.map_or(plural, |crd| text(crd, "/spec/names/plural").to_owned());
-            add(&mut rows, (place, group, plural), text(object, "/metadata/name"));
+            let Some(made) = made(object) else { continue };
+            let (version, kind) = (text(object, "/apiVersion"), text(object, "/kind"));
+            let key = (version.to_owned(), kind.to_owned());
+            let found = kinds::of_crds(crds, version, kind).or_else(|| kinds::of_group(version, kind));
+            let Some(found) = found.or_else(|| told.get(&key).cloned()) else {
+                unknown.insert(key);
+                continue;
+            };
+            let elsewhere = |namespace: &str| !namespace.is_empty() && namespace != component.namespace;
+            let namespace =
+                Some(text(object, "/metadata/namespace")).filter(|name| found.namespaced && elsewhere(name));
+            add(
+                &mut rows,
+                Row {
+                    place: if found.namespaced { Namespace } else { Cluster },
+                    namespace: namespace.map(ToOwned::to_owned),
+                    group: kinds::group(version).to_owned(),
+                    plural: found.plural,
+                    names: vec![text(object, "/metadata/name").to_owned()],
+                    made,
+                },
+            );
         }
         let mut bound = Vec::new();
         for binding in objects.iter().filter(|object| text(object, "/kind").ends_with("RoleBinding")) {
             let role = |field: &str| text(binding, &format!("/roleRef/{field}")).to_owned();
             let (place, plural) = if role("kind") == "Role" { (Namespace, "roles") } else { (Cluster, "clusterroles") };
+            let namespace = Some(text(binding, "/metadata/namespace"))
+                .filter(|name| place == Namespace && !name.is_empty() && *name != component.namespace);
             let own = rows.iter().any(|row| row.plural == plural && row.names.contains(&role("name")));
             if !own {
-                add(&mut bound, (place, RBAC.to_owned(), plural.to_owned()), &role("name"));
+                let row = Row {
+                    place,
+                    namespace: namespace.map(ToOwned::to_owned),
+                    group: RBAC.to_owned(),
+                    plural: plural.to_owned(),
+                    names: vec![role("name")],
+                    made: Made::default(),
+                };
+                add(&mut bound, row);
             }
         }
         let crds: BTreeSet<_> = crds.iter().map(|crd| text(crd, "/metadata/name").to_owned()).collect();
-        Contents { component: component.name.to_owned(), rows, crds: crds.into_iter().collect(), bound }
+        let (crds, unknown) = (crds.into_iter().collect(), unknown.into_iter().collect());
+        Contents { component: component.name.to_owned(), rows, crds, bound, unknown }
+    }
+
+    /// The kinds of which nobody here knows plural and place.
+    pub fn unknown(&self) -> &[Kind] {
+        &self.unknown
     }
 
     /// Whether it is this component's.
@@ -161,30 +200,33 @@ impl Contents {
     }
 }
 
-fn add(rows: &mut Vec<Row>, (place, group, plural): (Place, String, String), name: &str) {
-    let alike = |row: &&mut Row| row.place == place && row.group == group && row.plural == plural;
+fn add(rows: &mut Vec<Row>, new: Row) {
+    let alike = |row: &&mut Row| {
+        row.place == new.place
+            && row.namespace == new.namespace
+            && row.group == new.group
+            && row.plural == new.plural
+            && row.made == new.made
+    };
     match rows.iter_mut().find(alike) {
-        Some(row) if row.names.iter().any(|known| known == name) => {}
-        Some(row) => row.names.push(name.to_owned()),
-        None => rows.push(Row { place, group, plural, names: vec![name.to_owned()] }),
+        Some(row) if row.names.contains(&new.names[0]) => {}
+        Some(row) => row.names.extend(new.names),
+        None => rows.push(new),
     }
 }
 
-/// Where objects of this kind live, their group, and their plural. Kinds of which neither is known are custom resources: a right
-/// in the whole cluster holds for them wherever they live, and their plural follows Kubernetes' own rule for names.
-/// <https://pkg.go.dev/k8s.io/apimachinery/pkg/api/meta#UnsafeGuessKindToResource>
-fn kind(object: &Value) -> (Place, String, String) {
-    let (version, kind) = (text(object, "/apiVersion"), text(object, "/kind"));
-    let group = version.split_once('/').map_or("", |(group, _)| group);
-    let of_kubernetes = !group.contains('.') || group.ends_with(".k8s.io");
-    let place = if of_kubernetes && !CLUSTER_WIDE.contains(&kind) { Namespace } else { Cluster };
-    let lower = kind.to_lowercase();
-    let plural = match lower.strip_suffix('y') {
-        _ if lower.ends_with('s') => format!("{lower}es"),
-        Some(stem) => format!("{stem}ies"),
-        None => format!("{lower}s"),
-    };
-    (place, group.to_owned(), plural)
+/// When helm makes an object; none where only `helm test` does.
+fn made(object: &Value) -> Option<Made> {
+    let hooks = manifest::hooks(object);
+    if hooks.is_empty() {
+        return Some(Made::WithRelease);
+    }
+    let any = |ends: &[&str]| hooks.iter().any(|hook| ends.iter().any(|end| hook.ends_with(end)));
+    match (any(&["-install", "-upgrade", "-rollback"]), any(&["-delete"])) {
+        (_, true) => Some(Made::ByHookOfRemoval),
+        (true, false) => Some(Made::ByHook),
+        (false, false) => None,
+    }
 }
 
 #[cfg(test)]
@@ -210,9 +252,10 @@ mod tests {
             own,
             binding,
         ];
-        let mut crd = object("v1", "X", "things.example.com");
-        crd["spec"] = json!({"group": "example.com", "names": {"kind": "Thing", "plural": "thingies"}});
-        let contents = Contents::rendered(&BUILT_IN[0], &objects, &[crd]);
+        // A CRD of the chart says what its kind is called in the plural.
+        let crd = json!({"metadata": {"name": "things.example.com"}, "spec": {"group": "example.com", "scope": "Cluster",
+            "names": {"kind": "Thing", "plural": "thingies"}}});
+        let contents = Contents::rendered(&BUILT_IN[0], &objects, &[crd], &Told::new());
         let rows: Vec<_> = contents
             .rows
             .iter()
@@ -225,6 +268,59 @@ mod tests {
         assert_eq!(contents.crds, ["things.example.com"]);
         let bound: Vec<_> = contents.bound.iter().map(|row| (row.place, row.names.join(","))).collect();
         assert_eq!(bound, [(Cluster, "view".to_owned())]);
+        assert_eq!(contents.unknown, []);
+    }
+
+    /// `Oxen` follow no rule, and a rule would have put them into the whole cluster.
+    #[test]
+    fn kinds_are_told_by_crds_or_the_api_server_and_never_guessed() {
+        let object =
+            |version: &str, kind: &str| json!({"apiVersion": version, "kind": kind, "metadata": {"name": "a"}});
+        let crd = json!({"metadata": {"name": "oxen.example.com"}, "spec": {"group": "example.com", "scope": "Namespaced",
+            "names": {"kind": "Ox", "plural": "oxen"}}});
+        let objects =
+            [object("example.com/v1", "Ox"), object("monitoring.example/v1", "Monitor"), object("v1", "Endpoints")];
+        let row = |contents: &Contents, kind: usize| {
+            let row = &contents.rows[kind];
+            (row.place, row.plural.clone())
+        };
+        let offline = Contents::rendered(&BUILT_IN[0], &objects, std::slice::from_ref(&crd), &Told::new());
+        assert_eq!(row(&offline, 0), (Namespace, "oxen".to_owned()));
+        assert_eq!(row(&offline, 1), (Namespace, "endpoints".to_owned()));
+        let monitor = ("monitoring.example/v1".to_owned(), "Monitor".to_owned());
+        assert_eq!(offline.unknown(), std::slice::from_ref(&monitor));
+        let told = Told::from([(monitor, Resourced { plural: "monitory".to_owned(), namespaced: true })]);
+        let online = Contents::rendered(&BUILT_IN[0], &objects, &[crd], &told);
+        assert_eq!((row(&online, 1), online.unknown.len()), ((Namespace, "monitory".to_owned()), 0));
+    }
+
+    #[test]
+    fn other_namespaces_and_hooks_are_rows_of_their_own() {
+        let object = |name: &str, namespace: &str, hook: &str| {
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace,
+                "annotations": if hook.is_empty() { json!({}) } else { json!({"helm.sh/hook": hook}) }}})
+        };
+        let own = BUILT_IN[0].namespace;
+        let objects = [
+            object("a", own, ""),
+            object("b", "shop", ""),
+            object("c", own, "pre-install, post-upgrade"),
+            object("d", own, "pre-install,pre-delete"),
+            object("e", own, "test"),
+        ];
+        let contents = Contents::rendered(&BUILT_IN[0], &objects, &[], &Told::new());
+        let rows: Vec<_> =
+            contents.rows.iter().map(|row| (row.names.join(","), row.namespace.as_deref(), row.made)).collect();
+        let both = Made::ByHookOfRemoval;
+        assert_eq!(
+            rows,
+            [
+                ("a".to_owned(), None, Made::WithRelease),
+                ("b".to_owned(), Some("shop"), Made::WithRelease),
+                ("c".to_owned(), None, Made::ByHook),
+                ("d".to_owned(), None, both),
+            ]
+        );
     }
 
     #[test]

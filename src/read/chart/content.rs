@@ -1,63 +1,170 @@
-//! What is in a chart: its name and version, and its CRDs. Reads folders and archives alike.
+//! What is in a chart: its name and version, and its CRDs, also those of the charts inside it. Reads folders and archives alike.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::Value;
 
+use super::parts::{Chart, Dependency};
+use crate::read::manifest::LARGEST;
 use crate::read::release::parse_crds;
+
+/// Folders in folders and charts in charts go no deeper than this; a link that leads back up would have no end.
+const DEEPEST: usize = 12;
+/// What the charts in a chart lie in.
+const PARTS: &str = "charts/";
 
 /// What `Chart.yaml` says.
 #[derive(Deserialize)]
 pub(super) struct Metadata {
     pub(super) name: String,
     pub(super) version: String,
+    #[serde(default)]
+    dependencies: Vec<Dependency>,
 }
+
+/// The files of a chart by their names in it, as far as they matter here.
+type Files = BTreeMap<String, Vec<u8>>;
 
 /// Metadata and CRDs of a chart folder or archive.
-pub(super) fn read(path: &Path) -> Result<(Metadata, Vec<Value>), String> {
-    let files =
-        if path.is_dir() { folder_files(path) } else { archive_files(path) }.map_err(|error| error.to_string())?;
-    let text = files.get("Chart.yaml").ok_or("it has no Chart.yaml")?;
-    let metadata: Metadata = serde_saphyr::from_str(text).map_err(|error| format!("Chart.yaml: {error}"))?;
-    let mut crds = Vec::new();
-    for (name, text) in files.iter().filter(|(name, _)| name.starts_with("crds/")) {
-        crds.extend(parse_crds(text).map_err(|error| format!("{name}: {error}"))?);
-    }
-    Ok((metadata, crds))
+pub(super) fn read(path: &Path) -> Result<(Metadata, Chart), String> {
+    let files = if path.is_dir() {
+        let mut files = Files::new();
+        add_folder(path, "", DEEPEST, &mut files).map_err(|error| error.to_string())?;
+        files
+    } else {
+        archive_files(fs::File::open(path).map_err(|error| error.to_string())?)?
+    };
+    of_files(&files, DEEPEST)
 }
 
-/// `Chart.yaml` and everything under `crds/`, by their names in the chart.
-fn folder_files(path: &Path) -> std::io::Result<BTreeMap<String, String>> {
-    let mut files = BTreeMap::from([("Chart.yaml".to_owned(), fs::read_to_string(path.join("Chart.yaml"))?)]);
-    let crds = path.join("crds");
-    if crds.is_dir() {
-        for entry in fs::read_dir(crds)? {
-            let entry = entry?;
-            if entry.file_type()?.is_file() {
-                let name = format!("crds/{}", entry.file_name().to_string_lossy());
-                files.insert(name, fs::read_to_string(entry.path())?);
+fn of_files(files: &Files, depth: usize) -> Result<(Metadata, Chart), String> {
+    let text = |name: &str| files.get(name).map(|bytes| String::from_utf8_lossy(bytes));
+    let about = text("Chart.yaml").ok_or("it has no Chart.yaml")?;
+    let mut metadata: Metadata = serde_saphyr::from_str(&about).map_err(|error| format!("Chart.yaml: {error}"))?;
+    let values = match text("values.yaml").filter(|values| !values.trim().is_empty()) {
+        // Values that cannot be read are helm's to refuse; here they turn no inner chart off.
+        Some(values) => serde_saphyr::from_str(&values).unwrap_or_default(),
+        None => serde_json::Value::Null,
+    };
+    let mut chart = Chart {
+        name: metadata.name.clone(),
+        values,
+        dependencies: std::mem::take(&mut metadata.dependencies),
+        ..Chart::default()
+    };
+    for (name, bytes) in files.iter().filter(|(name, _)| is_crd_file(name)) {
+        let crds = parse_crds(&String::from_utf8_lossy(bytes));
+        chart.crds.extend(crds.map_err(|error| format!("{name}: {error}"))?);
+    }
+    for (name, part) in parts(files)? {
+        if depth == 0 {
+            return Err(format!("charts in it are nested more than {DEEPEST} deep"));
+        }
+        chart.parts.push(of_files(&part, depth - 1).map_err(|error| format!("{PARTS}{name}: {error}"))?.1);
+    }
+    Ok((metadata, chart))
+}
+
+/// The charts in the folder `charts`, unpacked or not. Helm leaves out what begins with a dot or an underscore.
+fn parts(files: &Files) -> Result<BTreeMap<String, Files>, String> {
+    let mut parts = BTreeMap::<String, Files>::new();
+    for (name, bytes) in files {
+        let Some(rest) = name.strip_prefix(PARTS).filter(|rest| !rest.starts_with(['.', '_'])) else { continue };
+        match rest.split_once('/') {
+            Some((part, rest)) => {
+                parts.entry(part.to_owned()).or_default().insert(rest.to_owned(), bytes.clone());
             }
+            None if rest.ends_with(".tgz") => {
+                let inner = archive_files(bytes.as_slice()).map_err(|error| format!("{name}: {error}"))?;
+                parts.insert(rest.to_owned(), inner);
+            }
+            None => {}
+        }
+    }
+    parts.retain(|_, files| files.contains_key("Chart.yaml"));
+    Ok(parts)
+}
+
+/// Whether helm reads CRDs of a file: anywhere under `crds`, by the end of its name. What kustomize keeps beside them is its own.
+pub(in crate::read) fn is_crd_file(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("crds/") else { return false };
+    let file = rest.rsplit('/').next().unwrap_or(rest).to_lowercase();
+    let (stem, extension) = file.rsplit_once('.').unwrap_or((&file, ""));
+    matches!(extension, "yaml" | "yml" | "json") && stem != "kustomization"
+}
+
+/// Whether a file of a chart, or of a chart inside it, matters here.
+fn matters(name: &str) -> bool {
+    if let Some(rest) = name.strip_prefix(PARTS) {
+        return match rest.split_once('/') {
+            Some((_, rest)) => matters(rest),
+            None => rest.ends_with(".tgz"),
+        };
+    }
+    matches!(name, "Chart.yaml" | "values.yaml") || is_crd_file(name)
+}
+
+/// The files that matter in a folder of the chart; links are followed, as helm follows them.
+fn add_folder(folder: &Path, prefix: &str, depth: usize, files: &mut Files) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        // A link to nothing is helm's to refuse.
+        let Ok(data) = fs::metadata(entry.path()) else { continue };
+        let leads_on = name.starts_with("crds") || name.starts_with("charts");
+        if data.is_dir() && leads_on && depth > 0 {
+            add_folder(&entry.path(), &format!("{name}/"), depth - 1, files)?;
+        } else if data.is_file() && matters(&name) {
+            files.insert(name, fs::read(entry.path())?);
+        }
+    }
+    Ok(())
+}
+
+fn archive_files(archive: impl Read) -> Result<Files, String> {
+    let text = |error: std::io::Error| error.to_string();
+    let mut files = Files::new();
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
+    let mut left = LARGEST as u64;
+    for entry in archive.entries().map_err(text)? {
+        let mut entry = entry.map_err(text)?;
+        // The first part of a path is the chart's own folder.
+        let path = entry.path().map_err(text)?;
+        let name = path.components().skip(1).collect::<PathBuf>().to_string_lossy().into_owned();
+        if matters(&name) {
+            let mut bytes = Vec::new();
+            entry.by_ref().take(left + 1).read_to_end(&mut bytes).map_err(text)?;
+            left = left
+                .checked_sub(bytes.len() as u64)
+                .ok_or_else(|| format!("its CRDs and inner charts have more than {LARGEST} bytes"))?;
+            files.insert(name, bytes);
         }
     }
     Ok(files)
 }
 
-fn archive_files(path: &Path) -> std::io::Result<BTreeMap<String, String>> {
-    let mut files = BTreeMap::new();
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(fs::File::open(path)?));
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        // The first part of a path is the chart's own folder; sub-charts have CRDs of their own further down.
-        let name = entry.path()?.components().skip(1).collect::<PathBuf>().to_string_lossy().into_owned();
-        if name == "Chart.yaml" || name.starts_with("crds/") {
-            let mut text = String::new();
-            entry.read_to_string(&mut text)?;
-            files.insert(name, text);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crd_files_are_told_by_their_place_and_end() {
+        for name in ["crds/a.yaml", "crds/deep/er/b.YML", "crds/c.json"] {
+            assert!(is_crd_file(name), "{name}");
         }
+        for name in
+            ["crds/README.md", "crds/kustomization.yaml", "crds/x/Kustomization.yml", "crds", "templates/crds/a.yaml"]
+        {
+            assert!(!is_crd_file(name), "{name}");
+        }
+        assert!(
+            matters("charts/a/charts/b/crds/c.yaml")
+                && matters("charts/a-1.0.0.tgz")
+                && matters("charts/a/values.yaml")
+        );
+        assert!(!matters("charts/a/templates/b.yaml") && !matters("charts/README.md"));
     }
-    Ok(files)
 }

@@ -1,15 +1,16 @@
 //! What helm makes of a chart: every object, without the chart's tests. Offline for a fixed Kubernetes, or for a cluster with what
 //! that offers; helm itself asks no cluster in either case.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::{ChartRead, ChartRef};
 use crate::error::{Error, Result};
+use crate::flight::Flights;
 use crate::helm_process::Home;
+use crate::limits::HELM_LOCAL;
 use crate::read::kube::Capabilities;
 use crate::read::manifest;
 
@@ -20,8 +21,7 @@ const KUBERNETES: &str = "1.35.0";
 const SNAPSHOTS: &str = "snapshot.storage.k8s.io/v1";
 
 /// What was rendered in this run. Some charts make certificates, so that rendering again gives another text.
-#[derive(Clone, Default)]
-pub(super) struct Rendered(Arc<Mutex<BTreeMap<String, Arc<Vec<Value>>>>>);
+pub(super) type Rendered = Flights<String, Arc<Vec<Value>>>;
 
 impl ChartRead {
     /// Every object of the chart with these values, without a cluster.
@@ -48,13 +48,11 @@ impl ChartRead {
         capabilities: &Capabilities,
     ) -> Result<Arc<Vec<Value>>> {
         let key = format!("{chart:?} {namespace}/{release} {values} {capabilities:?}");
-        let known = |key: &str| self.rendered.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned();
-        if let Some(objects) = known(&key) {
-            return Ok(objects);
-        }
-        let objects = Arc::new(self.template(chart, release, namespace, values, capabilities).await?);
-        let mut all = self.rendered.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(all.entry(key).or_insert(objects).clone())
+        let (reader, chart, values, capabilities) = (self.clone(), chart.clone(), values.clone(), capabilities.clone());
+        let (namespace, release) = (namespace.to_owned(), release.to_owned());
+        let render =
+            async move { reader.template(&chart, &release, &namespace, &values, &capabilities).await.map(Arc::new) };
+        self.rendered.get(key, || render).await
     }
 
     async fn template(
@@ -73,7 +71,7 @@ impl ChartRead {
         arguments.push(values.into_os_string());
         arguments.extend(offered(capabilities));
         let command = format!("template {}", chart.name);
-        let text = self.helm.run(&command, &arguments, &home).await?;
+        let text = self.helm.run(&command, &arguments, &home, HELM_LOCAL.get()).await?;
         manifest::objects(&text).map_err(|error| Error::HelmFailed {
             command,
             message: format!("what it rendered cannot be read: {error}"),

@@ -16,10 +16,30 @@ async fn folders_and_archives_give_the_same() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("x/crds")).unwrap();
     fs::write(folder.path().join("x/Chart.yaml"), "name: x\nversion: 1.0.0\n").unwrap();
-    let crds = "kind: CustomResourceDefinition\nmetadata: {name: a}\n---\nkind: ConfigMap\n";
-    fs::write(folder.path().join("x/crds/a.yaml"), crds).unwrap();
+    let crd = |name: &str| {
+        format!("apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: {name}}}\n")
+    };
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join("x").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("crds/a.yaml", &format!("{}---\napiVersion: v1\nkind: ConfigMap\n---\n", crd("a")));
+    write("crds/deep/b.yml", &crd("b"));
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [{"apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition", "metadata": {"name": "c"}}]});
+    write("crds/c.json", &list.to_string());
+    // Among CRDs lie other things, some of which are no objects.
+    write("crds/kustomization.yaml", "resources: [a.yaml]\n");
+    write("crds/README.md", "no: [yaml\n");
+    write("charts/part/Chart.yaml", "name: part\nversion: 2.0.0\n");
+    write("charts/part/crds/d.yaml", &crd("d"));
+    let names = |local: &LocalChart| -> Vec<String> {
+        let crds = local.crds(&serde_json::json!({}));
+        crds.iter().map(|crd| crd["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    };
     let from_folder = reader().local(&chart(folder.path(), "1.0.0")).await.unwrap();
-    assert_eq!(from_folder.crds.len(), 1);
+    assert_eq!(names(&from_folder), ["a", "c", "b", "d"]);
 
     let packed = tempfile::tempdir().unwrap();
     let file = fs::File::create(packed.path().join("x-1.0.0.tgz")).unwrap();
@@ -27,7 +47,7 @@ async fn folders_and_archives_give_the_same() {
     builder.append_dir_all("x", folder.path().join("x")).unwrap();
     builder.into_inner().unwrap().finish().unwrap();
     let from_archive = reader().local(&chart(packed.path(), "1.0.0")).await.unwrap();
-    assert_eq!(from_archive.crds, from_folder.crds);
+    assert_eq!(names(&from_archive), names(&from_folder));
 }
 
 #[tokio::test]

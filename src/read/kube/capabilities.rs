@@ -1,16 +1,15 @@
 //! What a cluster offers to charts: its version and the kinds that it serves, in the form that helm's `.Capabilities` has.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, Shared};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use futures::{FutureExt as _, TryFutureExt as _};
 use serde_json::Value;
 
 use super::{KubeRead, root};
 use crate::error::{Error, KubeError, Result};
+use crate::flight::Flights;
 use crate::object::{items, text};
 
 /// How many groups are asked side by side.
@@ -27,11 +26,8 @@ pub struct Capabilities {
     pub api_versions: BTreeSet<String>,
 }
 
-/// Asked once for a run; every waiter drives it, so that none waits for one that nobody polls.
-#[derive(Clone, Default)]
-pub(super) struct Known(Arc<Mutex<Option<Asked>>>);
-
-type Asked = Shared<BoxFuture<'static, Option<Arc<Capabilities>>>>;
+/// Asked once for a run.
+pub(super) type Known = Flights<(), Arc<Capabilities>>;
 
 impl KubeRead {
     /// Version and kinds of the cluster; the first answer holds for the run, so that a plan and the run after it agree.
@@ -39,20 +35,8 @@ impl KubeRead {
     /// # Errors
     /// The version or the list of groups cannot be read.
     pub async fn capabilities(&self) -> Result<Arc<Capabilities>> {
-        let asked = {
-            let mut known = self.capabilities.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let ask = || {
-                let reader = self.clone();
-                async move { reader.read_capabilities().map_ok(Arc::new).await.ok() }.boxed().shared()
-            };
-            known.get_or_insert_with(ask).clone()
-        };
-        if let Some(capabilities) = asked.await {
-            return Ok(capabilities);
-        }
-        // Errors are not kept: whoever asks next asks again.
-        *self.capabilities.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        self.read_capabilities().await.map(Arc::new)
+        let reader = self.clone();
+        self.capabilities.get((), || async move { reader.read_capabilities().await.map(Arc::new) }).await
     }
 
     async fn read_capabilities(&self) -> Result<Capabilities> {

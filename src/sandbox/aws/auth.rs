@@ -113,9 +113,9 @@ pub(super) fn authenticate(
     request: &Request<Bytes>,
 ) -> Result<Caller> {
     let (unknown, expired, mismatch) = match service {
-        Service::Iam | Service::Sts => ("InvalidClientTokenId", "ExpiredToken", "SignatureDoesNotMatch"),
+        Service::Iam | Service::Sts | Service::Elb => ("InvalidClientTokenId", "ExpiredToken", "SignatureDoesNotMatch"),
         Service::Ec2 => ("AuthFailure", "RequestExpired", "AuthFailure"),
-        Service::Eks | Service::Tagging => {
+        Service::Eks | Service::Tagging | Service::Accelerator => {
             ("UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException")
         }
     };
@@ -159,14 +159,14 @@ pub(super) fn authorise(world: &World, cx: &CallContext, operation: &Operation) 
         caller.principal.arn, need.action, need.resource
     );
     Err(match operation.service {
-        Service::Iam | Service::Sts => ApiError::new("AccessDenied", 403, text),
+        Service::Iam | Service::Sts | Service::Elb => ApiError::new("AccessDenied", 403, text),
         Service::Ec2 => ApiError::new(
             "UnauthorizedOperation",
             403,
             format!("You are not authorized to perform this operation. {text}"),
         ),
         Service::Eks => ApiError::new("AccessDeniedException", 403, text),
-        Service::Tagging => ApiError::new("AccessDeniedException", 400, text),
+        Service::Tagging | Service::Accelerator => ApiError::new("AccessDeniedException", 400, text),
     })
 }
 

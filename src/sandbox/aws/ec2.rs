@@ -1,10 +1,12 @@
-//! The simulated EC2, as far as the product looks: the subnets of a VPC and their route tables. A cluster's subnets are those of its
+//! The simulated EC2, as far as the product looks: the subnets of a VPC and their route tables, and which tagged security groups and
+//! volumes there are. A cluster's subnets are those of its
 //! VPC; their tags are those that the tagging API knows, without its delay.
 
 use super::Simulator;
 use super::eks::cluster::Cluster;
 use super::error::{ApiError, Result};
 use super::form::Form;
+use super::paging::page;
 use super::seed::SeedSubnet;
 use super::world::{CallContext, World};
 use super::xml::Xml;
@@ -27,12 +29,96 @@ pub(super) fn call(world: &World, cx: &CallContext, operation: &str, form: &Form
     let answer = match operation {
         "DescribeSubnets" => subnets,
         "DescribeRouteTables" => route_tables,
+        "DescribeSecurityGroups" => return tagged(world, cx, form, &SECURITY_GROUPS),
+        "DescribeVolumes" => return tagged(world, cx, form, &VOLUMES),
         other => return Err(ApiError::not_implemented(&format!("ec2:{other}"))),
     };
     match (form.get("Filter.1.Name"), form.get("Filter.1.Value.1"), form.get("Filter.2.Name")) {
         (Some("vpc-id"), Some(vpc), None) => Ok(answer(world, cx, vpc)),
         _ => Err(ApiError::not_implemented("ec2: other filters than one by `vpc-id`")),
     }
+}
+
+/// A kind of things of which nothing but tags is kept.
+struct Kind {
+    prefix: &'static str,
+    ids: &'static str,
+    filter: &'static str,
+    absent: &'static str,
+    noun: &'static str,
+    set: &'static str,
+    write: fn(&mut Xml, &str, &str, &CallContext),
+}
+
+const SECURITY_GROUPS: Kind = Kind {
+    prefix: "security-group/",
+    ids: "GroupId",
+    filter: "group-id",
+    absent: "InvalidGroup.NotFound",
+    noun: "security group",
+    set: "securityGroupInfo",
+    write: |xml, id, vpc, _| {
+        xml.text("groupId", id);
+        xml.text("groupName", format!("k8s-{id}"));
+        xml.text("groupDescription", "[k8s] Managed SecurityGroup for LoadBalancer");
+        xml.text("vpcId", vpc);
+    },
+};
+const VOLUMES: Kind = Kind {
+    prefix: "volume/",
+    ids: "VolumeId",
+    filter: "volume-id",
+    absent: "InvalidVolume.NotFound",
+    noun: "volume",
+    set: "volumeSet",
+    write: |xml, id, _, cx| {
+        xml.text("volumeId", id);
+        xml.text("size", 4);
+        xml.text("availabilityZone", format!("{}a", cx.region));
+        xml.text("status", "available");
+        xml.text("volumeType", "gp3");
+        xml.node("attachmentSet", |_| {});
+    },
+};
+
+/// By ids, of which one that is not there is an error; by a filter on them, which leaves that one out; or all.
+fn tagged(world: &World, cx: &CallContext, form: &Form, kind: &Kind) -> Result<Xml> {
+    let numbered = |key: &str| -> Vec<String> {
+        (1..).map_while(|index| form.get(&format!("{key}.{index}"))).map(str::to_owned).collect()
+    };
+    let there = world.present_in(&cx.region, "ec2", kind.prefix);
+    let there: Vec<_> = there.iter().filter_map(|arn| arn.rsplit('/').next()).collect();
+    let ids = numbered(kind.ids);
+    if let Some(id) = ids.iter().find(|id| !there.contains(&id.as_str())) {
+        let text = format!("The {} '{id}' does not exist", kind.noun);
+        return Err(ApiError::new(kind.absent, 400, text));
+    }
+    let filtered = match (form.get("Filter.1.Name"), form.get("Filter.2.Name")) {
+        (None, _) => None,
+        (Some(name), None) if name == kind.filter => Some(numbered("Filter.1.Value")),
+        _ => return Err(ApiError::not_implemented("ec2: other filters than one by id")),
+    };
+    if filtered.as_ref().is_some_and(|values| values.len() > 200) {
+        return Err(ApiError::new(
+            "FilterLimitExceeded",
+            400,
+            "The maximum number of filter values specified on a single call is 200",
+        ));
+    }
+    let wanted = |id: &&&str| {
+        (ids.is_empty() || ids.iter().any(|it| it == **id))
+            && filtered.as_ref().is_none_or(|all| all.iter().any(|it| it == **id))
+    };
+    let found = there.iter().filter(wanted).map(|id| ((*id).to_owned(), *id)).collect();
+    let size = world.page_of(form.number("MaxResults", 5, 1000)?, 1000);
+    let page = page(found, form.get("NextToken"), size)
+        .ok_or_else(|| ApiError::new("InvalidParameterValue", 400, "Invalid value for parameter nextToken"))?;
+    let clusters = world.clusters.values().filter(|cluster| cluster.region == cx.region);
+    let vpc = clusters.map(Cluster::network).map(|(vpc, _)| vpc).next().unwrap_or_default();
+    Ok(Xml::build(|xml| {
+        items(xml, kind.set, page.items, |xml, id| (kind.write)(xml, id, vpc, cx));
+        xml.optional("nextToken", page.next);
+    }))
 }
 
 /// The subnets of the clusters in a VPC, with where they lie.

@@ -74,9 +74,10 @@ impl Fault {
 /// Returns the throttling error of a service.
 pub(super) fn throttled(service: Service) -> ApiError {
     match service {
-        Service::Iam | Service::Sts => ApiError::new("Throttling", 400, "Rate exceeded"),
+        Service::Iam | Service::Sts | Service::Elb => ApiError::new("Throttling", 400, "Rate exceeded"),
         Service::Ec2 => ApiError::new("RequestLimitExceeded", 503, "Request limit exceeded."),
         Service::Eks => ApiError::new("ThrottlingException", 429, "Too Many Requests"),
+        Service::Accelerator => ApiError::new("ThrottlingException", 400, "Rate exceeded"),
         Service::Tagging => ApiError::new("ThrottledException", 400, "Rate exceeded"),
     }
 }

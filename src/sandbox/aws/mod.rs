@@ -1,4 +1,5 @@
-//! The AWS simulator: the few operations of IAM, STS, EKS, EC2 and the tagging API that the product calls, small and strict.
+//! The AWS simulator: the few operations of IAM, STS, EKS, EC2, Elastic Load Balancing, Global Accelerator and the tagging API
+//! that the product calls, small and strict.
 //!
 //! It stands below the AWS SDK as an HTTP connector (`Simulator::http_client`) and behind a loopback address (`Simulator::serve`), with
 //! the same code. The sandbox command and the tests start it from a [`Seed`]. It keeps AWS's error codes, pages, limits and delays; what it
@@ -7,12 +8,14 @@
 //!
 //! A call goes: `wire` (which operation) -> latency -> `fault` -> `auth` -> the service -> `record` -> `wire` (the answer).
 
+mod accelerator;
 mod auth;
 mod clock;
 mod connector;
 mod document;
 mod ec2;
 mod eks;
+mod elb;
 mod error;
 mod fault;
 mod form;
@@ -284,8 +287,14 @@ impl Simulator {
             (Input::Form(form), Service::Ec2) => {
                 ec2::call(world, &cx, &operation.name, form).map(|xml| Output::Xml(Some(xml)))
             }
+            (Input::Form(form), Service::Elb) => {
+                elb::call(world, &cx, &operation.name, form).map(|xml| Output::Xml(Some(xml)))
+            }
             (Input::Form(form), _) => sts::call(world, &cx, &operation.name, form).map(Output::Xml),
             (Input::Json(input), Service::Eks) => eks::call(world, &cx, &operation.name, input).map(Output::Json),
+            (Input::Json(input), Service::Accelerator) => {
+                accelerator::call(world, &cx, &operation.name, input).map(Output::Json)
+            }
             (Input::Json(input), _) => tagging::call(world, &cx, &operation.name, input).map(Output::Json),
         }
     }
@@ -297,6 +306,8 @@ impl Simulator {
             Some("tagging") => Service::Tagging,
             Some("iam") => Service::Iam,
             Some("ec2") => Service::Ec2,
+            Some("elasticloadbalancing") => Service::Elb,
+            Some("globalaccelerator") => Service::Accelerator,
             _ => Service::Sts,
         };
         let operation = format!("{} {}", request.method(), request.uri().path());

@@ -26,8 +26,10 @@ pub(super) fn needs(world: &World, cx: &CallContext, operation: &Operation) -> V
     let mut context = general(world, cx);
     let own = |resource: String, context: &Context| Need { action: action.clone(), resource, context: context.clone() };
     match &operation.input {
-        // Looking has no resource in EC2.
-        Input::Form(_) if operation.service == Service::Ec2 => vec![own("*".to_owned(), &context)],
+        // Looking has no resource in EC2 and Elastic Load Balancing.
+        Input::Form(_) if matches!(operation.service, Service::Ec2 | Service::Elb) => {
+            vec![own("*".to_owned(), &context)]
+        }
         Input::Form(form) => {
             let (resource, tags) = iam_resource(world, operation, form);
             add_resource_tags(&mut context, &tags, operation.service);
@@ -55,6 +57,11 @@ pub(super) fn needs(world: &World, cx: &CallContext, operation: &Operation) -> V
             }
             needs.extend(passed_roles(world, cx, operation, object));
             needs
+        }
+        Input::Json(object) if operation.service == Service::Accelerator => {
+            let arn = object.get("AcceleratorArn").and_then(Value::as_str).unwrap_or("*");
+            add_resource_tags(&mut context, world.tag_index.present(arn).unwrap_or(&Tags::new()), operation.service);
+            vec![own(arn.to_owned(), &context)]
         }
         Input::Json(_) => vec![own("*".to_owned(), &context)],
     }

@@ -66,6 +66,9 @@ pub struct Seed {
     /// Seconds until a change of tags is seen by the tagging API.
     #[serde(default)]
     pub tagging_lag_seconds: u64,
+    /// Seconds for which the tagging API goes on showing what is deleted.
+    #[serde(default = "defaults::tagging_ghost_seconds")]
+    pub tagging_ghost_seconds: u64,
     /// Seconds that EKS needs to create, change or delete something.
     #[serde(default = "defaults::settle_seconds")]
     pub settle_seconds: u64,
@@ -278,6 +281,10 @@ mod defaults {
     }
     pub(super) fn free_addresses() -> u32 {
         250
+    }
+    /// Minutes to hours in AWS: nothing may rely on the deletion being seen.
+    pub(super) fn tagging_ghost_seconds() -> u64 {
+        3600
     }
     pub(super) fn settle_seconds() -> u64 {
         2

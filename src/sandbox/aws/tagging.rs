@@ -1,7 +1,7 @@
-//! The simulated Resource Groups Tagging API: what has or had tags, seen with a delay.
+//! The simulated Resource Groups Tagging API: what has or had tags, seen with a delay; deletions are seen much later than the rest.
 //!
-//! As in AWS, IAM's policies and OIDC providers are answered in the partition's global region only, and roles are not answered at all
-//! (aws/aws-sdk#581).
+//! As in AWS, IAM's policies and OIDC providers are answered in the partition's global region only, accelerators in that of their
+//! API, and roles are not answered at all (aws/aws-sdk#581).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::accelerator;
 use super::clock::visible;
 use super::document::strings;
 use super::error::{ApiError, Result};
@@ -20,13 +21,15 @@ use super::world::{CallContext, World};
 #[derive(Debug)]
 pub(super) struct TagIndex {
     lag: Duration,
+    /// So long what is deleted is still shown (aws/aws-cli#8197).
+    ghosts: Duration,
     /// Changes by ARN, oldest first; `None` is a deletion.
     changes: BTreeMap<String, Vec<(Timestamp, Option<Tags>)>>,
 }
 
 impl TagIndex {
-    pub(super) fn new(lag: Duration) -> Self {
-        Self { lag, changes: BTreeMap::new() }
+    pub(super) fn new(lag: Duration, ghosts: Duration) -> Self {
+        Self { lag, ghosts, changes: BTreeMap::new() }
     }
 
     /// Notes the tags of an object after a change; `None` if it was deleted.
@@ -37,6 +40,11 @@ impl TagIndex {
     /// Returns the tags that an object has now.
     pub(super) fn present(&self, arn: &str) -> Option<&Tags> {
         self.changes.get(arn)?.last()?.1.as_ref()
+    }
+
+    /// The ARNs of everything that is there and has or had tags.
+    pub(super) fn there(&self) -> impl Iterator<Item = &String> {
+        self.changes.iter().filter(|(_, changes)| changes.last().is_some_and(|(_, tags)| tags.is_some())).map(|it| it.0)
     }
 
     /// Returns everything that has tags now.
@@ -51,7 +59,8 @@ impl TagIndex {
     /// Returns the tags of everything that is known to have or to have had tags.
     fn seen(&self, now: Timestamp) -> impl Iterator<Item = (&String, &Tags)> {
         self.changes.iter().filter_map(move |(arn, changes)| {
-            let known: Vec<_> = changes.iter().filter(|(when, _)| visible(*when, self.lag, now)).collect();
+            let lag = |tags: &Option<Tags>| if tags.is_some() { self.lag } else { self.ghosts };
+            let known: Vec<_> = changes.iter().filter(|(when, tags)| visible(*when, lag(tags), now)).collect();
             let tags = known.last()?.1.as_ref()?;
             // Tags of an earlier object of the same name do not count.
             let life = known.iter().rev().map_while(|(_, tags)| tags.as_ref());
@@ -116,6 +125,9 @@ fn resources(world: &World, cx: &CallContext, input: &Map<String, Value>) -> Res
 }
 
 fn in_region(arn: &str, world: &World, region: &str) -> bool {
+    if arn.split(':').nth(2) == Some("globalaccelerator") {
+        return region == accelerator::REGION;
+    }
     match arn.split(':').nth(3) {
         None | Some("") => region == world.partition.global_region,
         Some(own) => own == region,

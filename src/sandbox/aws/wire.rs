@@ -1,6 +1,7 @@
 //! The protocols: which operation a request asks for, and how its answer is written.
 //!
-//! IAM and STS speak the Query protocol (a form in, XML out), EC2 one of its own that is like it, EKS is REST with JSON, the tagging API is JSON 1.1. The service is told by the
+//! IAM, STS and Elastic Load Balancing speak the Query protocol (a form in, XML out), EC2 one of its own that is like it, EKS is REST with JSON,
+//! the tagging API and Global Accelerator are JSON 1.1. The service is told by the
 //! signature's scope, because all of them may be reached under one address.
 
 use bytes::Bytes;
@@ -19,8 +20,10 @@ pub(super) enum Service {
     Iam,
     Sts,
     Ec2,
+    Elb,
     Eks,
     Tagging,
+    Accelerator,
 }
 
 impl Service {
@@ -30,6 +33,8 @@ impl Service {
             Self::Iam => "iam",
             Self::Sts => "sts",
             Self::Ec2 => "ec2",
+            Self::Elb => "elasticloadbalancing",
+            Self::Accelerator => "globalaccelerator",
             Self::Eks => "eks",
             Self::Tagging => "tag",
         }
@@ -44,7 +49,16 @@ impl Service {
 
     /// Whether it speaks the Query protocol.
     pub(super) fn is_query(self) -> bool {
-        matches!(self, Self::Iam | Self::Sts | Self::Ec2)
+        matches!(self, Self::Iam | Self::Sts | Self::Ec2 | Self::Elb)
+    }
+
+    /// What precedes the operation in `x-amz-target`, where the protocol is JSON 1.1.
+    fn target(self) -> Option<&'static str> {
+        match self {
+            Self::Tagging => Some("ResourceGroupsTaggingAPI_20170126."),
+            Self::Accelerator => Some("GlobalAccelerator_V20180706."),
+            _ => None,
+        }
     }
 }
 
@@ -80,8 +94,10 @@ impl Operation {
             Some("iam") => Self::query(Service::Iam, request),
             Some("sts") => Self::query(Service::Sts, request),
             Some("ec2") => Self::query(Service::Ec2, request),
+            Some("elasticloadbalancing") => Self::query(Service::Elb, request),
             Some("eks") => Self::rest(request),
-            Some("tagging") => Self::json(request),
+            Some("tagging") => Self::json(Service::Tagging, request),
+            Some("globalaccelerator") => Self::json(Service::Accelerator, request),
             Some(other) => Err(ApiError::not_implemented(&format!("the service {other}"))),
             None => {
                 let operation = Self::query(Service::Sts, request)?;
@@ -124,12 +140,11 @@ impl Operation {
         Ok(Self { service: Service::Eks, name: name.to_owned(), input: Input::Json(input) })
     }
 
-    fn json(request: &Request<Bytes>) -> Result<Self> {
+    fn json(service: Service, request: &Request<Bytes>) -> Result<Self> {
         let target = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let name = target
-            .strip_prefix("ResourceGroupsTaggingAPI_20170126.")
-            .ok_or_else(|| ApiError::new("UnknownOperationException", 400, ""))?;
-        Ok(Self { service: Service::Tagging, name: name.to_owned(), input: Input::Json(json_object(request.body())?) })
+        let name = service.target().and_then(|prefix| target.strip_prefix(prefix));
+        let name = name.ok_or_else(|| ApiError::new("UnknownOperationException", 400, ""))?;
+        Ok(Self { service, name: name.to_owned(), input: Input::Json(json_object(request.body())?) })
     }
 
     /// Whether the operation changes the account. Getting credentials changes nothing that a later call could see.
@@ -210,7 +225,7 @@ pub(super) fn failure(service: Service, error: &ApiError, request_id: &str) -> R
     }
     let mut body = error.fields.clone();
     body.insert("message".to_owned(), Value::from(error.message.as_str()));
-    if service == Service::Tagging {
+    if service.target().is_some() {
         body.insert("__type".to_owned(), Value::from(error.code.as_str()));
     }
     let mut answer = response(error.status, json_type(service), request_id, Value::Object(body).to_string());
@@ -230,12 +245,13 @@ fn response(status: u16, content_type: &str, request_id: &str, body: String) -> 
 }
 
 fn json_type(service: Service) -> &'static str {
-    if service == Service::Tagging { "application/x-amz-json-1.1" } else { "application/json" }
+    if service.target().is_some() { "application/x-amz-json-1.1" } else { "application/json" }
 }
 
 fn namespace(service: Service) -> &'static str {
     match service {
         Service::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
+        Service::Elb => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
         Service::Ec2 => "http://ec2.amazonaws.com/doc/2016-11-15/",
         _ => "https://sts.amazonaws.com/doc/2011-06-15/",
     }

@@ -83,7 +83,10 @@ impl World {
             providers: BTreeMap::new(),
             clusters: BTreeMap::new(),
             subnets: seed.subnets.clone(),
-            tag_index: TagIndex::new(Duration::from_secs(seed.tagging_lag_seconds)),
+            tag_index: TagIndex::new(
+                Duration::from_secs(seed.tagging_lag_seconds),
+                Duration::from_secs(seed.tagging_ghost_seconds),
+            ),
             addon_outcomes: BTreeMap::new(),
             issued: 0,
         };
@@ -117,6 +120,16 @@ impl World {
         for credential in Credential::planted(self, seed) {
             self.credentials.insert(credential.access_key_id.clone(), credential);
         }
+    }
+
+    /// ARNs of what is there of a kind, in a region, without the tagging API's delay; for services of which nothing but tagged things
+    /// is simulated.
+    pub(super) fn present_in(&self, region: &str, service: &str, prefix: &str) -> Vec<String> {
+        let of_kind = |arn: &String| {
+            let parts: Vec<_> = arn.splitn(6, ':').collect();
+            parts.len() == 6 && parts[2] == service && parts[3] == region && parts[5].starts_with(prefix)
+        };
+        self.tag_index.there().filter(|arn| of_kind(arn)).cloned().collect()
     }
 
     /// Builds the ARN of an IAM object of the account.

@@ -23,18 +23,18 @@ const KWOK: &str = "v0.8.0";
 /// A helm that can be built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HelmMajor {
-    /// The one that the sandbox uses where there is none.
+    /// The newest; the sandbox uses it where there is none.
     Four,
-    /// Its forerunner, for tests that prove both.
+    /// The oldest that works, for tests that prove both ends.
     Three,
 }
 
 impl HelmMajor {
-    /// The pinned version, which compiles with the Go versions that kwok needs anyway, and its module.
-    const fn pinned(self) -> (&'static str, &'static str) {
+    /// The pinned version, its module, and the oldest Go that compiles it.
+    const fn pinned(self) -> (&'static str, &'static str, (u32, u32)) {
         match self {
-            Self::Four => ("v4.0.4", "helm.sh/helm/v4"),
-            Self::Three => ("v3.18.6", "helm.sh/helm/v3"),
+            Self::Four => ("v4.3.2", "helm.sh/helm/v4", (1, 26)),
+            Self::Three => ("v3.14.4", "helm.sh/helm/v3", (1, 21)),
         }
     }
 }
@@ -120,14 +120,14 @@ pub fn ensure_helm(
     report: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<PathBuf, ControlPlaneError> {
     let environment = Environment::read(cache);
-    let (version, module) = major.pinned();
+    let (version, module, oldest_go) = major.pinned();
     let product = product(environment.cache()?, &format!("helm-{version}"), report, |folder| {
         let install = build::Install {
             package: &format!("{module}/cmd/helm@{version}"),
             what: "helm",
             linker_flags: &format!("-s -w -X {module}/internal/version.version={version}"),
             expectation: "once, about two minutes on two cores",
-            oldest_go: (1, 24),
+            oldest_go,
         };
         build::install(&install, folder, report)
     })?;

@@ -10,7 +10,7 @@ use std::{
 
 use futures::TryStreamExt as _;
 use k8s_openapi::api::{
-    core::v1::{Node, Pod},
+    core::v1::{EnvVar, Node, Pod},
     storage::v1::CSINode,
 };
 use kube::{
@@ -84,11 +84,38 @@ fn registered(pods: &[Pod]) -> BTreeMap<String, BTreeSet<String>> {
         let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
         let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
         let (Some(node), true, None) = (&spec.node_name, ready, &pod.metadata.deletion_timestamp) else { continue };
-        let arguments = spec.containers.iter().flat_map(|container| container.args.iter().flatten());
-        let drivers = arguments.filter_map(|argument| driver_of(argument));
+        let drivers = spec.containers.iter().flat_map(|container| {
+            let variables = container.env.as_deref().unwrap_or_default();
+            container.args.iter().flatten().filter_map(|argument| driver_of(&expanded(argument, variables)))
+        });
         nodes.entry(node.clone()).or_default().extend(drivers);
     }
     nodes
+}
+
+/// An argument as the kubelet gives it to the container: `$(NAME)` stands for a variable, `$$` for one dollar, and a variable
+/// that is not there for itself. <https://kubernetes.io/docs/tasks/inject-data-application/define-environment-variable-container/>
+fn expanded(argument: &str, variables: &[EnvVar]) -> String {
+    let (mut text, mut rest) = (String::new(), argument);
+    while let Some((before, after)) = rest.split_once('$') {
+        text.push_str(before);
+        rest = after;
+        if let Some(after) = rest.strip_prefix('$') {
+            text.push('$');
+            rest = after;
+            continue;
+        }
+        let named = rest.strip_prefix('(').and_then(|rest| rest.split_once(')'));
+        // The last of several of one name counts.
+        let value = named.and_then(|(name, after)| {
+            let variable = variables.iter().rev().find(|variable| variable.name == name)?;
+            Some((variable.value.as_deref()?, after))
+        });
+        let (value, after) = value.unwrap_or(("$", rest));
+        text.push_str(value);
+        rest = after;
+    }
+    text + rest
 }
 
 /// The driver whose socket a registrar's flag names; Windows has other slashes.
@@ -136,5 +163,28 @@ mod tests {
         assert!(!found.contains_key("b") && found["c"].is_empty());
         let windows = format!(r"{FLAG}C:\var\lib\kubelet\plugins\ebs.csi.aws.com\csi.sock");
         assert_eq!(driver_of(&windows).as_deref(), Some("ebs.csi.aws.com"));
+    }
+
+    #[test]
+    fn the_socket_may_be_named_by_a_variable() {
+        let mut pod = pod("a", "True", &format!("{FLAG}$(SOCKET)"));
+        let container = &mut pod.spec.as_mut().unwrap().containers[0];
+        let variable = |name: &str, value: &str| EnvVar {
+            name: name.to_owned(),
+            value: Some(value.to_owned()),
+            ..EnvVar::default()
+        };
+        container.env = Some(vec![variable("SOCKET", "/var/lib/kubelet/plugins/ebs.csi.aws.com/csi.sock")]);
+        assert_eq!(registered(&[pod])["a"], BTreeSet::from(["ebs.csi.aws.com".to_owned()]));
+
+        let variables = [variable("A", "first"), variable("B", "$(A)"), variable("A", "last")];
+        for (argument, expected) in [
+            ("--x=$(A)", "--x=last"),
+            ("$(A)-$(B)", "last-$(A)"),
+            ("$$(A) $(C) $x $", "$(A) $(C) $x $"),
+            ("$(A", "$(A"),
+        ] {
+            assert_eq!(expanded(argument, &variables), expected, "{argument}");
+        }
     }
 }

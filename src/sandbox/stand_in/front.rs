@@ -90,11 +90,13 @@ async fn answer(
 
 /// Finds the Service that a request is for, and how many ready endpoints it has.
 async fn look(cluster: &Cluster, id: &StackId, host: &str, path: &str) -> Result<Option<(Target, usize)>> {
-    let (classes, ingresses, services) = futures::try_join!(
+    let (classes, parameters, ingresses, services) = futures::try_join!(
         cluster.list("networking.k8s.io/v1", "IngressClass"),
+        cluster.list("elbv2.k8s.aws/v1beta1", "IngressClassParams"),
         cluster.list("networking.k8s.io/v1", "Ingress"),
         cluster.list("v1", "Service"),
     )?;
+    let classes = stack::classes(&classes, &parameters);
     let stack = stack::stacks(&classes, &ingresses, &services).remove(id).unwrap_or_default();
     let Some(target) = route(&stack, host, path) else { return Ok(None) };
     let selector = format!("kubernetes.io/service-name={}", target.1);

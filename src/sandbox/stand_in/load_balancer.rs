@@ -11,7 +11,7 @@ use super::stack::{self, BINDING_FINALIZER, Stack, StackId};
 use crate::error::{Error, Result};
 use crate::sandbox::aws::Tags;
 
-const DEPLOYMENT: &str = "aws-load-balancer-controller";
+pub(super) const DEPLOYMENT: &str = "aws-load-balancer-controller";
 const BINDING: (&str, &str) = ("elbv2.k8s.aws/v1beta1", "TargetGroupBinding");
 
 /// The simulated load balancers.
@@ -31,8 +31,9 @@ impl LoadBalancers {
         if cluster.controller(DEPLOYMENT).await?.is_none() {
             return Ok(());
         }
-        let (classes, ingresses, services, bindings) = futures::try_join!(
+        let (classes, parameters, ingresses, services, bindings) = futures::try_join!(
             cluster.list("networking.k8s.io/v1", "IngressClass"),
+            cluster.list("elbv2.k8s.aws/v1beta1", "IngressClassParams"),
             cluster.list("networking.k8s.io/v1", "Ingress"),
             cluster.list("v1", "Service"),
             cluster.list(BINDING.0, BINDING.1),
@@ -44,9 +45,12 @@ impl LoadBalancers {
             .map(|service| (text(service, "/metadata/namespace"), text(service, "/metadata/name")))
             .collect();
         let mut failed = None;
-        for (id, stack) in stack::stacks(&classes, &ingresses, &services) {
+        let classes = stack::classes(&classes, &parameters);
+        let stacks = stack::stacks(&classes, &ingresses, &services);
+        let last = stacks.values().all(|stack| stack.members.is_empty());
+        for (id, stack) in stacks {
             // One stack that cannot be finished now must not hold up the others.
-            if let Err(error) = self.stack(&controller, &id, &stack, &existing, &bindings).await {
+            if let Err(error) = self.stack(&controller, &id, &stack, &existing, &bindings, last).await {
                 failed = Some(error);
             }
         }
@@ -68,13 +72,14 @@ impl LoadBalancers {
         stack: &Stack,
         existing: &BTreeSet<(&str, &str)>,
         bindings: &[Value],
+        last: bool,
     ) -> Result<()> {
         let finalizer = stack::finalizer(id);
         for member in &stack.members {
             self.cluster.finalizers(member, |names| add(names, &finalizer)).await?;
         }
         let deployed = if stack.members.is_empty() {
-            self.remove(controller, id, stack, bindings).await?
+            self.remove(controller, id, stack, bindings, last).await?
         } else {
             self.deploy(controller, id, stack, existing, bindings).await?
         };
@@ -144,13 +149,14 @@ impl LoadBalancers {
         Ok(true)
     }
 
-    /// Takes a load balancer away that nobody wants any more; false if the controller could not.
+    /// Takes a load balancer away that nobody wants any more, and with the `last` one what all share; false if the controller could not.
     async fn remove(
         &mut self,
         controller: &Controller,
         id: &StackId,
         stack: &Stack,
         bindings: &[Value],
+        last: bool,
     ) -> Result<bool> {
         let cluster = Arc::clone(&self.cluster);
         let present = cluster.simulator.tagged_resources();
@@ -170,11 +176,8 @@ impl LoadBalancers {
             cluster.simulator.remove_resource(arn);
         }
         self.fronts.remove(id);
-        let (shared, _) = stack::shared_group(&cluster.place);
-        let prefix = cluster.place.arn("elasticloadbalancing", "loadbalancer/");
-        let others = cluster.simulator.tagged_resources();
-        if !others.keys().any(|arn| arn.starts_with(&prefix)) {
-            cluster.simulator.remove_resource(&shared);
+        if last {
+            cluster.simulator.remove_resource(&stack::shared_group(&cluster.place).0);
         }
         Ok(true)
     }

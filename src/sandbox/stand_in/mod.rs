@@ -6,11 +6,12 @@
 //! finalizers hang as they do in life. What they touch carries the annotation `sandbox.eks-bootstrap.dev/simulated`.
 //!
 //! ```text
-//! watches -> wake -> load_balancer (stack, front) | volume -> cluster -> control plane, simulated AWS
+//! watches -> wake -> load_balancer (stack, front) | accelerator | volume -> cluster -> control plane, simulated AWS
 //! ```
 //!
 //! Started by the sandbox with its control plane and ended with it; never for an existing cluster.
 
+mod accelerator;
 mod addon;
 mod agent;
 mod cluster;
@@ -41,10 +42,11 @@ use cluster::Cluster;
 use load_balancer::LoadBalancers;
 
 /// What the stand-ins work on, and what tells whether they may.
-const WATCHED: [&str; 7] = [
+const WATCHED: [&str; 8] = [
     "/apis/apps/v1/namespaces/kube-system/deployments",
     "/apis/networking.k8s.io/v1/ingresses",
     "/apis/elbv2.k8s.aws/v1beta1/targetgroupbindings",
+    "/apis/aga.k8s.aws/v1beta1/globalaccelerators",
     "/apis/storage.k8s.io/v1/volumeattachments",
     "/api/v1/services",
     "/api/v1/persistentvolumeclaims",
@@ -114,13 +116,16 @@ async fn work(cluster: Arc<Cluster>, wake: Arc<Notify>, mut addon: Addon) {
         if tokio::time::timeout(RESYNC, wake.notified()).await.is_ok() {
             tokio::time::sleep(GROUPING).await;
         }
-        let (balanced, provisioned, agent, driver) = tokio::join!(
+        let (balanced, accelerated, provisioned, agent, driver) = tokio::join!(
             balancers.reconcile(),
+            accelerator::reconcile(&cluster),
             volume::reconcile(&cluster),
             agent::reconcile(&cluster),
             addon.reconcile(&cluster)
         );
-        for error in [balanced.err(), provisioned.err(), agent.err(), driver.err()].into_iter().flatten() {
+        for error in
+            [balanced.err(), accelerated.err(), provisioned.err(), agent.err(), driver.err()].into_iter().flatten()
+        {
             // Conflicts, and a control plane that is being stopped; the next look tries again.
             tracing::debug!(%error, "a stand-in of the sandbox could not finish");
         }

@@ -49,25 +49,39 @@ pub(super) struct Stack {
 /// Where a load balancer sends requests: namespace, Service, port as written.
 pub(super) type Target = (String, String, String);
 
-/// Sorts Ingresses and Services into stacks.
-pub(super) fn stacks(classes: &[Value], ingresses: &[Value], services: &[Value]) -> BTreeMap<StackId, Stack> {
+/// The controller's Ingress classes by name, with the groups that their parameters put Ingresses into.
+pub(super) type Classes = BTreeMap<String, String>;
+
+/// Reads the classes and their parameters.
+pub(super) fn classes(classes: &[Value], parameters: &[Value]) -> Classes {
     let ours = classes.iter().filter(|class| text(class, "/spec/controller") == CONTROLLER);
-    let classes: BTreeSet<&str> = ours.map(|class| text(class, "/metadata/name")).collect();
+    let group = |class: &Value| {
+        let wanted = text(class, "/spec/parameters/name");
+        let found = parameters.iter().find(|parameters| text(parameters, "/metadata/name") == wanted);
+        found.map(|parameters| text(parameters, "/spec/group/name").to_owned()).unwrap_or_default()
+    };
+    ours.map(|class| (text(class, "/metadata/name").to_owned(), group(class))).collect()
+}
+
+/// Sorts Ingresses and Services into stacks.
+pub(super) fn stacks(classes: &Classes, ingresses: &[Value], services: &[Value]) -> BTreeMap<StackId, Stack> {
     let mut stacks: BTreeMap<StackId, Stack> = BTreeMap::new();
     let mut sort = |object: &Value, kind: Kind, wanted: bool| {
+        let own = id_of(object, kind, classes);
         if wanted && !is_going(object) {
-            stacks.entry((kind, id_of(object, kind))).or_default().members.push(object.clone());
+            stacks.entry((kind, own.clone())).or_default().members.push(object.clone());
         }
         for finalizer in finalizers(object) {
             let Some(id) = id_of_finalizer(object, kind, &finalizer) else { continue };
-            if !wanted || is_going(object) || id != id_of(object, kind) {
+            if !wanted || is_going(object) || id != own {
                 stacks.entry((kind, id)).or_default().leaving.push(object.clone());
             }
         }
     };
     for ingress in ingresses {
         let annotated = text(ingress, "/metadata/annotations/kubernetes.io~1ingress.class");
-        let chosen = [text(ingress, "/spec/ingressClassName"), annotated].iter().any(|class| classes.contains(class));
+        let chosen = [text(ingress, "/spec/ingressClassName"), annotated];
+        let chosen = chosen.iter().any(|class| classes.contains_key(*class));
         sort(ingress, Kind::Ingress, chosen || annotated == "alb");
     }
     for service in services {
@@ -83,8 +97,11 @@ fn own_id(object: &Value) -> String {
     format!("{}/{}", text(object, "/metadata/namespace"), text(object, "/metadata/name"))
 }
 
-fn id_of(object: &Value, kind: Kind) -> String {
-    let group = text(object, "/metadata/annotations/alb.ingress.kubernetes.io~1group.name");
+/// The group of the class's parameters comes before that of the annotation.
+fn id_of(object: &Value, kind: Kind, classes: &Classes) -> String {
+    let of_class = classes.get(text(object, "/spec/ingressClassName")).filter(|group| !group.is_empty());
+    let annotated = text(object, "/metadata/annotations/alb.ingress.kubernetes.io~1group.name");
+    let group = of_class.map_or(annotated, String::as_str);
     if kind == Kind::Ingress && !group.is_empty() { group.to_owned() } else { own_id(object) }
 }
 
@@ -256,7 +273,7 @@ mod tests {
 
     fn sorted(ingresses: &[Value], services: &[Value]) -> Vec<(String, usize, usize)> {
         let class = json!({"metadata": {"name": "public"}, "spec": {"controller": CONTROLLER}});
-        let stacks = stacks(&[class], ingresses, services);
+        let stacks = stacks(&classes(&[class], &[]), ingresses, services);
         stacks.into_iter().map(|((_, id), stack)| (id, stack.members.len(), stack.leaving.len())).collect()
     }
 
@@ -270,6 +287,24 @@ mod tests {
         assert_eq!(sorted(&[stays, goes, alone], &[]), [("edge".into(), 1, 1), ("shop/c".into(), 1, 0)]);
         let left_group = ingress("a", &json!({"finalizers": finalizers}));
         assert_eq!(sorted(&[left_group], &[]), [("edge".into(), 0, 1), ("shop/a".into(), 1, 0)]);
+    }
+
+    #[test]
+    fn the_parameters_of_a_class_name_a_group() {
+        let class = json!({"metadata": {"name": "public"}, "spec": {"controller": CONTROLLER,
+            "parameters": {"name": "shared"}}});
+        let parameters = json!({"metadata": {"name": "shared"}, "spec": {"group": {"name": "edge"}}});
+        let both = [
+            ingress("a", &json!({})),
+            ingress(
+                "b",
+                &json!({"annotations": {
+            "alb.ingress.kubernetes.io/group.name": "other"}}),
+            ),
+        ];
+        let stacks = stacks(&classes(&[class], &[parameters]), &both, &[]);
+        let found: Vec<_> = stacks.iter().map(|((_, id), stack)| (id.as_str(), stack.members.len())).collect();
+        assert_eq!(found, [("edge", 2)]);
     }
 
     #[test]

@@ -17,16 +17,12 @@ impl Builder<'_> {
         annotated.then(|| self.component.role_arn(self.config, self.facts))
     }
 
-    fn guarded_objects(&self) -> Vec<ObjectRef> {
-        let component = self.component;
-        let guarded = component.objects.iter();
-        guarded.map(|(api_version, kind, name)| ObjectRef::new(api_version, kind, component.namespace, name)).collect()
-    }
-
     pub(super) fn release(&self, needs: Vec<StepId>, after: Vec<StepId>) -> ReleaseStep {
         let Builder { component, config, facts } = self;
         let id = self.id("helm");
+        let values = component.chart_values(config, facts);
         ReleaseStep {
+            images: component.image_repositories(&values),
             adopt: self.adopts(&id),
             id,
             needs,
@@ -35,7 +31,7 @@ impl Builder<'_> {
                 name: component.name.to_owned(),
                 namespace: component.namespace.to_owned(),
                 chart: config.chart(component),
-                values: component.chart_values(config, facts),
+                values,
                 timeout_seconds: config.timeout_seconds,
                 cluster_arn: facts.arn.clone(),
                 take_ownership: false,
@@ -44,9 +40,10 @@ impl Builder<'_> {
             account: (component.service_account_maker == ServiceAccountMaker::Chart)
                 .then(|| ObjectRef::new("v1", "ServiceAccount", component.namespace, component.service_account)),
             component: component.name.to_owned(),
-            guarded_objects: self.guarded_objects(),
+            guarded_objects: component.addresses(),
             addon: component.addon.map(ToOwned::to_owned),
             addon_flag: component.offers_addon.then_some(component.flag),
+            ignore_drift: component.configured(config).ignore_drift.clone(),
             insists: component.configured(config).managed_by == Some(ManagedBy::Helm),
             trusted: component.has_role().then(|| component.service_account.to_owned()),
             recreate: config.recreate.clone(),
@@ -72,7 +69,7 @@ impl Builder<'_> {
             tags: our_tags(config, facts, Some(component)),
             release: (component.namespace.to_owned(), component.name.to_owned()),
             flag: component.flag,
-            objects: self.guarded_objects(),
+            objects: component.addresses(),
         }
     }
 }

@@ -9,27 +9,29 @@ fn dependant(name: &str, going: bool, derived: bool) -> Dependant {
         object: ObjectRef::new("networking.k8s.io/v1", "Ingress", "shop", name),
         uid: format!("uid-{name}"),
         stacks: [("ingress.k8s.aws/stack".to_owned(), format!("shop/{name}"))].into(),
+        arns: BTreeSet::new(),
         derived,
         going,
         finalizers: vec!["ingress.k8s.aws/resources".to_owned()],
     }
 }
 
-fn tagged(resource: &str, stack: &str) -> Tagged {
-    Tagged {
+fn thing(resource: &str, stack: &str) -> Thing {
+    Thing {
         arn: format!("arn:aws:elasticloadbalancing:r:1:{resource}"),
         tags: [("ingress.k8s.aws/stack".to_owned(), stack.to_owned())].into(),
+        used_by: Vec::new(),
     }
 }
 
-fn observed(dependants: Vec<Dependant>, in_aws: Vec<Tagged>) -> Observed {
+fn observed(dependants: Vec<Dependant>, in_aws: Vec<Thing>) -> Observed {
     Observed { dependants, in_aws, controller: Some(2), warnings: BTreeMap::new() }
 }
 
 #[test]
 fn nothing_is_left_only_when_cluster_and_aws_show_none() {
     let action = |observed: Observed| diff(&observed).action;
-    let balancer = || vec![tagged("loadbalancer/app/a/0", "shop/a")];
+    let balancer = || vec![thing("loadbalancer/app/a/0", "shop/a")];
     assert_eq!(action(observed(vec![], vec![])), Action::Keep);
     assert_eq!(action(observed(vec![], balancer())), Action::Unknown);
     assert_eq!(action(observed(vec![dependant("a", false, true)], vec![])), Action::Unknown);
@@ -44,11 +46,11 @@ fn nothing_is_left_only_when_cluster_and_aws_show_none() {
 
 #[test]
 fn what_goes_with_an_object_is_shown_with_it() {
-    let mut shared = tagged("security-group/sg-1", "");
+    let mut shared = thing("security-group/sg-1", "");
     shared.tags = [("elbv2.k8s.aws/resource".to_owned(), "backend-sg".to_owned())].into();
     let found = observed(
         vec![dependant("a", false, false), dependant("b", false, false), dependant("a", false, true)],
-        vec![tagged("loadbalancer/app/a/0", "shop/a"), shared],
+        vec![thing("loadbalancer/app/a/0", "shop/a"), shared],
     );
     let assessment = diff(&found);
     assert_eq!(assessment.reason, "2 objects deleted, with 2 things in AWS");
@@ -72,7 +74,7 @@ fn waiting_has_a_cause() {
     ];
     let mut found = observed(
         vec![dependant("a", true, false), dependant("b", true, false)],
-        vec![tagged("loadbalancer/app/a/0", "shop/a"), tagged("targetgroup/a/0", "shop/a")],
+        vec![thing("loadbalancer/app/a/0", "shop/a"), thing("targetgroup/a/0", "shop/a")],
     );
     found.warnings = latest_warnings(&events);
     assert_eq!(

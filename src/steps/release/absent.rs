@@ -3,6 +3,7 @@
 //! Helm waits for the deletion of what it knows; objects that stay all the same are seen here, so that the run waits for
 //! them too before the role behind the controller goes.
 
+use crate::helm_writer::WRITER_LABEL;
 use crate::op::Op;
 use crate::op::helm::{HelmOp, cluster_label};
 use crate::op::kube::KubeOp;
@@ -57,9 +58,10 @@ impl ReleaseStep {
 
     /// The release stays installed and only loses our labels, which helm keeps on its newest record.
     fn give_back(&self, latest: &Release) -> Assessment {
-        let labels = [OUR_LABEL, MANAGED_BY_LABEL, ADOPTED_LABEL].map(ToOwned::to_owned).to_vec();
+        let mut labels = [OUR_LABEL, MANAGED_BY_LABEL, ADOPTED_LABEL].map(ToOwned::to_owned).to_vec();
         let fields =
             labels.iter().map(|label| FieldDiff::new(format!("labels.{label}"), "ours".to_owned(), None)).collect();
+        labels.push(WRITER_LABEL.to_owned());
         let object = ObjectRef::new("v1", "Secret", &self.release.namespace, &latest.record);
         let op = Op::Kube(KubeOp::Unmark { object, labels, annotations: Vec::new() });
         let change = Change { resource: crate::steps::Step::resource(self), fields, op };
@@ -88,7 +90,13 @@ mod tests {
             release
         };
         let uninstall: &[&str] = &["helm:uninstall"];
-        let cases: [(&str, Vec<Release>, Action, &[&str]); 9] = [
+        let gone = |mut release: Release| {
+            release.writer = crate::helm_writer::Writer::Gone;
+            release
+        };
+        let cases: [(&str, Vec<Release>, Action, &[&str]); 11] = [
+            ("helm died", vec![gone(young(revision(1, "pending-install")))], Action::Delete, uninstall),
+            ("uninstalling", vec![young(revision(1, "uninstalling"))], Action::Blocked, &[]),
             ("absent", vec![], Action::Keep, &[]),
             ("deployed", vec![revision(1, "deployed")], Action::Delete, uninstall),
             ("failed", vec![revision(1, "failed")], Action::Delete, uninstall),

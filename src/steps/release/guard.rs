@@ -2,13 +2,14 @@
 //! chart is looked at, those that only a new version or other values add, too. What is compared is cut off from what is read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::stream::{self, StreamExt as _};
 use serde_json::Value;
 
 use super::{Observed, ReleaseStep, immutable};
 use crate::context::ReadContext;
-use crate::error::Result;
+use crate::error::{Denied, Result};
 use crate::object::{annotation, some_of, text};
 use crate::op::Op;
 use crate::op::helm::HelmOp;
@@ -35,35 +36,45 @@ pub(super) struct InTheWay {
 }
 
 impl ReleaseStep {
-    /// The assessment with what is in the way of it.
+    /// The assessment with what is in the way of it, and what of that may not be read.
     ///
     /// # Errors
-    /// A read that failed, or a chart that cannot be rendered.
+    /// A read that failed for another reason than that it is denied, or a chart that cannot be rendered.
     pub(super) async fn guarded(
         &self,
         cx: &ReadContext,
         observed: &Observed,
         assessment: Assessment,
-    ) -> Result<Assessment> {
+    ) -> Result<(Assessment, Vec<Denied>)> {
         let latest = observed.history.first();
         // What someone else installed and is used as it is, is not written.
         let kept = assessment.action == Action::Keep && latest.is_some_and(|latest| self.installed(latest));
         if assessment.changes.is_empty() && !kept {
-            return Ok(assessment);
+            return Ok((assessment, Vec::new()));
         }
-        let desired = self.desired(cx, latest, &assessment).await?;
+        let desired = match self.desired(cx, latest, &assessment).await {
+            // What the cluster serves may not be read: then nobody knows what the chart would write over.
+            Err(error) => return Ok((assessment, vec![Denied::of(&error).ok_or(error)?])),
+            Ok(desired) => desired,
+        };
         self.remember(desired.iter().map(|(reference, _)| reference.clone()));
-        let live = self.live(cx, observed, &desired).await?;
-        let found = self.in_the_way(observed, &desired, &live);
+        let (live, denied) = self.live(cx, observed, &desired).await?;
+        let mut found = self.in_the_way(observed, &desired, &live);
+        if !upgrades(&assessment) {
+            found.fixed.retain_mut(|(object, fields)| {
+                fields.retain(|field| !left_to_others(&observed.content.ignored, object, &field.path));
+                !fields.is_empty()
+            });
+        }
         let objects: Vec<_> = found.foreign.iter().filter_map(|(reference, _)| live.get(reference).cloned()).collect();
         if upgrades(&assessment)
             && let Some(blocked) = self.blocked_by_account(&desired)
         {
-            return Ok(blocked);
+            return Ok((blocked, denied));
         }
         let own = (self.release.namespace.as_str(), self.release.name.as_str());
         let others = if objects.is_empty() { Vec::new() } else { other_manager::of(&cx.kube, own, &objects).await };
-        Ok(self.unless(assessment, &InTheWay { others, ..found }))
+        Ok((self.unless(assessment, &InTheWay { others, ..found }), denied))
     }
 
     /// What is to be there: what helm makes of the chart where chart or values are others than those of the record, else the record.
@@ -77,9 +88,7 @@ impl ReleaseStep {
         if let Some(latest) = same {
             return Ok(latest.objects.iter().cloned().zip(latest.documents.iter().cloned()).collect());
         }
-        let capabilities = cx.kube.capabilities().await?;
-        let release = (self.release.namespace.as_str(), self.release.name.as_str());
-        let rendered = cx.charts.rendered_on(&self.release.chart, release, &self.release.values, &capabilities).await?;
+        let rendered = self.rendered(cx).await?;
         let mut desired = Vec::with_capacity(rendered.len());
         // Helm creates hooks anew each time, whoever made them before.
         for document in rendered.iter().filter(|document| annotation(document, "helm.sh/hook").is_none()) {
@@ -89,18 +98,32 @@ impl ReleaseStep {
         Ok(desired)
     }
 
-    /// What there is of that. Objects of the record have been read.
+    /// What helm makes of the chart on this cluster.
+    pub(super) async fn rendered(&self, cx: &ReadContext) -> Result<Arc<Vec<Value>>> {
+        let capabilities = cx.kube.capabilities().await?;
+        let release = (self.release.namespace.as_str(), self.release.name.as_str());
+        cx.charts.rendered_on(&self.release.chart, release, &self.release.values, &capabilities).await
+    }
+
+    /// What there is of that, and what may not be read. Objects of the record have been read.
     async fn live(
         &self,
         cx: &ReadContext,
         observed: &Observed,
         desired: &[(ObjectRef, Value)],
-    ) -> Result<BTreeMap<ObjectRef, Value>> {
+    ) -> Result<(BTreeMap<ObjectRef, Value>, Vec<Denied>)> {
         let recorded: BTreeSet<_> = observed.history.first().into_iter().flat_map(|latest| &latest.objects).collect();
         let unread = desired.iter().map(|(reference, _)| reference).filter(|reference| !recorded.contains(reference));
         let reads: Vec<_> = unread.map(|reference| read(cx, reference.clone())).collect();
-        let found: Vec<_> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
-        Ok(observed.live.clone().into_iter().chain(found.into_iter().flatten()).collect())
+        let mut reads = stream::iter(reads).buffered(AT_ONCE);
+        let (mut live, mut denied) = (observed.live.clone(), Vec::new());
+        while let Some(read) = reads.next().await {
+            match read {
+                Ok(found) => live.extend(found),
+                Err(error) => denied.push(Denied::of(&error).ok_or(error)?),
+            }
+        }
+        Ok((live, denied))
     }
 
     fn in_the_way(
@@ -116,7 +139,7 @@ impl ReleaseStep {
             // With a record, helm knows its own objects by their marks; without one they are another's, unless the chart says
             // that they outlive the release.
             let stays = annotation(document, "helm.sh/resource-policy") == Some("keep");
-            let ours = self.marked(object) && (!observed.history.is_empty() || stays);
+            let ours = self.belongs(object) && (!observed.history.is_empty() || stays);
             if !recorded.contains(reference) && !ours {
                 found.foreign.push((reference.clone(), owner::of_object(object)));
             }
@@ -129,7 +152,7 @@ impl ReleaseStep {
     }
 
     /// Whether helm takes an object for one of this release.
-    fn marked(&self, object: &Value) -> bool {
+    fn belongs(&self, object: &Value) -> bool {
         let label = object["metadata"]["labels"].get(MANAGED_BY_LABEL).and_then(Value::as_str);
         label == Some("Helm") && owner::helm_release(object).is_some_and(|release| release == self.name())
     }
@@ -260,6 +283,12 @@ impl ReleaseStep {
             let fields = names.iter().map(|name| FieldDiff::new(name.clone(), None, "recreated".to_owned())).collect();
             self.upgrade(fields, false)
         });
+        // What is created again needs no restoring.
+        let restores = |change: &Change| match &change.op {
+            Op::Kube(KubeOp::Restore(restore)) => again.iter().any(|(object, _)| *object == restore.object),
+            _ => false,
+        };
+        assessment.changes.retain(|change| !restores(change));
         changes.append(&mut assessment.changes);
         changes.extend(upgrade);
         let told = format!("{} recreated", some_of(&names));
@@ -280,6 +309,12 @@ impl ReleaseStep {
 
 async fn read(cx: &ReadContext, reference: ObjectRef) -> Result<Option<(ObjectRef, Value)>> {
     Ok(settled(cx, &reference).await?.map(|object| (reference, object)))
+}
+
+/// Whether a difference of the object in a field that cannot be changed is one that the user leaves to others.
+fn left_to_others(ignored: &[String], object: &ObjectRef, path: &str) -> bool {
+    let field = format!("{object} {path}");
+    ignored.iter().filter_map(|it| it.strip_prefix(&field)).any(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn upgrades(assessment: &Assessment) -> bool {

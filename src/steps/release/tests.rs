@@ -1,6 +1,7 @@
 //! What each state of a release leads to.
 
 use super::*;
+use crate::helm_writer::Writer;
 use crate::plan::Action;
 use crate::read::chart::{ChartRef, ChartSource};
 use serde_json::json;
@@ -26,6 +27,7 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
             cluster_arn: CLUSTER.to_owned(),
             take_ownership: false,
         },
+        images: Vec::new(),
         guarded_objects: Vec::new(),
         addon: None,
         addon_flag: Some("ebs"),
@@ -37,6 +39,7 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
         trusted: Some("a".to_owned()),
         recreate: BTreeSet::new(),
         seen: Seen::default(),
+        ignore_drift: Vec::new(),
     }
 }
 
@@ -50,7 +53,9 @@ pub(in crate::steps) fn revision(revision: u64, status: &str) -> Release {
         objects: Vec::new(),
         documents: Vec::new(),
         crds: Vec::new(),
+        has_parts: false,
         changed_at: 0,
+        writer: Writer::Unknown,
         app_version: "v1.2.3".to_owned(),
         our_cluster: Some(cluster_label(CLUSTER)),
         adopted: false,
@@ -64,10 +69,13 @@ pub(super) fn observed(history: Vec<Release>) -> Observed {
         history,
         missing: Vec::new(),
         live: BTreeMap::new(),
+        content: Content::default(),
         account: None,
+        accounts: Vec::new(),
         rollout,
         foreign: Vec::new(),
         addon: None,
+        denied: Vec::new(),
         now: 10_000,
     }
 }
@@ -94,6 +102,10 @@ fn every_state_has_its_way_on() {
         release.our_cluster = None;
         release
     };
+    let ahead = |mut release: Release| {
+        release.changed_at = 99_999;
+        release
+    };
     let young = |mut release: Release| {
         release.changed_at = 9_900;
         release
@@ -102,7 +114,13 @@ fn every_state_has_its_way_on() {
         release.values = values;
         release
     };
-    let cases: [Case; 16] = [
+    let by = |writer: Writer, mut release: Release| {
+        release.writer = writer;
+        release
+    };
+    let (gone, alive) = (Writer::Gone, Writer::Alive(7));
+    let deployed = || revision(1, "deployed");
+    let cases: [Case; 23] = [
         ("absent", vec![], false, Action::Create, &[UP]),
         ("as wanted", vec![revision(1, "deployed")], false, Action::Keep, &[]),
         ("older chart", vec![older(revision(1, "deployed"))], false, Action::Update, &[UP]),
@@ -117,6 +135,25 @@ fn every_state_has_its_way_on() {
         ("failed", vec![revision(1, "failed")], false, Action::Update, &[UP]),
         ("first install interrupted", vec![revision(1, "pending-install")], false, Action::Update, &[OUT, UP]),
         ("helm may be at work", vec![young(revision(1, "pending-install"))], false, Action::Blocked, &[]),
+        (
+            "helm died installing",
+            vec![young(by(gone, revision(1, "pending-install")))],
+            false,
+            Action::Update,
+            &[OUT, UP],
+        ),
+        (
+            "helm died upgrading",
+            vec![young(by(gone, revision(2, "pending-upgrade"))), deployed()],
+            false,
+            Action::Update,
+            &[BACK],
+        ),
+        ("helm lives for ever", vec![by(alive, revision(1, "pending-install"))], false, Action::Blocked, &[]),
+        ("rolling back", vec![young(revision(3, "pending-rollback")), deployed()], false, Action::Blocked, &[]),
+        ("rollback left", vec![revision(3, "pending-rollback"), deployed()], false, Action::Update, &[BACK]),
+        ("uninstalling", vec![young(revision(1, "uninstalling"))], false, Action::Blocked, &[]),
+        ("of a clock that is ahead", vec![ahead(revision(1, "pending-install"))], false, Action::Blocked, &[]),
         (
             "upgrade interrupted",
             vec![revision(2, "pending-upgrade"), revision(1, "deployed")],

@@ -54,7 +54,7 @@ fn write(world: &mut Vec<Value>, change: &Change) {
                 };
             }
         }
-        KubeOp::Restart { .. } => panic!("a class has no pods: {op:?}"),
+        KubeOp::Restart { .. } | KubeOp::Restore(_) => panic!("a class has no pods: {op:?}"),
         KubeOp::Unmark { object, labels, annotations } => {
             let Some(place) = place(world, object) else { return };
             for (part, names) in [("labels", labels), ("annotations", annotations)] {

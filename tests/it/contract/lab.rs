@@ -139,9 +139,20 @@ impl Lab {
         self.send(service, request).await
     }
 
+    /// Where the front of the account answers.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Sends a request; signed unless the service is empty.
-    pub(crate) async fn send(
+    pub(crate) async fn send(&self, service: &str, request: http::Request<String>) -> (u16, http::HeaderMap, String) {
+        self.send_in("eu-west-1", service, request).await
+    }
+
+    /// Sends a request that is signed for a region.
+    pub(crate) async fn send_in(
         &self,
+        region: &str,
         service: &str,
         mut request: http::Request<String>,
     ) -> (u16, http::HeaderMap, String) {
@@ -149,7 +160,7 @@ impl Lab {
             let identity = self.key.clone().into();
             let params = v4::SigningParams::builder()
                 .identity(&identity)
-                .region("eu-west-1")
+                .region(region)
                 .name(service)
                 .time(SystemTime::now())
                 .settings(SigningSettings::default())

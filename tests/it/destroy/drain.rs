@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
+use eks_bootstrap::policy::Document;
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::Seed;
 use eks_bootstrap::sandbox::control_plane::HelmMajor;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::objects;
 use crate::components::{create_gp2, default_classes};
+use crate::permissions;
 use crate::support::{Lab, helm, program};
 
 const EVERYTHING: [&str; 6] = ["apply", "--yes", "--enable", "metrics-server", "--enable", "gp3-storage-class"];
@@ -282,4 +284,117 @@ async fn crds_go_only_when_nothing_of_their_kinds_is_left(lab: &Lab) {
     let place = |step: &str| run.stderr.find(step).unwrap();
     assert!(place("helm.lbc") < place("k8s.crds.lbc"), "{}", run.stderr);
     assert_eq!(ours(&definitions(lab).await), 0);
+}
+
+const BALANCERS: &str = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:loadbalancer";
+const ACCELERATORS: &str = "arn:aws:globalaccelerator::111122223333:accelerator";
+
+/// Puts something of the controller's into AWS by hand.
+fn put(lab: &Lab, arn: &str, stack: (&str, &str), region: &str) {
+    let tags = [("elbv2.k8s.aws/cluster", "demo"), ("elbv2.k8s.aws/cluster-region", region), stack];
+    let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    lab.sandbox.simulator.put_resource(arn, &tags);
+}
+
+/// An Ingress whose group stands in the parameters of its class only.
+async fn make_group(lab: &Lab) -> ObjectRef {
+    let parameters = json!({"apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "IngressClassParams",
+        "metadata": {"name": "shared"}, "spec": {"group": {"name": "edge"}}});
+    lab.create("/apis/elbv2.k8s.aws/v1beta1/ingressclassparams", &parameters).await;
+    let class = json!({"metadata": {"name": "shared"}, "spec": {"controller": "ingress.k8s.aws/alb", "parameters": {
+        "apiGroup": "elbv2.k8s.aws", "kind": "IngressClassParams", "name": "shared"}}});
+    lab.create("/apis/networking.k8s.io/v1/ingressclasses", &class).await;
+    lab.create(
+        "/api/v1/namespaces/default/services",
+        &json!({"metadata": {"name": "shop"}, "spec": {"ports": [{"port": 80}]}}),
+    )
+    .await;
+    let backend = json!({"service": {"name": "shop", "port": {"number": 80}}});
+    let spec = json!({"ingressClassName": "shared", "defaultBackend": backend});
+    lab.create(INGRESSES, &json!({"metadata": {"name": "grouped"}, "spec": spec})).await;
+    let ingress = ObjectRef::new("networking.k8s.io/v1", "Ingress", "default", "grouped");
+    lab.until(&ingress, has_address).await;
+    ingress
+}
+
+/// An accelerator, for which the controller needs a feature gate and more rights than its usual policy gives.
+async fn make_accelerator(lab: &Lab) {
+    let chart = lab.charts().join("aws-load-balancer-controller").display().to_string();
+    let gate = "controllerConfig.featureGates.GlobalAcceleratorController=true";
+    let name = "aws-load-balancer-controller";
+    lab.helm(&["upgrade", name, &chart, "-n", "kube-system", "--reuse-values", "--set", gate, "--wait"]).await;
+    let iam = lab.iam().await;
+    let policies = iam.list_policies().scope(aws_sdk_iam::types::PolicyScopeType::Local).send().await.unwrap();
+    let document = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Resource": "*",
+        "Action": ["ec2:*", "elasticloadbalancing:*", "globalaccelerator:*"]}]});
+    let call = iam.create_policy_version().policy_arn(policies.policies()[0].arn().unwrap());
+    call.policy_document(document.to_string()).set_as_default(true).send().await.unwrap();
+    let path = "/apis/aga.k8s.aws/v1beta1/namespaces/default/globalaccelerators";
+    let object = json!({"apiVersion": "aga.k8s.aws/v1beta1", "kind": "GlobalAccelerator", "metadata": {"name": "fast"},
+        "spec": {"listeners": []}});
+    lab.create(path, &object).await;
+    let object = ObjectRef::new("aga.k8s.aws/v1beta1", "GlobalAccelerator", "default", "fast");
+    lab.until(&object, |object| object.pointer("/status/acceleratorARN").is_some()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_its_service_confirms_is_waited_for_listed_or_proposed_for_deletion() {
+    let lab = Lab::start().await;
+    make_gateway(&lab).await;
+    lab.run(&["apply", "--yes"]).await.expect(0);
+    make_group(&lab).await;
+    make_accelerator(&lab).await;
+    let simulator = &lab.sandbox.simulator;
+    let gone = ("ingress.k8s.aws/stack", "default/gone");
+    let (ghost, lost) =
+        (format!("{BALANCERS}/app/k8s-ghost/0123456789abcdef"), format!("{BALANCERS}/app/k8s-lost/0123456789abcdef"));
+    put(&lab, &ghost, gone, "eu-west-1");
+    simulator.remove_resource(&ghost);
+    put(&lab, &lost, gone, "eu-west-1");
+    // One whose object is gone, and one of a cluster of the same name elsewhere.
+    let (forgotten, foreign) = (format!("{ACCELERATORS}/forgotten"), format!("{ACCELERATORS}/foreign"));
+    put(&lab, &forgotten, ("aga.k8s.aws/stack", "default/gone"), "eu-west-1");
+    put(&lab, &foreign, ("aga.k8s.aws/stack", "default/fast"), "us-east-2");
+
+    let refused = lab.run(&["destroy", "--confirm", "demo"]).await.expect(4);
+    for part in ["Ingress/default/grouped", "GlobalAccelerator/default/fast"] {
+        assert!(refused.stderr.contains(part), "{part} is not in {}", refused.stderr);
+    }
+    let shown = lab.run(&["destroy", "--drain"]).await.expect(4);
+    let alone: Vec<_> = shown.stdout.lines().filter_map(|line| line.split_once(" is of no object")).collect();
+    let alone: Vec<_> = alone.iter().map(|(arn, _)| arn.rsplit(' ').next().unwrap()).collect();
+    assert_eq!(alone, [lost.as_str(), forgotten.as_str()], "{}", shown.stdout);
+    for part in ["- accelerator/", "- loadbalancer/app/k8s-edge-"] {
+        assert!(shown.stdout.contains(part), "{part} is not in {}", shown.stdout);
+    }
+
+    // Without the right to confirm nothing is proposed for deletion, and the right is named.
+    let denied = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": ["elasticloadbalancing:*", "globalaccelerator:*"], "Resource": "*"}]});
+    simulator.set_caller_policy(Some(Document::parse(&denied.to_string()).unwrap()));
+    let shown = lab.run(&["destroy", "--drain"]).await.expect(4);
+    assert!(!shown.stdout.contains("is of no object"), "{}", shown.stdout);
+    for (arn, right) in
+        [(&lost, "elasticloadbalancing:DescribeLoadBalancers"), (&forgotten, "globalaccelerator:DescribeAccelerator")]
+    {
+        let expected = format!("{arn}: unconfirmed: needs the permission {right}");
+        assert!(shown.stdout.contains(&expected), "{expected} is not in {}", shown.stdout);
+    }
+    let checked = lab.run(&["verify", "-o", "json"]).await;
+    let checked = checked.json();
+    let orphans =
+        checked["findings"].as_array().unwrap().iter().find(|finding| finding["id"] == "EKB-LBC-007").unwrap();
+    assert_eq!(orphans["status"], "unknown", "{orphans:#}");
+    simulator.set_caller_policy(None);
+
+    // With what is printed all of it can be asked.
+    let printed = permissions::of(&lab, "destroy").await;
+    simulator.set_caller_policy(Some(printed));
+    let run = lab.run(&DRAIN).await.expect(0);
+    assert!(!run.stderr.contains("unconfirmed") && !run.stdout.contains("unconfirmed"), "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains(&format!("left in AWS:\n  {lost}\n  {forgotten}\n")), "{}", run.stderr);
+    assert!(!run.stderr.contains(&ghost) && !run.stderr.contains(&foreign), "{}", run.stderr);
+    assert_eq!(in_aws(&lab), [lost, foreign, forgotten]);
+    lab.stop().await;
 }

@@ -174,3 +174,11 @@ fn exactly_the_named_object_is_deleted_and_helm_creates_it() {
     assert_eq!(left.action, Action::Blocked, "the other one is not named");
     assert!(left.reason.starts_with("Deployment/n/b"), "{}", left.reason);
 }
+
+#[test]
+fn what_the_user_leaves_to_others_does_not_count_as_fixed() {
+    let (object, _) = fixed("Deployment", "a");
+    let left = |path: &str| left_to_others(&[format!("{object} spec.selector.matchLabels.app")], &object, path);
+    assert!(left("spec.selector") && left("spec.selector.matchLabels.app"));
+    assert!(!left("spec.select") && !left("spec.strategy") && !left_to_others(&[], &object, "spec.selector"));
+}

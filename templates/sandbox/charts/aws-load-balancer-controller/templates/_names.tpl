@@ -36,11 +36,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "lbc.certificates" -}}
 {{- $service := printf "%s-webhook-service.%s" (include "lbc.prefix" .) .Release.Namespace -}}
 {{- $kept := lookup "v1" "Secret" .Release.Namespace (printf "%s-tls" (include "lbc.prefix" .)) -}}
-{{- with .Values.webhookTLS -}}
-{{- if and .caCert .cert .key -}}
-ca: {{ b64enc .caCert }}
-certificate: {{ b64enc .cert }}
-key: {{ b64enc .key }}
+{{- /* Helm 4.2 and newer drop what is null in values.yaml, and with it a map of nothing else. */ -}}
+{{- $given := .Values.webhookTLS | default dict -}}
+{{- if and $given.caCert $given.cert $given.key -}}
+ca: {{ b64enc $given.caCert }}
+certificate: {{ b64enc $given.cert }}
+key: {{ b64enc $given.key }}
 {{- else if and $.Values.keepTLSSecret $kept -}}
 ca: {{ index $kept.data "ca.crt" }}
 certificate: {{ index $kept.data "tls.crt" }}
@@ -52,6 +53,5 @@ key: {{ index $kept.data "tls.key" }}
 ca: {{ b64enc $ca.Cert }}
 certificate: {{ b64enc $signed.Cert }}
 key: {{ b64enc $signed.Key }}
-{{- end -}}
 {{- end -}}
 {{- end }}

@@ -1,0 +1,239 @@
+//! Runs other programs to their end: helm, and the sign-in plugins of kubeconfigs. Their output is read bounded, they get
+//! SIGTERM and two seconds later SIGKILL when their time is over or the run is told to stop, with all their own children, and
+//! none outlives this program unless it is killed itself. Who starts what stands in `helm_process.rs` and
+//! `kube_client/exec.rs`.
+//!
+//! What is not done: a child does not die with a SIGKILL of ours, since asking the kernel for that needs unsafe code. It
+//! ends by the time-outs that it was given itself; until then it holds the lock on its folder (`scratch.rs`).
+
+use std::collections::BTreeSet;
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::limits;
+use crate::stop::Stops;
+
+/// Between SIGTERM and SIGKILL.
+const GRACE: Duration = Duration::from_secs(2);
+/// So long before the program has to be over, what is left of its children is killed.
+const LAST: Duration = Duration::from_secs(1);
+/// For how long the output of a child that has ended is read: a grandchild may hold the pipe open.
+const REST: Duration = Duration::from_secs(1);
+
+/// What a child may do.
+pub(crate) struct Rules<'a> {
+    /// How long it may take.
+    pub(crate) limit: Duration,
+    /// Whether it may talk to the person at the terminal; it then stays in our process group, so that it can.
+    pub(crate) interactive: bool,
+    /// Ends it when the program has to be over soon; without it the child ends when whoever waits for it is dropped.
+    pub(crate) stops: Option<&'a Stops>,
+}
+
+/// Why a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// By itself.
+    Itself,
+    /// It took too long.
+    TooLong,
+    /// It wrote too much to its standard output.
+    TooMuch,
+    /// The run was told to stop.
+    Stopped,
+}
+
+/// How a child ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its own status.
+    pub(crate) status: ExitStatus,
+    /// Why it ended.
+    pub(crate) why: Why,
+    /// What it wrote, whole unless it wrote too much.
+    pub(crate) stdout: Vec<u8>,
+    /// The end of what it wrote to standard error.
+    pub(crate) stderr: String,
+}
+
+/// Runs `command` to its end. The caller says where its standard input comes from.
+///
+/// # Errors
+/// It cannot be started or waited for.
+pub(crate) async fn run(mut command: Command, rules: &Rules<'_>) -> io::Result<Ended> {
+    command.stdout(Stdio::piped()).stderr(if rules.interactive { Stdio::inherit() } else { Stdio::piped() });
+    if !rules.interactive {
+        // Ctrl-C at the terminal is ours to handle: helm interrupted halfway leaves a release that is pending for ever
+        // (helm/helm#10599).
+        command.process_group(0);
+    }
+    let mut child = Running::start(command, !rules.interactive)?;
+    let (out, errors) = (child.process()?.stdout.take(), child.process()?.stderr.take());
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (mut why, mut ending, mut killed) = (Why::Itself, None, false);
+    let end = Instant::now() + rules.limit;
+    let status = {
+        let mut reading =
+            std::pin::pin!(async { tokio::try_join!(whole(out, &mut stdout), last(errors, &mut stderr)).is_ok() });
+        let mut read = false;
+        let status = loop {
+            let now = tokio::select! {
+                biased;
+                status = child.wait() => break status?,
+                fits = &mut reading, if !read => {
+                    read = true;
+                    if fits { continue }
+                    Why::TooMuch
+                }
+                () = tokio::time::sleep_until(end), if ending.is_none() => Why::TooLong,
+                () = stopped(rules.stops, None), if ending.is_none() => Why::Stopped,
+                () = killing(ending, rules.stops), if ending.is_some() && !killed => {
+                    child.signal(Signal::KILL);
+                    killed = true;
+                    continue;
+                }
+            };
+            if ending.is_none() {
+                why = now;
+                child.signal(Signal::TERM);
+                ending = Some(Instant::now() + GRACE);
+            }
+        };
+        if !read {
+            let _ = tokio::time::timeout(REST, reading).await;
+        }
+        status
+    };
+    Ok(Ended { status, why, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
+}
+
+async fn stopped(stops: Option<&Stops>, before: Option<Duration>) {
+    match (stops, before) {
+        (None, _) => std::future::pending().await,
+        (Some(stops), None) => stops.urgent().await,
+        (Some(stops), Some(before)) => stops.nearly_over(before).await,
+    }
+}
+
+/// Ends when a child that was asked to end has to be killed.
+async fn killing(at: Option<Instant>, stops: Option<&Stops>) {
+    let Some(at) = at else { return std::future::pending().await };
+    tokio::select! {
+        () = tokio::time::sleep_until(at) => {}
+        () = stopped(stops, Some(LAST)) => {}
+    }
+}
+
+/// Everything, or an error once it is too much.
+async fn whole(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) -> Result<(), ()> {
+    let Some(pipe) = pipe else { return Ok(()) };
+    let most = limits::CHILD_OUTPUT;
+    let _ = pipe.take(most as u64 + 1).read_to_end(kept).await;
+    if kept.len() > most { Err(()) } else { Ok(()) }
+}
+
+/// The end, however much there was before it.
+async fn last(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) -> Result<(), ()> {
+    let Some(mut pipe) = pipe else { return Ok(()) };
+    let mut more = vec![0; 16 << 10];
+    while let Ok(count @ 1..) = pipe.read(&mut more).await {
+        kept.extend_from_slice(&more[..count]);
+        if kept.len() > 2 * limits::CHILD_ERRORS {
+            kept.drain(..kept.len() - limits::CHILD_ERRORS);
+        }
+    }
+    Ok(())
+}
+
+/// The children that run, by their ids, and whether they lead a process group.
+static RUNNING: LazyLock<watch::Sender<BTreeSet<(i32, bool)>>> = LazyLock::new(|| watch::Sender::new(BTreeSet::new()));
+
+/// Ends all children that still run, when the program is about to end; they get `grace` between SIGTERM and SIGKILL.
+pub async fn end_all(grace: Duration) {
+    let mut running = RUNNING.subscribe();
+    for (process, group) in running.borrow().iter() {
+        send(*process, *group, Signal::TERM);
+    }
+    if tokio::time::timeout(grace.min(GRACE), running.wait_for(BTreeSet::is_empty)).await.is_err() {
+        for (process, group) in running.borrow().iter() {
+            send(*process, *group, Signal::KILL);
+        }
+    }
+}
+
+fn send(process: i32, group: bool, signal: Signal) {
+    // One that is gone already is no failure. It is not another one yet: nobody has waited for it.
+    if let Some(process) = Pid::from_raw(process).filter(|process| process.as_raw_nonzero().get() > 1) {
+        let _ = if group { kill_process_group(process, signal) } else { kill_process(process, signal) };
+    }
+}
+
+/// A child that is ended when it is dropped.
+struct Running {
+    child: Option<Child>,
+    process: i32,
+    group: bool,
+}
+
+impl Running {
+    fn start(mut command: Command, group: bool) -> io::Result<Running> {
+        let child = command.spawn()?;
+        let process = child.id().and_then(|process| i32::try_from(process).ok()).unwrap_or_default();
+        RUNNING.send_modify(|running| {
+            running.insert((process, group));
+        });
+        Ok(Running { child: Some(child), process, group })
+    }
+
+    fn process(&mut self) -> io::Result<&mut Child> {
+        self.child.as_mut().ok_or_else(|| io::Error::other("it has ended"))
+    }
+
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
+        let status = self.process()?.wait().await;
+        self.child = None;
+        self.forget();
+        status
+    }
+
+    fn forget(&self) {
+        RUNNING.send_modify(|running| {
+            running.remove(&(self.process, self.group));
+        });
+    }
+
+    fn signal(&self, signal: Signal) {
+        send(self.process, self.group, signal);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Some(child) = self.child.take() else { return };
+        self.signal(Signal::TERM);
+        let mut left = Running { child: Some(child), ..*self };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if tokio::time::timeout(GRACE, left.wait()).await.is_err() {
+                    left.signal(Signal::KILL);
+                    let _ = left.wait().await;
+                }
+            });
+        } else {
+            left.signal(Signal::KILL);
+            left.child = None;
+            left.forget();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

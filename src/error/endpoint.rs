@@ -1,0 +1,41 @@
+//! The addresses of AWS' services, for errors that got no answer, or one that is not AWS's: the SDK's errors do not name them.
+
+use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
+
+use aws_config::SdkConfig;
+
+use crate::{config, names};
+
+/// Services by their prefix in IAM actions, with the part of their variable and whether they have one address per partition.
+const SERVICES: [(&str, &str, &str, bool); 5] = [
+    ("iam", "IAM", "iam", true),
+    ("sts", "STS", "sts", false),
+    ("eks", "EKS", "eks", false),
+    ("ec2", "EC2", "ec2", false),
+    ("tag", "RESOURCE_GROUPS_TAGGING_API", "tagging", false),
+];
+
+/// Set once the configuration is known; a process works on one.
+static KNOWN: RwLock<BTreeMap<&str, String>> = RwLock::new(BTreeMap::new());
+
+/// Keeps the addresses that `aws` leads to.
+pub(crate) fn remember(aws: &SdkConfig) {
+    let region = aws.region().map(ToString::to_string).unwrap_or_default();
+    let suffix = names::dns_suffix(names::partition_of_region(&region));
+    let known = SERVICES.into_iter().map(|(prefix, variable, host, global)| {
+        let own = config::endpoint_variable(&format!("AWS_ENDPOINT_URL_{variable}"));
+        let address = own.or_else(|| aws.endpoint_url().map(ToOwned::to_owned)).unwrap_or_else(|| {
+            if global { format!("https://{host}.{suffix}") } else { format!("https://{host}.{region}.{suffix}") }
+        });
+        (prefix, address)
+    });
+    *KNOWN.write().unwrap_or_else(PoisonError::into_inner) = known.collect();
+}
+
+/// The address of the service of an operation such as `iam:GetRole`.
+pub(super) fn of(operation: &str) -> String {
+    let service = operation.split(':').next().unwrap_or_default();
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    known.get(service).cloned().unwrap_or_else(|| format!("the endpoint of {service}"))
+}
