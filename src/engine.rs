@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::context::{ReadContext, WriteContext};
 use crate::error::{Error, Result, chain_of};
-use crate::event::{self, Announced, Cancelled, Event, Failure, Outcome, Refusal, Remains};
+use crate::event::{self, Announced, CallerRefused, Cancelled, Event, Failure, Outcome, Remains};
 use crate::hint;
 use crate::plan::{Action, Assessment, Change, Goal, Plan, PlannedStep, StepId};
 use crate::retry::{self, BackOff};
@@ -144,7 +144,7 @@ impl Engine {
             };
             let Some((id, outcome, seconds)) = next else { break };
             if let Outcome::Failed(failure) = &outcome
-                && (failure.stale || failure.refused == Some(Refusal::Credentials))
+                && (failure.stale || failure.refused == Some(CallerRefused::Credentials))
             {
                 progress.over.store(true, Ordering::SeqCst);
             }
@@ -424,7 +424,8 @@ impl Engine {
             causes: chain.collect(),
             hint: hint_of(error),
             stale: matches!(error, Error::Stale { .. }),
-            refused: Refusal::of(error),
+            refused: CallerRefused::of(error),
+            needs_change: hint::needs_change(error),
             remains,
         })
     }

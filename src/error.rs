@@ -7,6 +7,7 @@
 mod copy;
 mod denied;
 pub(crate) mod endpoint;
+mod refusal;
 mod service;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::config_schema::Unknown;
 use crate::exit_code;
 
 pub use denied::Denied;
+pub use refusal::{Kind, Refusal};
 pub use service::{AwsError, KubeError, RawStatus};
 
 /// A result whose error is [`Error`] unless said otherwise.

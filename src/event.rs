@@ -170,7 +170,9 @@ pub struct Failure {
     /// Whether the world had changed since the plan, so that nothing was written.
     pub stale: bool,
     /// Whether the caller was refused.
-    pub refused: Option<Refusal>,
+    pub refused: Option<CallerRefused>,
+    /// Whether the same command would fail again: the chart, its values or the flags have to change first.
+    pub needs_change: bool,
     /// What is left to do, as far as it could be observed.
     pub remains: Remains,
 }
@@ -178,22 +180,22 @@ pub struct Failure {
 /// How the caller was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Refusal {
+pub enum CallerRefused {
     /// This call is denied.
     Denied,
     /// The credentials are not accepted (any more): every call would fail.
     Credentials,
 }
 
-impl Refusal {
+impl CallerRefused {
     /// What an error says of the caller.
-    pub fn of(error: &Error) -> Option<Refusal> {
+    pub fn of(error: &Error) -> Option<CallerRefused> {
         if error.bad_credentials() {
-            return Some(Refusal::Credentials);
+            return Some(CallerRefused::Credentials);
         }
         // There a service account is refused, by the trust policy of a role.
         let account = matches!(error, Error::Aws(error) if error.operation == WEB_IDENTITY);
-        (error.denied() && !account).then_some(Refusal::Denied)
+        (error.denied() && !account).then_some(CallerRefused::Denied)
     }
 }
 

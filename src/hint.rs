@@ -1,7 +1,9 @@
 //! What to do about an error: one line each, or nothing where nothing sensible can be said. Pure and exhaustive, so that
 //! a new error has to think of its mend.
 
-use crate::error::{AwsError, Error, KubeError};
+mod refused;
+
+use crate::error::{AwsError, Error, Kind, KubeError, Refusal, Seen};
 #[cfg(feature = "sandbox")]
 use crate::sandbox::control_plane::ControlPlaneError;
 
@@ -57,7 +59,10 @@ pub fn of(error: &Error) -> Option<String> {
         Error::HelmTooOld { needed, .. } => {
             format!("install Helm {needed} or newer, or name another binary with --helm")
         }
-        Error::HelmFailed { seen: Some(seen), .. } => of_seen(&seen.0),
+        Error::HelmFailed { message, seen, .. } => match of_helm(message, seen.as_ref()) {
+            Some(refusal) => refused::fix(&refusal),
+            None => "fix that, then run the same command again: what is done stays done".to_owned(),
+        },
         Error::ChartNotFound { reason, place, .. } if place.starts_with("oci://") && is_login(reason) => {
             format!(
                 "sign in with `helm registry login {}`",
@@ -69,13 +74,10 @@ pub fn of(error: &Error) -> Option<String> {
         }
         Error::Document { .. } => "correct the document in IAM, or adopt the object with --adopt".to_owned(),
         Error::Stale { .. } => "look at the new plan, then apply that".to_owned(),
-        Error::NotSettled { last, .. } if last.contains("Failed") || last.contains("AccessDenied") => {
-            "mend that, then run the same command again: what is done stays done".to_owned()
-        }
-        Error::NotSettled { .. } => {
-            "AWS or the cluster is slow: run the same command again, or raise --timeout".to_owned()
-        }
-        Error::HelmFailed { seen: None, .. } => "run the same command again: what is done stays done".to_owned(),
+        Error::NotSettled { last, .. } => match Refusal::of_text(last) {
+            Some(refusal) => refused::fix(&refusal),
+            None => "AWS or the cluster is slow: run the same command again, or raise --timeout".to_owned(),
+        },
         #[cfg(feature = "sandbox")]
         Error::Sandbox { source, .. } => {
             let error = source.downcast_ref::<ControlPlaneError>();
@@ -154,25 +156,76 @@ fn of_aws(error: &AwsError) -> Option<String> {
 }
 
 fn of_kube(error: &KubeError) -> Option<String> {
+    // Of a denied call more is known than its kind.
+    if let Some(refusal) = Refusal::of_kube(error).filter(|refusal| refusal.kind != Kind::Denied) {
+        return Some(refused::fix(&refusal));
+    }
     match error.status {
         Some(401) => Some(
             "the API server does not know the caller: give its role an access entry (`aws eks create-access-entry`)"
                 .to_owned(),
         ),
-        Some(403) => Some(format!("RBAC or an admission rule denies it: allow the caller to {}", error.operation)),
+        Some(403) => Some(format!(
+            "allow the caller to {}: `eks-bootstrap permissions --kubernetes` prints the RBAC rules",
+            error.operation
+        )),
         _ => None,
     }
 }
 
-/// The mend for what was seen in the cluster while helm waited.
-fn of_seen(seen: &str) -> String {
-    if seen.contains("ImagePull") || seen.contains("ErrImage") {
-        "nodes cannot pull the image: mirror it and set the chart's image values, or give the nodes a way to the \
-         registry; then run the same command again"
-    } else if seen.contains("nschedulable") || seen.contains("0/") {
-        "add or free nodes (or tolerate their taints in the chart's values), then run the same command again"
-    } else {
-        "mend that, then run the same command again: what is done stays done"
+/// What a failed run of helm means: what it said, or, where it only waited in vain, what was seen in the cluster meanwhile.
+fn of_helm(message: &str, seen: Option<&Seen>) -> Option<Refusal> {
+    let said = Refusal::of_text(message);
+    let waited = said.as_ref().is_none_or(|said| said.kind.is_a_wait());
+    match seen {
+        Some(seen) if waited => Refusal::of_text(&seen.0),
+        _ => said,
     }
-    .to_owned()
+}
+
+/// Whether the same command would fail again, since the chart, its values or the flags have to change first.
+pub fn needs_change(error: &Error) -> bool {
+    let refusal = match error {
+        Error::Kube(error) => Refusal::of_kube(error),
+        Error::HelmFailed { message, seen, .. } => of_helm(message, seen.as_ref()),
+        Error::NotSettled { last, .. } => Refusal::of_text(last),
+        _ => None,
+    };
+    refusal.is_some_and(|refusal| refused::needs_change(&refusal))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(message: &str, seen: Option<&str>) -> (String, bool) {
+        let seen = seen.map(|seen| Seen(seen.to_owned()));
+        let error = Error::HelmFailed { command: "upgrade x".to_owned(), message: message.to_owned(), seen };
+        (of(&error).unwrap(), needs_change(&error))
+    }
+
+    #[test]
+    fn what_was_seen_explains_a_helm_that_waited_and_no_other() {
+        let pods = Some("pod ...x7k2q Unschedulable: 0/2 nodes are available");
+        let (hint, needs_change) = failed("UPGRADE FAILED: context deadline exceeded", pods);
+        assert!(hint.starts_with("add or free nodes") && !needs_change, "{hint}");
+        let (hint, needs_change) = failed(
+            "UPGRADE FAILED: values don't meet the specifications of the schema(s) in the following chart(s): x: y",
+            pods,
+        );
+        assert!(hint.starts_with("correct the values of chart `x`") && needs_change, "{hint}");
+        let (hint, _) = failed("UPGRADE FAILED: context deadline exceeded", None);
+        assert!(hint.contains("run the same command again, or raise --timeout"), "{hint}");
+        let (hint, needs_change) = failed("something new", None);
+        assert!(hint.starts_with("fix that") && !needs_change, "{hint}");
+    }
+
+    #[test]
+    fn what_settles_late_is_told_apart_from_what_is_held() {
+        let of_last = |last: &str| {
+            of(&Error::NotSettled { what: "k8s.namespace.dns".to_owned(), seconds: 20, last: last.to_owned() }).unwrap()
+        };
+        assert!(of_last("Namespace/dns is being deleted since x, held by y").contains("removes the finalizer"));
+        assert!(of_last("1 CRDs are not established yet").contains("raise --timeout"));
+    }
 }

@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::error::{Cause, Error, KubeError, Result};
 use crate::limits::{self, KUBE_ANSWER, KUBE_REQUEST};
 use crate::read::clock::Skew;
-use crate::retry::BackOff;
+use crate::retry::{BackOff, Overload, retry_after};
 use crate::token::TokenSigner;
 use exec::{Credential, ExecPlugin};
 
@@ -54,6 +54,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SHOWN: usize = 200;
 /// For how long a read is tried again when the API server is restarting or overloaded.
 const READ_PATIENCE: Duration = Duration::from_secs(8);
+/// For how long a request, read or write, is sent again because an overloaded API server asks for that.
+const OVERLOAD_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A signed-in connection.
 #[derive(Clone)]
@@ -104,9 +106,10 @@ impl Plugged {
     }
 }
 
-/// An answer: the status and the body.
+/// An answer: the status, when to come back (`Retry-After`), and the body.
 pub(crate) struct Answer {
     status: u16,
+    retry_after: Option<Duration>,
     body: Value,
 }
 
@@ -219,6 +222,8 @@ impl KubeApi {
         };
         self.clock.heard(response.headers().get("date").and_then(|date| date.to_str().ok()));
         let status = response.status().as_u16();
+        let asked = response.headers().get(http::header::RETRY_AFTER).and_then(|header| header.to_str().ok());
+        let retry_after = asked.and_then(|header| retry_after(header, jiff::Timestamp::now()));
         let kind = response.headers().get(http::header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or("no content type").to_owned();
         let whole = tokio::time::timeout_at(end, Limited::new(response.into_body(), KUBE_ANSWER).collect()).await;
@@ -234,11 +239,13 @@ impl KubeApi {
             }
         };
         match serde_json::from_slice(&bytes) {
-            Ok(body) => Ok(Answer { status, body }),
-            // The answer for a group that is not served is plain text, as are those of servers that are starting.
-            Err(_) if bytes.is_empty() || (status >= 300 && kind.starts_with("text/plain")) => {
+            Ok(body) => Ok(Answer { status, retry_after, body }),
+            // The answer for a group that is not served is plain text, as are those of servers that are starting or overloaded.
+            Err(_)
+                if bytes.is_empty() || retry_after.is_some() || (status >= 300 && kind.starts_with("text/plain")) =>
+            {
                 let text = String::from_utf8_lossy(&bytes).trim().to_owned();
-                Ok(Answer { status, body: Value::String(text) })
+                Ok(Answer { status, retry_after, body: Value::String(text) })
             }
             Err(_) => Err(broken(Some(status), self.foreign(status, &kind, &bytes))),
         }
@@ -264,19 +271,30 @@ impl KubeApi {
         jiff::Timestamp::now().as_second() + self.clock.seconds().unwrap_or(0)
     }
 
+    /// Sends a request, again where an overloaded server refused it before it acted and says when to come back.
+    async fn ask(&self, operation: &str, method: Method, path: &str, body: Option<(&str, &Value)>) -> Result<Answer> {
+        let mut overload = Overload::new(OVERLOAD_PATIENCE);
+        loop {
+            let answer = self.send(operation, method.clone(), path, body).await?;
+            if !overload.wait(answer.status, answer.retry_after).await {
+                return Ok(answer);
+            }
+        }
+    }
+
     /// A read, tried again while the server is restarting or overloaded.
     pub(crate) async fn read(&self, operation: &str, path: &str) -> Result<Option<Value>> {
         let mut back_off = BackOff::new(Duration::from_millis(200), Duration::from_secs(2), READ_PATIENCE);
         loop {
-            let answer = self.send(operation, Method::GET, path, None).await?;
-            if (answer.status == 429 || answer.status >= 500) && back_off.wait().await {
+            let answer = self.ask(operation, Method::GET, path, None).await?;
+            if answer.status >= 500 && back_off.wait().await {
                 continue;
             }
             return answer.found(operation);
         }
     }
 
-    /// A request with a body; one try, since it may write.
+    /// A request with a body, which may write: tried again only where the server says that it did not act.
     pub(crate) async fn request(
         &self,
         operation: &str,
@@ -285,7 +303,7 @@ impl KubeApi {
         content_type: &str,
         body: &Value,
     ) -> Result<Option<Value>> {
-        self.send(operation, method, path, Some((content_type, body))).await?.found(operation)
+        self.ask(operation, method, path, Some((content_type, body))).await?.found(operation)
     }
 }
 
@@ -296,7 +314,10 @@ impl Answer {
             return Ok(Some(self.body));
         }
         let text = |name: &str| self.body.get(name).and_then(Value::as_str);
-        let message = text("message").or(self.body.as_str()).unwrap_or("no message").to_owned();
+        let mut message = text("message").or(self.body.as_str()).unwrap_or("no message").to_owned();
+        if let Some(wait) = self.retry_after {
+            message = format!("{message} (it asks to wait {} s)", wait.as_secs());
+        }
         let reason = text("reason").unwrap_or_default().to_owned();
         if self.status == 404 {
             return Ok(None);
@@ -326,3 +347,6 @@ fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Cause> {
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     crate::error::chain_of(error).pop().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

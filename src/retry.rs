@@ -1,11 +1,16 @@
 //! Back-off, and the table of errors that are worth another try, each with its reason. The only place that sleeps.
 //!
-//! The SDK itself retries throttling, 5xx and broken connections; this table holds what it cannot know: errors that mean
-//! "not yet" because IAM is eventually consistent.
+//! The SDK itself retries throttling, 5xx and broken connections, and waits as long as AWS asks (`x-amz-retry-after`; the
+//! services used here send no `Retry-After`). This table holds what it cannot know: errors that mean "not yet" because IAM is
+//! eventually consistent. What an overloaded Kubernetes API server asks for is in `overload.rs`.
+
+mod overload;
 
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+
+pub use overload::{Overload, retry_after};
 
 /// How long IAM may take until a new object is seen everywhere. Seconds as a rule; terraform-provider-aws waits up to two
 /// minutes for the same reason (hashicorp/terraform-provider-aws#6566).

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::event::{Event, Outcome, Refusal};
+use crate::event::{CallerRefused, Event, Outcome};
 use crate::exit_code;
 use crate::plan::{Action, StepId};
 
@@ -40,7 +40,9 @@ pub struct Summary {
     /// Whether the run stopped because the world was no longer what the plan showed.
     pub stale: bool,
     /// Whether the caller was refused somewhere: a call was denied, or the credentials were not accepted (any more).
-    pub refused: Option<Refusal>,
+    pub refused: Option<CallerRefused>,
+    /// Whether a step failed for a reason that the same command would meet again.
+    pub needs_change: bool,
     /// The exit code that follows.
     pub exit_code: u8,
 }
@@ -60,9 +62,10 @@ impl Summary {
                 Outcome::Skipped { .. } => self.skipped += 1,
                 Outcome::Failed(failure) => {
                     self.stale |= failure.stale;
-                    if self.refused != Some(Refusal::Credentials) {
+                    if self.refused != Some(CallerRefused::Credentials) {
                         self.refused = failure.refused.or(self.refused);
                     }
+                    self.needs_change |= failure.needs_change;
                     self.failed.push(step.clone());
                 }
                 Outcome::Unknown { .. } => self.unknown.push(step.clone()),
@@ -119,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_refused_caller_is_told_by_the_exit_code() {
-        for refused in [Refusal::Denied, Refusal::Credentials] {
+        for refused in [CallerRefused::Denied, CallerRefused::Credentials] {
             let summary = Summary { failed: vec![StepId::new("a")], refused: Some(refused), ..Summary::default() };
             assert_eq!(summary.code(), exit_code::NO_PERMISSION);
         }

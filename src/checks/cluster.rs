@@ -1,15 +1,17 @@
 //! The cluster itself: known to EKS, usable, its API server answering the caller, with nodes for the controllers' pods.
 
+mod nodes;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use serde_json::Value;
 
 use crate::check::{ANSWERS, Check, Finding, Scene, Severity};
 use crate::checks::ALWAYS;
 use crate::component::{Component, NEWEST_KUBERNETES_TRIED};
 use crate::error::Error;
 use crate::hint;
-use crate::object::is;
+
+use nodes::Tolerance;
 
 /// The checks.
 pub(super) const CHECKS: &[Check] = &[
@@ -50,8 +52,12 @@ pub(super) const CHECKS: &[Check] = &[
         stages: ALWAYS,
         why: "the controllers are ordinary pods; without a node that takes them they stay Pending",
         breaks: "helm waits until its time is over, and leaves a release in failed or pending",
-        mend: "add nodes, or mend those that are not ready",
-        references: &["https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html", "aws/aws-cdk#22005"],
+        mend: "add nodes, fix those that are not ready, or tolerate their taints in the components' values",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html",
+            "aws/aws-cdk#22005",
+            "terraform-aws-modules/terraform-aws-eks#3067",
+        ],
     },
     Check {
         id: "EKB-CLUS-005",
@@ -113,7 +119,9 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         match answer {
             Ok(nodes) => {
                 findings.push(REACHED.passed("the API server answers the caller"));
-                findings.push(nodes_are_ready(&nodes));
+                let config = &scene.cx.config;
+                let tolerances: Vec<_> = components.iter().map(|it| Tolerance::of(it, config, facts)).collect();
+                findings.push(nodes::ready(&nodes, &tolerances));
             }
             // Forbidden is an answer to someone whom the API server knows.
             Err(error) if error.denied() && !is_unauthorized(&error) => {
@@ -142,38 +150,6 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
 
 fn is_unauthorized(error: &Error) -> bool {
     matches!(error, Error::Kube(error) if error.status == Some(401))
-}
-
-fn nodes_are_ready(nodes: &[Value]) -> Finding {
-    let ready = nodes.iter().filter(|node| takes_pods(node)).count();
-    let total = nodes.len();
-    match (ready, total) {
-        (0, 0) => NODES.failed(
-            "the cluster has no nodes",
-            "no nodes",
-            "at least one node that is ready",
-            "aws eks create-nodegroup, or run karpenter",
-        ),
-        (0, _) => NODES.failed(
-            "no node takes pods",
-            format!("{total} nodes, all not ready or cordoned"),
-            "at least one node that is ready and schedulable",
-            "kubectl describe nodes",
-        ),
-        (1, _) => NODES
-            .failed(
-                "only one node takes pods",
-                format!("{ready} of {total} nodes"),
-                "two nodes, so that the controllers outlive the loss of one",
-                "aws eks update-nodegroup-config --scaling-config minSize=2,desiredSize=2 (with the node group's name)",
-            )
-            .as_warning(),
-        _ => NODES.passed(format!("{ready} of {total} nodes take pods")),
-    }
-}
-
-fn takes_pods(node: &Value) -> bool {
-    is(node, "Ready") && node.pointer("/spec/unschedulable").and_then(Value::as_bool) != Some(true)
 }
 
 fn supported(components: &[Component], kubernetes: &str) -> Finding {
@@ -250,18 +226,6 @@ pub(super) fn of_connection(error: &Error) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Verdict;
-    use serde_json::json;
-
-    #[test]
-    fn nodes_count_where_pods_can_go() {
-        let node = |ready: &str, cordoned: bool| json!({"spec": {"unschedulable": cordoned}, "status": {"conditions": [{"type": "Ready", "status": ready}]}});
-        let severity = |nodes: &[Value]| nodes_are_ready(nodes).severity();
-        assert_eq!(severity(&[]), Some(Severity::Error));
-        assert_eq!(severity(&[node("True", true), node("Unknown", false)]), Some(Severity::Error));
-        assert_eq!(severity(&[node("True", false), node("True", true)]), Some(Severity::Warning));
-        assert_eq!(nodes_are_ready(&[node("True", false), node("True", false)]).verdict, Verdict::Passed);
-    }
 
     #[test]
     fn kubernetes_is_neither_too_old_nor_untried() {

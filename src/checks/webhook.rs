@@ -5,6 +5,7 @@
 
 mod answer;
 mod certificate;
+mod others;
 mod registration;
 
 use futures::FutureExt as _;
@@ -118,6 +119,16 @@ pub(super) const CHECKS: &[Check] = &[
             "kubernetes-sigs/aws-load-balancer-controller#2013",
         ],
     },
+    Check {
+        id: "EKB-HOOK-009",
+        title: "webhooks of other tools that fail closed answer",
+        severity: Severity::Error,
+        stages: ALWAYS,
+        why: "a policy engine or another controller may be asked about what is installed, and refuses it while its pods are gone",
+        breaks: "failed calling webhook: no endpoints available for service, for service accounts, Deployments or pods",
+        mend: "start the pods behind the webhook's Service, exempt the namespace, or let it fail open meanwhile",
+        references: &["kyverno/kyverno#4686", "kyverno/kyverno#11122"],
+    },
 ];
 
 const SERVICE: &Check = &CHECKS[0];
@@ -128,16 +139,22 @@ const NAMES: &Check = &CHECKS[4];
 const EXPIRY: &Check = &CHECKS[5];
 const SAME: &Check = &CHECKS[6];
 const LEFT: &Check = &CHECKS[7];
+const OTHERS: &Check = &CHECKS[8];
+
+/// The checks that are about a component's own webhooks.
+fn of_components() -> impl Iterator<Item = &'static Check> {
+    CHECKS.iter().filter(|check| check.id != OTHERS.id)
+}
 
 /// Looks.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     async move {
         let components = components(scene).into_iter().filter(|component| component.webhook_service.is_some());
-        let mut findings = Vec::new();
+        let mut findings = Box::pin(others::look(scene)).await;
         for component in components {
             let found = match Box::pin(of_component(scene, &component)).await {
                 Ok(found) => found,
-                Err(error) => CHECKS.iter().map(|check| check.unread(&error)).collect(),
+                Err(error) => of_components().map(|check| check.unread(&error)).collect(),
             };
             findings.extend(found.into_iter().map(|finding| finding.about(component.short)));
         }
@@ -153,7 +170,7 @@ async fn of_component(scene: &Scene<'_>, component: &Component) -> Result<Vec<Fi
         return Ok(findings);
     }
     if registration.webhooks.is_empty() {
-        let rest = CHECKS.iter().filter(|check| check.id != LEFT.id);
+        let rest = of_components().filter(|check| check.id != LEFT.id);
         findings.extend(rest.map(|check| check.skipped("no webhook is registered")));
         return Ok(findings);
     }

@@ -44,6 +44,7 @@ pub(super) fn unknown(assessment: &Assessment) -> Failure {
             .or_else(|| Some("once that is over or fixed, run the same command again".to_owned())),
         stale: false,
         refused: None,
+        needs_change: false,
         remains: remains(assessment),
     }
 }

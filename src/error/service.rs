@@ -6,6 +6,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+use super::refusal::Refusal;
 use super::{causes, chain_of, endpoint};
 use crate::limits::{self, AWS_OPERATION};
 
@@ -128,8 +129,12 @@ pub struct KubeError {
 }
 
 impl KubeError {
-    /// Whether RBAC (or authentication) denied the call.
+    /// Whether RBAC (or authentication) denied the call. Quotas and admission answer 403 too, to anyone.
     pub fn denied(&self) -> bool {
-        matches!(self.status, Some(401 | 403))
+        match self.status {
+            Some(401) => true,
+            Some(403) => !Refusal::of_kube(self).is_some_and(|refusal| refusal.kind.is_of_the_object()),
+            _ => false,
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! lets it finish, its own `--timeout` ends it, and where the program has to be over soon it gets SIGTERM.
 
 mod chart_words;
+mod seen;
 mod stopped;
 
 use std::ffi::OsString;
@@ -17,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::Config;
 use crate::context::Facts;
-use crate::error::{Error, Result, Seen};
+use crate::error::{Error, Result};
 use crate::helm_process::{Helm, Home, OLDEST, OLDEST_THAT_ADOPTS};
 use crate::helm_writer::{self, WRITER_LABEL};
 use crate::kube_client::KubeTarget;
@@ -27,8 +28,7 @@ use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
 use crate::read::chart::{ChartRead, ChartRef};
 use crate::read::kube::KubeRead;
-use crate::read::release::{ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
-use crate::read::{release, rollout};
+use crate::read::release::{self, ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
 use crate::stop::{self, Stops};
 
 /// What a release is to be.
@@ -235,10 +235,9 @@ impl HelmOp {
                     // Absent means done.
                     return Ok(());
                 }
-                // Helm says that it waited too long; the pods say why.
                 let objects = history.first().map(|release| release.objects.as_slice()).unwrap_or_default();
-                let seen = rollout::of(&helm.kube, objects).await.ok().and_then(|state| state.cause);
-                Err(Error::HelmFailed { command, message, seen: seen.map(Seen) })
+                let seen = Box::pin(seen::of(&helm.kube, &message, namespace, objects)).await;
+                Err(Error::HelmFailed { command, message, seen })
             }
             Err(other) => Err(other),
         }

@@ -44,7 +44,8 @@ type Need = (&'static str, &'static [Purpose], Place, &'static str, &'static [&'
 const NEEDS: &[Need] = &[
     ("Helm's release records", &[Plan, Verify], Namespace, "", &["secrets"], &["list"]),
     ("Helm's release records", &[Apply, Destroy], Namespace, "", &["secrets"], &["create", "delete", "get", "list", "patch", "update", "watch"]),
-    ("why pods do not start", &[Plan, Verify], Namespace, "", &["pods"], &["list"]),
+    ("why pods do not start", &[Plan, Verify], Namespace, "", &["events", "pods"], &["list"]),
+    ("why pods do not start", &[Apply, Destroy], Namespace, "", &["events"], &["list"]),
     ("rollouts that helm waits for", &[Apply, Destroy], Namespace, "", &["pods"], &["get", "list", "watch"]),
     ("rollouts that helm waits for", &[Apply, Destroy], Namespace, "apps", &["replicasets"], &["get", "list", "watch"]),
     ("the webhooks' answer to a dry run", &[Verify], Namespace, "", &["services"], &["create"]),
@@ -59,6 +60,8 @@ const NEEDS: &[Need] = &[
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "apiregistration.k8s.io", &["apiservices"], &["get", "list"]),
     ("the webhooks and what they guard", &[Verify], Cluster, "admissionregistration.k8s.io", &["mutatingwebhookconfigurations", "validatingwebhookconfigurations"], &["list"]),
     ("the webhooks and what they guard", &[Verify], Namespace, "discovery.k8s.io", &["endpointslices"], &["list"]),
+    ("webhooks of other tools that would refuse what is installed", &[Verify], Cluster, "discovery.k8s.io", &["endpointslices"], &["list"]),
+    ("webhooks of other tools that would refuse what is installed", &[Verify], Cluster, "", &["namespaces"], &["get"]),
     ("the webhooks and what they guard", &[Verify], Namespace, "networking.k8s.io", &["networkpolicies"], &["list"]),
     ("the webhooks and what they guard", &[Verify], Cluster, "networking.k8s.io", &["ingressclasses", "ingresses"], &["list"]),
     ("claims, volumes and why they wait", &[Verify], Cluster, "", &["persistentvolumeclaims", "persistentvolumes", "events", "services"], &["list"]),

@@ -6,6 +6,7 @@ mod address;
 mod capabilities;
 mod contents;
 mod dry_run;
+mod few;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::read::kinds::{self, Resourced};
 
 pub use address::ObjectRef;
 pub use capabilities::Capabilities;
+pub use few::Few;
 
 /// A secret text that no log shows.
 pub struct SecretText(String);

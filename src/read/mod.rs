@@ -8,6 +8,7 @@ pub mod contents;
 pub mod ec2;
 pub mod eks;
 pub mod elbv2;
+pub mod held;
 pub mod iam;
 pub mod kinds;
 pub mod kube;

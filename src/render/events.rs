@@ -174,8 +174,13 @@ pub fn summary(summary: &Summary, styles: Styles) -> String {
         return format!("{}: {parts} in {took}\n", styles.good("done"));
     }
     let state = if summary.failed.is_empty() { "interrupted" } else { "failed" };
+    let next = if summary.needs_change {
+        "the same command would fail again: follow the hint first"
+    } else {
+        "run the same command again to go on"
+    };
     format!(
-        "{}: {parts} in {took}\ndone {} of {} steps, nothing rolled back; run the same command again to go on\n",
+        "{}: {parts} in {took}\ndone {} of {} steps, nothing rolled back; {next}\n",
         styles.bad(state),
         summary.done(),
         summary.total

@@ -124,6 +124,7 @@ mod tests {
             hint: Some("add nodes".to_owned()),
             stale: false,
             refused: None,
+            needs_change: false,
             remains: Remains::Calls(vec!["helm:upgrade helm/n/x".to_owned()]),
         };
         let mut all = vec![

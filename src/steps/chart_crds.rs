@@ -20,10 +20,11 @@ use crate::op::kube::KubeOp;
 use crate::owner::{self, Owner};
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::read::chart::ChartRef;
-use crate::read::kube::ObjectRef;
+use crate::read::held;
+use crate::read::kube::{KubeRead, ObjectRef};
 use crate::read::release;
 use crate::steps::kube_object::subset_diff;
-use crate::steps::{Step, parting, settled};
+use crate::steps::{Step, settled};
 
 /// The CRDs of one chart.
 #[derive(Debug, Clone)]
@@ -75,9 +76,6 @@ impl ChartCrdsStep {
         let mut changes = Vec::new();
         let (mut missing, mut unready) = (0, 0);
         for (wanted, observed) in wanted.iter().zip(observed) {
-            if let Some(leaving) = observed.as_ref().and_then(parting) {
-                return Assessment::unknown(leaving);
-            }
             let fields = match observed {
                 None => {
                     missing += 1;
@@ -124,6 +122,16 @@ fn counted(total: usize) -> String {
         1 => "1 CRD".to_owned(),
         _ => format!("{total} CRDs"),
     }
+}
+
+/// The first of some CRDs that is being deleted, with what holds it.
+async fn parting(kube: &KubeRead, crds: impl Iterator<Item = &Value>) -> Option<String> {
+    for crd in crds {
+        if let Some(leaving) = held::parting(kube, crd).await {
+            return Some(leaving);
+        }
+    }
+    None
 }
 
 /// The versions of a CRD, as `v1alpha1, v1beta1`.
@@ -208,6 +216,9 @@ impl Step for ChartCrdsStep {
         let wanted = self.wanted(cx).await?;
         let references: Vec<_> = wanted.iter().map(ObjectRef::of).collect();
         let observed = try_join_all(references.iter().map(|reference| settled(cx, reference))).await?;
+        if let Some(leaving) = parting(&cx.kube, observed.iter().flatten()).await {
+            return Ok(Assessment::unknown(leaving));
+        }
         Ok(self.diff(&wanted, &observed))
     }
 }

@@ -17,9 +17,10 @@ use crate::op::Op;
 use crate::op::kube::KubeOp;
 use crate::owner::{self, ADOPTED_FROM_ANNOTATION, Owner};
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
+use crate::read::held::parting_alone;
 use crate::read::kube::ObjectRef;
 use crate::service_account::Harm;
-use crate::steps::{Step, parting, settled};
+use crate::steps::{Step, settled};
 
 /// One object.
 #[derive(Debug, Clone)]
@@ -50,7 +51,7 @@ impl KubeObjectStep {
                 subset_diff(&self.object, &Value::Null).into_iter().filter(|field| matters(&field.path)).collect();
             return Assessment::create(self.purpose(), vec![self.apply(fields, self.object.clone(), false)]);
         };
-        if let Some(leaving) = parting(observed) {
+        if let Some(leaving) = parting_alone(observed) {
             return Assessment::unknown(leaving);
         }
         let owner = owner::of_object(observed);

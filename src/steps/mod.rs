@@ -35,6 +35,7 @@ use crate::error::{Error, Result};
 use crate::op::iam::Tags;
 use crate::owner::tags;
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
+use crate::read::held::parting_alone;
 use crate::read::kube::ObjectRef;
 use crate::retry::BackOff;
 
@@ -108,19 +109,10 @@ async fn settled(cx: &ReadContext, object: &ObjectRef) -> Result<Option<Value>> 
     let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(1), PARTING);
     loop {
         let found = cx.kube.get(object).await?;
-        if found.as_ref().is_none_or(|found| parting(found).is_none()) || !back_off.wait().await {
+        if found.as_ref().is_none_or(|found| parting_alone(found).is_none()) || !back_off.wait().await {
             return Ok(found);
         }
     }
-}
-
-/// What to say of an object that is being deleted; none for one that stays.
-fn parting(object: &Value) -> Option<String> {
-    let since = object.pointer("/metadata/deletionTimestamp").and_then(Value::as_str)?;
-    let finalizers = object.pointer("/metadata/finalizers").and_then(Value::as_array);
-    let held: Vec<_> = finalizers.into_iter().flatten().filter_map(Value::as_str).collect();
-    let held = if held.is_empty() { String::new() } else { format!(", held by {}", held.join(", ")) };
-    Some(format!("{} is being deleted since {since}{held}", ObjectRef::of(object)))
 }
 
 /// The keys of our own tags among `observed`; tags that the user asked for are the user's.
@@ -141,20 +133,4 @@ fn tag_diff(wanted: &Tags, observed: &Tags) -> Option<(Tags, Vec<FieldDiff>)> {
         .map(|(key, value)| FieldDiff::new(format!("tags.{key}"), observed.get(key).cloned(), value.clone()))
         .collect();
     (!missing.is_empty()).then_some((missing, fields))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parting;
-    use serde_json::json;
-
-    #[test]
-    fn an_object_that_is_being_deleted_is_not_there_to_stay() {
-        let mut object = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a", "namespace": "b"}});
-        assert_eq!(parting(&object), None);
-        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        assert_eq!(parting(&object).as_deref(), Some("Secret/b/a is being deleted since 2026-01-01T00:00:00Z"));
-        object["metadata"]["finalizers"] = json!(["x/y"]);
-        assert!(parting(&object).is_some_and(|text| text.ends_with("held by x/y")));
-    }
 }

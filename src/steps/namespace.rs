@@ -11,9 +11,10 @@ use crate::object::{items, text};
 use crate::op::Op;
 use crate::op::kube::KubeOp;
 use crate::owner::{self, Owner};
-use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
+use crate::plan::{Action, Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
+use crate::read::held::{self, parting_alone};
 use crate::read::kube::ObjectRef;
-use crate::steps::{Step, parting, settled};
+use crate::steps::{Step, settled};
 
 /// How many objects of others are named.
 const SHOWN: usize = 3;
@@ -56,10 +57,7 @@ impl NamespaceStep {
 
     fn present(&self, observed: Option<&Value>) -> Assessment {
         if let Some(observed) = observed {
-            return match parting(observed) {
-                Some(leaving) => Assessment::unknown(leaving),
-                None => Assessment::keep("exists").owned_by(owner::of_object(observed)),
-            };
+            return Assessment::keep("exists").owned_by(owner::of_object(observed));
         }
         let object = json!({
             "apiVersion": "v1",
@@ -102,7 +100,7 @@ impl NamespaceStep {
             || of_release(text(object, "/metadata/annotations/meta.helm.sh~1release-name"))
             || owner::of_object(object).is_ours()
             || items(object, "/metadata/ownerReferences").next().is_some()
-            || parting(object).is_some()
+            || parting_alone(object).is_some()
     }
 }
 
@@ -126,20 +124,28 @@ impl Step for NamespaceStep {
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
         if goal == Goal::Present {
-            return Ok(self.present(settled(cx, &self.reference()).await?.as_ref()));
+            let observed = settled(cx, &self.reference()).await?;
+            return Ok(match &observed {
+                Some(observed) => held::parting(&cx.kube, observed).await.map(Assessment::unknown),
+                None => None,
+            }
+            .unwrap_or_else(|| self.present(observed.as_ref())));
         }
         let Some(observed) = cx.kube.get(&self.reference()).await? else { return Ok(Assessment::keep("absent")) };
         if owner::of_object(&observed) != (Owner::Ours { adopted: false }) {
             return Ok(self.absent(&observed, &[]));
         }
-        Ok(self.absent(&observed, &cx.kube.contents(&self.name).await?))
+        let assessment = self.absent(&observed, &cx.kube.contents(&self.name).await?);
+        Ok(match held::parting(&cx.kube, &observed).await {
+            Some(reason) if assessment.action == Action::Delete => Assessment { reason, ..assessment },
+            _ => assessment,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Action;
 
     fn step() -> NamespaceStep {
         NamespaceStep { id: id("dns"), name: "dns".to_owned(), releases: vec!["dns".to_owned()] }

@@ -7,6 +7,7 @@ mod components;
 mod identity;
 mod limits;
 mod pod_identity;
+mod refusals;
 mod workload;
 
 use std::collections::BTreeMap;

@@ -10,8 +10,8 @@ use crate::error::Result;
 use crate::object::{items, name, text};
 use crate::read::kube::ObjectRef;
 
-const GROUP: &str = "admissionregistration.k8s.io/v1";
-const KINDS: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
+pub(super) const GROUP: &str = "admissionregistration.k8s.io/v1";
+pub(super) const KINDS: [&str; 2] = ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"];
 
 /// One webhook of a configuration.
 pub(super) struct Webhook {

@@ -10,10 +10,11 @@ use crate::op::Op;
 use crate::op::helm::cluster_label;
 use crate::op::kube::KubeOp;
 use crate::owner::{OUR_NAME, Owner};
-use crate::plan::{Assessment, Change, FieldDiff, ResourceId};
+use crate::plan::{Action, Assessment, Change, FieldDiff, ResourceId};
+use crate::read::held::parting_alone;
 use crate::read::kube::{KubeRead, ObjectRef};
 use crate::read::release::{self, Release};
-use crate::steps::chart_crds::{ChartCrdsStep, versions};
+use crate::steps::chart_crds::{ChartCrdsStep, parting, versions};
 
 /// So many objects are named; the rest is counted.
 const SHOWN: usize = 20;
@@ -34,14 +35,21 @@ impl ChartCrdsStep {
         let references: Vec<_> = wanted.iter().map(ObjectRef::of).collect();
         let observed = try_join_all(references.iter().map(|reference| cx.kube.get(reference))).await?;
         let ours: Vec<_> = observed.into_iter().flatten().filter(applied_by_us).collect();
-        let used = try_join_all(ours.iter().map(|crd| objects_of(&cx.kube, crd))).await?;
+        let leaving = parting(&cx.kube, ours.iter()).await;
+        // What goes with a CRD that is being deleted is no question any more.
+        let staying = ours.iter().filter(|crd| parting_alone(crd).is_none());
+        let used = try_join_all(staying.map(|crd| objects_of(&cx.kube, crd))).await?;
         let by_chart = latest.map(|latest| latest.objects).unwrap_or_default();
         let others = used.into_iter().flatten().filter(|object| {
             let of_chart = by_chart.iter().any(|made| made.kind == object.kind && made.name == object.name);
             let drained = self.drained && object.kind == DRAINED;
             !of_chart && !drained
         });
-        Ok(self.purge_diff(&ours, &others.collect::<Vec<_>>()))
+        let assessment = self.purge_diff(&ours, &others.collect::<Vec<_>>());
+        Ok(match leaving {
+            Some(reason) if assessment.action == Action::Delete => Assessment { reason, ..assessment },
+            _ => assessment,
+        })
     }
 
     /// Why a release that stays keeps its CRDs.
@@ -102,7 +110,6 @@ async fn objects_of(kube: &KubeRead, crd: &Value) -> Result<Vec<ObjectRef>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Action;
     use crate::steps::chart_crds::tests::step;
     use serde_json::json;
 

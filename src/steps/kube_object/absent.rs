@@ -6,6 +6,7 @@ use crate::op::Op;
 use crate::op::kube::KubeOp;
 use crate::owner::{self, ADOPTED_FROM_ANNOTATION, MANAGED_BY_LABEL, Owner};
 use crate::plan::{Assessment, Change, FieldDiff};
+use crate::read::held::parting_alone;
 use crate::steps::Step as _;
 use crate::steps::kube_object::KubeObjectStep;
 
@@ -18,7 +19,8 @@ impl KubeObjectStep {
         let assessment = match &owner {
             Owner::Ours { adopted: false } => {
                 let fields = vec![FieldDiff::new("object", self.purpose(), None)];
-                Assessment::delete("ours, deleted", change(fields, KubeOp::Delete { object }))
+                let reason = parting_alone(observed).unwrap_or_else(|| "ours, deleted".to_owned());
+                Assessment::delete(reason, change(fields, KubeOp::Delete { object }))
             }
             Owner::Ours { adopted: true } => {
                 let text = |pointer| observed.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();

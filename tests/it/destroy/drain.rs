@@ -238,7 +238,7 @@ async fn a_controller_that_may_not_delete_is_the_cause(lab: &Lab) {
     for part in [
         "failed  drain.load-balancers",
         "FailedDeployModel: AccessDenied",
-        "hint: mend that",
+        "hint: fix what is reported",
         "remains: k8s:delete Ingress",
         "AWS still shows",
     ] {

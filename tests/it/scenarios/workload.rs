@@ -9,6 +9,7 @@ use eks_bootstrap::sandbox::aws::{Seed, SeedSubnet};
 use serde_json::{Value, json};
 
 use crate::scenarios::commands::{GATEWAY_KINDS, gateway_crd};
+use crate::scenarios::refusals::refusals;
 use crate::scenarios::{Fault, Stage, path};
 use crate::support::Lab;
 
@@ -76,6 +77,7 @@ async fn the_load_balancer_controller_and_its_webhook() {
     stage.begin_again().await;
     definitions(&stage).await;
     webhooks_left_behind(&stage).await;
+    refusals(&stage).await;
     stage.stop().await;
 }
 
