@@ -137,13 +137,14 @@ mod tests {
         assert_eq!(of(None, 12), Writer::Unknown);
     }
 
+    type Running = fn(&str) -> Option<Vec<u32>>;
+
     #[test]
     fn only_a_writer_of_this_host_and_revision_is_known() {
         let (us, other) = (std::process::id(), std::process::id() + 1);
         let nobody = |_: &str| Some(Vec::new());
         let helm = |_: &str| Some(vec![77]);
         let hidden = |_: &str| None;
-        type Running = fn(&str) -> Option<Vec<u32>>;
         let cases: [(&str, String, Running, Writer); 11] = [
             ("ours and helm are gone", format!("h.{other}.5.3"), nobody, Writer::Gone),
             ("ours is gone, helm goes on", format!("h.{other}.5.3"), helm, Writer::Alive(77)),

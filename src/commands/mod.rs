@@ -39,7 +39,7 @@ pub async fn run(cli: Cli, matches: &clap::ArgMatches, terminal: Terminal) -> Re
         Command::Verify(args) => Box::pin(verify::run(&cli.global, &args, terminal)).await,
         Command::Migrate(args) => Box::pin(migrate::run(&cli.global, &args, terminal)).await,
         Command::Explain(args) => explain::run(cli.global.output, &args, terminal),
-        Command::Permissions(args) => permissions::run(&cli.global, &args, terminal).await,
+        Command::Permissions(args) => Box::pin(permissions::run(&cli.global, &args, terminal)).await,
         Command::Config(args) => config::run(&cli.global, &args.command, matches, terminal),
         Command::Bundle(args) => bundle::run(&cli.global, &args, terminal).await,
         Command::Images(args) => images::run(&cli.global, &args, terminal).await,

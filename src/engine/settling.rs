@@ -75,14 +75,19 @@ impl<'a> Settling<'a> {
                 Verdict::Wait(seen.reason)
             }
             Action::Skip | Action::Blocked => {
-                let grace = self.wrote.iter().map(|change| self.grace(change)).max().unwrap_or(AT_ONCE);
+                let grace = self.wrote.iter().map(grace).max().unwrap_or(AT_ONCE);
                 let what = format!("{}: after the write: {}", self.id, seen.reason);
                 let mend = seen.mend.unwrap_or_else(|| "check who else manages this object".to_owned());
                 self.stands(seen.reason, grace, now, || Error::Refused { what, mend })
             }
             Action::Create | Action::Update | Action::Delete if seen.changes.is_empty() => Verdict::Done,
+            // What goes only when others let it go has all the time of the step, and its own words say what holds it.
+            Action::Create | Action::Update | Action::Delete if seen.changes.iter().any(is_deletion) => {
+                self.standing = None;
+                Verdict::Wait(seen.reason)
+            }
             Action::Create | Action::Update | Action::Delete => {
-                let grace = seen.changes.iter().map(|change| self.grace(change)).max().unwrap_or(AT_ONCE);
+                let grace = seen.changes.iter().map(grace).max().unwrap_or(AT_ONCE);
                 let lacking = lacking(&seen.changes).join("; ");
                 self.stands(lacking, grace, now, || still_differs(&seen.changes))
             }
@@ -102,16 +107,6 @@ impl<'a> Settling<'a> {
         Verdict::Wait(what)
     }
 
-    /// How long a difference may stand after the write that was to remove it.
-    fn grace(&self, change: &Change) -> Duration {
-        match &change.op {
-            // The API server only notes a deletion; finalizers and what depends on the object take their time.
-            Op::Kube(KubeOp::Delete { .. }) => self.patience,
-            Op::Kube(_) | Op::Helm(_) => AT_ONCE,
-            Op::Iam(_) | Op::Eks(_) => IAM_PROPAGATION.min(self.patience),
-        }
-    }
-
     /// What a read that failed means.
     fn unread(&self, error: Error, now: Instant) -> Verdict {
         let lag = IAM_PROPAGATION.min(self.patience);
@@ -122,6 +117,19 @@ impl<'a> Settling<'a> {
         }
         Verdict::Wait(error.to_string())
     }
+}
+
+/// How long a difference may stand after the write that was to remove it.
+fn grace(change: &Change) -> Duration {
+    match &change.op {
+        Op::Kube(_) | Op::Helm(_) => AT_ONCE,
+        Op::Iam(_) | Op::Eks(_) => IAM_PROPAGATION,
+    }
+}
+
+/// The API server only notes a deletion; finalizers and what depends on the object take their time.
+fn is_deletion(change: &Change) -> bool {
+    matches!(change.op, Op::Kube(KubeOp::Delete { .. }))
 }
 
 /// Whether a read may have failed only because IAM does not show our own writes everywhere yet: a role that is not there, or
@@ -285,12 +293,14 @@ mod tests {
         (None, "waits".to_owned())
     }
 
+    /// What it is, the goal, what was written, what is still to be written, the action, after how many seconds it ends, and how.
+    type Case = (&'static str, Goal, Op, fn() -> Op, Action, Option<u64>, &'static str);
+
     #[test]
     fn every_action_after_a_write_has_its_end() {
         let blocked = || Assessment::blocked(&StepId::new("helm.x"), Owner::Unmarked, "left pending-install");
         let lag = IAM_PROPAGATION.as_secs();
         let differs = "reports success, but spec.a of helm/n/x still differs: `1` instead of `2`";
-        type Case = (&'static str, Goal, Op, fn() -> Op, Action, Option<u64>, &'static str);
         let cases: [Case; 18] = [
             ("kept", Goal::Present, helm(), helm, Action::Keep, Some(0), "done"),
             ("proved elsewhere", Goal::Present, helm(), helm, Action::Prove, Some(0), "done"),
@@ -343,11 +353,14 @@ mod tests {
         }
     }
 
+    /// A read that fails, and after how many seconds that ends the wait.
+    type Unread = (fn() -> Error, Option<u64>);
+
     #[test]
     fn reads_that_fail_end_the_wait_where_waiting_does_not_help() {
         let lag = IAM_PROPAGATION.as_secs();
         let refused = || Error::Refused { what: "no".to_owned(), mend: String::new() };
-        let cases: [(fn() -> Error, Option<u64>); 7] = [
+        let cases: [Unread; 7] = [
             (|| aws("ExpiredToken"), Some(0)),
             (|| kubernetes(401), Some(0)),
             (|| kubernetes(403), Some(0)),

@@ -47,10 +47,13 @@ async fn patch(api: &KubeApi) -> Result<Option<Value>> {
     api.request("patch X", Method::PATCH, "/api/v1/x", "application/merge-patch+json", &json!({})).await
 }
 
+/// Answers with their headers, how many requests they take, and whether the write succeeds.
+type Case = (&'static [(u16, &'static str)], usize, bool);
+
 #[tokio::test]
 async fn a_write_is_sent_again_only_where_the_server_says_that_it_did_not_act() {
     const SOON: &str = "Retry-After: 0\r\n";
-    let cases: [(&[(u16, &str)], usize, bool); 6] = [
+    let cases: [Case; 6] = [
         (&[(429, SOON), (503, SOON)], 3, true),
         (&[(429, "Retry-After: Thu, 01 Jan 1970 00:00:00 GMT\r\n")], 2, true),
         (&[(503, "")], 1, false),

@@ -22,7 +22,7 @@ use crate::stop;
 pub use restore::Restore;
 
 /// How long an object may take to go once it is deleted.
-const GONE_WITHIN: Duration = Duration::from_secs(60);
+const GONE_WITHIN: Duration = Duration::from_mins(1);
 
 /// One call of the Kubernetes API that writes.
 #[derive(Debug, Clone, PartialEq, Serialize)]

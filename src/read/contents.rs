@@ -36,21 +36,21 @@ pub async fn rendered(charts: &ChartRead, config: &Config, facts: &Facts) -> Res
     let mut all = Vec::new();
     for component in component::wanted(config, facts) {
         if component.is_custom() {
-            all.push(of(charts, config, facts, component).await?);
+            all.push(of(charts, config, facts, &component).await?);
         } else if component.configured(config).values.as_object().is_some_and(|values| !values.is_empty()) {
-            all.extend(of(charts, config, facts, component).await.ok());
+            all.extend(of(charts, config, facts, &component).await.ok());
         }
     }
     Ok(all)
 }
 
-async fn of(charts: &ChartRead, config: &Config, facts: &Facts, component: Component) -> Result<Rendered> {
-    let chart = config.chart(&component);
+async fn of(charts: &ChartRead, config: &Config, facts: &Facts, component: &Component) -> Result<Rendered> {
+    let chart = config.chart(component);
     let values = component.chart_values(config, facts);
     let objects = charts.rendered(&chart, component.namespace, &values).await?;
     let local = charts.local(&chart).await?;
     let crds = if component.has_crds { local.crds(&values) } else { Vec::new() };
-    Ok(Rendered { component, objects, crds })
+    Ok(Rendered { component: *component, objects, crds })
 }
 
 /// What the API server says of kinds; nothing of those that it does not know or does not tell.

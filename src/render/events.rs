@@ -53,10 +53,12 @@ pub fn word(outcome: &Outcome, styles: Styles) -> String {
 /// What is worth saying beside the word.
 pub fn detail(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Unchanged { reason } | Outcome::Skipped { reason } | Outcome::Proved { reason } => reason.clone(),
+        Outcome::Unchanged { reason }
+        | Outcome::Skipped { reason }
+        | Outcome::Proved { reason }
+        | Outcome::Unknown { reason, hint: None } => reason.clone(),
         Outcome::Changed { .. } => String::new(),
         Outcome::Failed(failure) => failure.message.clone(),
-        Outcome::Unknown { reason, hint: None } => reason.clone(),
         Outcome::Unknown { reason, hint: Some(hint) } => format!("{reason} (hint: {hint})"),
         Outcome::Blocked { by, unknown: false } => format!("waited for {by}, which failed"),
         Outcome::Blocked { by, unknown: true } => format!("needs {by}, which could not be judged"),

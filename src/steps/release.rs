@@ -180,7 +180,7 @@ impl ReleaseStep {
     fn beside_foreign(&self, latest: &Release, observed: &Observed) -> Assessment {
         let owner = Owner::Helm { release: self.name() };
         let mut fields = unmet_values(&latest.values, &self.release.values);
-        fields.extend(self.unharmed(latest, observed).into_iter().flat_map(|change| change.fields));
+        fields.extend(accounts::unharmed(latest, observed).into_iter().flat_map(|change| change.fields));
         if latest.chart_version != self.release.chart.version || latest.chart != self.release.chart.name {
             fields
                 .insert(0, FieldDiff::new("chart", format!("{} {}", latest.chart, latest.chart_version), self.chart()));
@@ -211,7 +211,7 @@ impl ReleaseStep {
         fields.extend(observed.content.for_helm());
         let restores = observed.content.restores(self.release.timeout_seconds);
         let account = observed.account.as_ref().and_then(|account| self.renamed(account, &fields));
-        let accounts: Vec<_> = account.into_iter().chain(self.unharmed(latest, observed)).collect();
+        let accounts: Vec<_> = account.into_iter().chain(accounts::unharmed(latest, observed)).collect();
         let told = |assessment: Assessment| Assessment {
             notes: observed.content.notes.clone(),
             ignored: observed.content.ignored.clone(),

@@ -23,7 +23,9 @@ async fn only_a_single_ctrl_c_sets_no_end() {
         (&[Stop::Terminated, Stop::Interrupted], Some(1.5)),
     ] {
         let (sender, stops) = Stops::by_hand();
-        signals.iter().for_each(|stop| send(&sender, *stop));
+        for stop in signals {
+            send(&sender, *stop);
+        }
         assert_eq!(stops.heard().unwrap().stop, signals[0]);
         assert_eq!(took(stops.nearly_over(Duration::ZERO)).await, end, "{signals:?}");
     }

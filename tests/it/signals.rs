@@ -44,10 +44,13 @@ async fn slow(latency: u64) -> Aws {
     aws
 }
 
+/// Signals, each after so many milliseconds.
+type Sent = &'static [(u64, Signal)];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_only_reads_ends_at_once_with_the_signals_code() {
     let aws = slow(60_000).await;
-    let commands: [(&[&str], &[(u64, Signal)], i32); 7] = [
+    let commands: [(&[&str], Sent, i32); 7] = [
         (&["plan", "-c", "demo"], &[(700, Signal::INT)], 130),
         (&["plan", "-c", "demo"], &[(700, Signal::HUP)], 129),
         (&["verify", "-c", "demo"], &[(700, Signal::TERM)], 143),
@@ -84,7 +87,7 @@ async fn door(aws: &Aws) -> (String, Arc<AtomicBool>) {
                 let (mut from, mut to) = stream.into_split();
                 let (mut answers, mut requests) = TcpStream::connect(inside).await.unwrap().into_split();
                 tokio::spawn(async move { tokio::io::copy(&mut answers, &mut to).await });
-                let mut bytes = [0; 65536];
+                let mut bytes = vec![0; 65536];
                 while let Ok(count @ 1..) = from.read(&mut bytes).await {
                     if String::from_utf8_lossy(&bytes[..count]).contains("Action=Create") {
                         told.store(true, Ordering::SeqCst);
@@ -111,7 +114,7 @@ async fn writing(aws: &Aws) -> Running {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_writes_ends_in_time_and_lists_what_it_left() {
-    let rows: [(&[(u64, Signal)], i32, u64, &str); 4] = [
+    let rows: [(Sent, i32, u64, &str); 4] = [
         (&[(0, Signal::TERM)], 143, 10_000, "terminated: waiting for running calls"),
         (&[(0, Signal::HUP)], 129, 10_000, "hung up: waiting for running calls"),
         // As pipelines do it; the kill would come 2.5 s after SIGTERM.

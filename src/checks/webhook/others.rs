@@ -231,12 +231,15 @@ mod tests {
         found.into_iter().map(|(_, webhook)| webhook).collect()
     }
 
+    /// What a case changes in a webhook.
+    type Changed = (&'static str, fn(&mut Value));
+
     #[test]
     fn only_webhooks_that_refuse_what_is_created_are_in_the_way() {
         assert_eq!(found(|_| {})[0].asked_about, ["serviceaccounts", "deployments"]);
         let not_kube_system = json!({"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn",
             "values": ["kube-system"]}]});
-        let none: [(&str, fn(&mut Value)); 5] = [
+        let none: [Changed; 5] = [
             ("fails open", |webhook| webhook["failurePolicy"] = json!("Ignore")),
             ("at a URL", |webhook| webhook["clientConfig"] = json!({"url": "https://example.com"})),
             ("ours", |webhook| webhook["clientConfig"]["service"]["name"] = json!("aws-load-balancer-webhook-service")),

@@ -77,7 +77,7 @@ fn parts(files: &Files) -> Result<BTreeMap<String, Files>, String> {
             Some((part, rest)) => {
                 parts.entry(part.to_owned()).or_default().insert(rest.to_owned(), bytes.clone());
             }
-            None if rest.ends_with(".tgz") => {
+            None if is_archive(rest) => {
                 let inner = archive_files(bytes.as_slice()).map_err(|error| format!("{name}: {error}"))?;
                 parts.insert(rest.to_owned(), inner);
             }
@@ -96,12 +96,17 @@ pub(in crate::read) fn is_crd_file(name: &str) -> bool {
     matches!(extension, "yaml" | "yml" | "json") && stem != "kustomization"
 }
 
+/// Whether a file under `charts` is a packed chart; helm goes by the end of its name.
+fn is_archive(name: &str) -> bool {
+    std::path::Path::new(name).extension().is_some_and(|extension| extension == "tgz")
+}
+
 /// Whether a file of a chart, or of a chart inside it, matters here.
 fn matters(name: &str) -> bool {
     if let Some(rest) = name.strip_prefix(PARTS) {
         return match rest.split_once('/') {
             Some((_, rest)) => matters(rest),
-            None => rest.ends_with(".tgz"),
+            None => is_archive(rest),
         };
     }
     matches!(name, "Chart.yaml" | "values.yaml") || is_crd_file(name)

@@ -26,9 +26,9 @@ impl Dependency {
     }
 
     fn is_on(&self, values: &Value, tags: &Value) -> bool {
-        let conditions = self.condition.split(',').map(str::trim).filter(|path| !path.is_empty());
+        let mut conditions = self.condition.split(',').map(str::trim).filter(|path| !path.is_empty());
         let said = |path: &str| path.split('.').try_fold(values, |value, name| value.get(name))?.as_bool();
-        if let Some(said) = conditions.filter_map(said).next() {
+        if let Some(said) = conditions.find_map(said) {
             return said;
         }
         let told: Vec<_> = self.tags.iter().filter_map(|tag| tags.get(tag)?.as_bool()).collect();

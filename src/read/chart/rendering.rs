@@ -48,10 +48,10 @@ impl ChartRead {
         capabilities: &Capabilities,
     ) -> Result<Arc<Vec<Value>>> {
         let key = format!("{chart:?} {namespace}/{release} {values} {capabilities:?}");
-        let (reader, chart, values, capabilities) = (self.clone(), chart.clone(), values.clone(), capabilities.clone());
+        let (charts, chart, values, capabilities) = (self.clone(), chart.clone(), values.clone(), capabilities.clone());
         let (namespace, release) = (namespace.to_owned(), release.to_owned());
         let render =
-            async move { reader.template(&chart, &release, &namespace, &values, &capabilities).await.map(Arc::new) };
+            async move { charts.template(&chart, &release, &namespace, &values, &capabilities).await.map(Arc::new) };
         self.rendered.get(key, || render).await
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Observed, ReleaseStep};
+use super::Observed;
 use crate::op::Op;
 use crate::op::kube::KubeOp;
 use crate::plan::{Change, FieldDiff, ResourceId};
@@ -13,11 +13,9 @@ use crate::read::kube::ObjectRef;
 use crate::read::release::Release;
 use crate::service_account::{self, AUTOMOUNT, Harm};
 
-impl ReleaseStep {
-    /// The writes that let the pods of the release's accounts live.
-    pub(super) fn unharmed(&self, latest: &Release, observed: &Observed) -> Vec<Change> {
-        observed.accounts.iter().flat_map(|account| of_account(latest, account)).collect()
-    }
+/// The writes that let the pods of the release's accounts live.
+pub(super) fn unharmed(latest: &Release, observed: &Observed) -> Vec<Change> {
+    observed.accounts.iter().flat_map(|account| of_account(latest, account)).collect()
 }
 
 fn of_account(latest: &Release, account: &Value) -> Vec<Change> {
@@ -105,10 +103,10 @@ mod tests {
         let audience = json!({"eks.amazonaws.com/audience": "vault", "owner": "team"});
         let patch = || vec!["k8s:patch ServiceAccount".to_owned()];
         let closed_now = (Action::Update, patch(), vec![AUTOMOUNT.to_owned()]);
-        let path = "metadata.annotations.eks.amazonaws.com/audience".to_owned();
+        let annotation = "metadata.annotations.eks.amazonaws.com/audience".to_owned();
         assert_eq!(world(&none, &none, &none), (Action::Keep, vec![], vec![]));
         assert_eq!(world(&none, &closed, &none), closed_now);
-        assert_eq!(world(&none, &audience, &none), (Action::Update, patch(), vec![path]));
+        assert_eq!(world(&none, &audience, &none), (Action::Update, patch(), vec![annotation]));
         // The pods say themselves that they want it.
         assert_eq!(world(&none, &closed, &json!({AUTOMOUNT: true})).0, Action::Keep);
         // What the chart itself says is the user's, by values.

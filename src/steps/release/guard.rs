@@ -162,7 +162,7 @@ impl ReleaseStep {
         if let Some(blocked) = self.blocked_by_others(found) {
             return blocked;
         }
-        let assessment = self.with_adoption(assessment, found);
+        let assessment = with_adoption(assessment, found);
         // What is uninstalled first is created anew anyway.
         let anew = assessment.changes.iter().any(|change| matches!(change.op, Op::Helm(HelmOp::Uninstall { .. })));
         if found.fixed.is_empty() || anew {
@@ -223,24 +223,6 @@ impl ReleaseStep {
         Some(Assessment { mend: Some(mend), ..blocked })
     }
 
-    /// Objects of others are taken over, and whoever still has a record of them is named.
-    fn with_adoption(&self, mut assessment: Assessment, found: &InTheWay) -> Assessment {
-        let count = found.foreign.len();
-        if count == 0 {
-            return assessment;
-        }
-        for change in &mut assessment.changes {
-            if let Op::Helm(HelmOp::Upgrade { release }) = &mut change.op {
-                release.take_ownership = true;
-                change.fields.extend(found.others.iter().map(|other| FieldDiff::new("warning", None, other.warning())));
-            }
-        }
-        let objects = if count == 1 { "object" } else { "objects" };
-        let from = loudest(found).map(ToString::to_string).unwrap_or_default();
-        assessment.reason = format!("{}; {count} {objects} taken over from {from}", assessment.reason);
-        assessment
-    }
-
     fn blocked_by_fields(
         &self,
         assessment: Assessment,
@@ -248,16 +230,10 @@ impl ReleaseStep {
         all: &[&(ObjectRef, Vec<FieldDiff>)],
     ) -> Assessment {
         let field = fields.first().map(told).unwrap_or_default();
-        let more = match all.len() + fields.len() - 2 {
-            0 => String::new(),
-            _ => {
-                let others: Vec<_> = all.iter().skip(1).map(|(object, _)| object.to_string()).collect();
-                let fields =
-                    if fields.len() > 1 { format!(", {} more fields", fields.len() - 1) } else { String::new() };
-                let objects = if others.is_empty() { String::new() } else { format!("; also {}", some_of(&others)) };
-                format!("{fields}{objects}")
-            }
-        };
+        let others: Vec<_> = all.iter().skip(1).map(|(object, _)| object.to_string()).collect();
+        let fields = if fields.len() > 1 { format!(", {} more fields", fields.len() - 1) } else { String::new() };
+        let objects = if others.is_empty() { String::new() } else { format!("; also {}", some_of(&others)) };
+        let more = format!("{fields}{objects}");
         let reason = format!("{object}: {field} cannot be changed in place{more}");
         let flags: Vec<_> =
             all.iter().map(|(object, _)| format!("--recreate {}/{}", object.kind, object.name)).collect();
@@ -309,6 +285,24 @@ impl ReleaseStep {
 
 async fn read(cx: &ReadContext, reference: ObjectRef) -> Result<Option<(ObjectRef, Value)>> {
     Ok(settled(cx, &reference).await?.map(|object| (reference, object)))
+}
+
+/// Objects of others are taken over, and whoever still has a record of them is named.
+fn with_adoption(mut assessment: Assessment, found: &InTheWay) -> Assessment {
+    let count = found.foreign.len();
+    if count == 0 {
+        return assessment;
+    }
+    for change in &mut assessment.changes {
+        if let Op::Helm(HelmOp::Upgrade { release }) = &mut change.op {
+            release.take_ownership = true;
+            change.fields.extend(found.others.iter().map(|other| FieldDiff::new("warning", None, other.warning())));
+        }
+    }
+    let objects = if count == 1 { "object" } else { "objects" };
+    let from = loudest(found).map(ToString::to_string).unwrap_or_default();
+    assessment.reason = format!("{}; {count} {objects} taken over from {from}", assessment.reason);
+    assessment
 }
 
 /// Whether a difference of the object in a field that cannot be changed is one that the user leaves to others.

@@ -84,15 +84,15 @@ async fn a_daemon_set_that_may_not_create_pods(stage: &Stage) {
     lab.create("/apis/apps/v1/namespaces/strict/daemonsets", &json!({"metadata": {"name": "d"}, "spec": spec})).await;
     let reference = ObjectRef::new("apps/v1", "DaemonSet", "strict", "d");
     let kube = lab.reader().await;
-    let mut state = rollout::Rollout::default();
+    let mut rolled = rollout::Rollout::default();
     for _ in 0..200 {
-        state = rollout::of(&kube, std::slice::from_ref(&reference)).await.unwrap();
-        if state.cause.is_some() {
+        rolled = rollout::of(&kube, std::slice::from_ref(&reference)).await.unwrap();
+        if rolled.cause.is_some() {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    let cause = state.cause.unwrap_or_else(|| panic!("no cause: {}", state.text));
+    let cause = rolled.cause.unwrap_or_else(|| panic!("no cause: {}", rolled.text));
     assert!(cause.starts_with("FailedCreate: ") && cause.contains("violates PodSecurity"), "{cause}");
     lab.delete("/api/v1/namespaces/strict").await;
 }
