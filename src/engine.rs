@@ -369,7 +369,7 @@ impl Engine {
     async fn settle(&self, step: &dyn Step, goal: Goal, wrote: &[Change]) -> Result<()> {
         let id = step.id();
         let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(2), self.patience);
-        let mut settling = Settling::new(&id, goal, wrote, self.patience, Instant::now());
+        let mut settling = Settling::new(&id, wrote, self.patience, Instant::now());
         let ended = loop {
             let seen = step.plan(&self.read, goal).await;
             let last = match settling.judge(seen, Instant::now()) {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::op::Op;
 use crate::op::helm::HelmOp;
 use crate::op::kube::KubeOp;
-use crate::plan::{Action, Assessment, Change, FieldDiff, Goal, StepId};
+use crate::plan::{Action, Assessment, Change, FieldDiff, StepId};
 use crate::retry::IAM_PROPAGATION;
 
 /// How long a difference has to stand where reads show every write at once. The first read may still meet an object that is
@@ -37,7 +37,6 @@ pub(super) enum Verdict {
 /// One step that settles.
 pub(super) struct Settling<'a> {
     id: &'a StepId,
-    goal: Goal,
     /// What was written.
     wrote: &'a [Change],
     patience: Duration,
@@ -48,14 +47,8 @@ pub(super) struct Settling<'a> {
 
 impl<'a> Settling<'a> {
     /// A step whose writes ended at `began`.
-    pub(super) fn new(
-        id: &'a StepId,
-        goal: Goal,
-        wrote: &'a [Change],
-        patience: Duration,
-        began: Instant,
-    ) -> Settling<'a> {
-        Settling { id, goal, wrote, patience, began, standing: None }
+    pub(super) fn new(id: &'a StepId, wrote: &'a [Change], patience: Duration, began: Instant) -> Settling<'a> {
+        Settling { id, wrote, patience, began, standing: None }
     }
 
     /// What a read at `now` means.
@@ -65,16 +58,15 @@ impl<'a> Settling<'a> {
             Err(error) => return self.unread(error, now),
         };
         match seen.action {
-            Action::Keep | Action::Prove => Verdict::Done,
-            // What was released, or belongs to someone else by now, is not ours to remove.
-            Action::Skip if self.goal == Goal::Absent => Verdict::Done,
+            // What was released, or what the configuration no longer asks for, is skipped from then on.
+            Action::Keep | Action::Prove | Action::Skip => Verdict::Done,
             // What may not be read of it differs in nothing that was written.
             Action::Unknown if seen.partly_read && seen.changes.is_empty() => Verdict::Done,
             Action::Unknown => {
                 self.standing = None;
                 Verdict::Wait(seen.reason)
             }
-            Action::Skip | Action::Blocked => {
+            Action::Blocked => {
                 let grace = self.wrote.iter().map(grace).max().unwrap_or(AT_ONCE);
                 let what = format!("{}: after the write: {}", self.id, seen.reason);
                 let mend = seen.mend.unwrap_or_else(|| "check who else manages this object".to_owned());
@@ -279,10 +271,10 @@ mod tests {
 
     /// When the same sight, read every second after the write of `op`, ends the wait; none where nothing does within the
     /// step's patience.
-    fn ends(goal: Goal, op: Op, sight: impl Fn() -> Result<Assessment>) -> (Option<u64>, String) {
+    fn ends(op: Op, sight: impl Fn() -> Result<Assessment>) -> (Option<u64>, String) {
         let (id, began) = (StepId::new("helm.x"), Instant::now());
         let wrote = [change(op, FieldDiff::new("a", None, None))];
-        let mut settling = Settling::new(&id, goal, &wrote, PATIENCE, began);
+        let mut settling = Settling::new(&id, &wrote, PATIENCE, began);
         for second in 0..PATIENCE.as_secs() {
             match settling.judge(sight(), began + Duration::from_secs(second)) {
                 Verdict::Done => return (Some(second), "done".to_owned()),
@@ -293,52 +285,35 @@ mod tests {
         (None, "waits".to_owned())
     }
 
-    /// What it is, the goal, what was written, what is still to be written, the action, after how many seconds it ends, and how.
-    type Case = (&'static str, Goal, Op, fn() -> Op, Action, Option<u64>, &'static str);
+    /// What it is, what was written, what is still to be written, the action, after how many seconds it ends, and how.
+    type Case = (&'static str, Op, fn() -> Op, Action, Option<u64>, &'static str);
 
     #[test]
     fn every_action_after_a_write_has_its_end() {
         let blocked = || Assessment::blocked(&StepId::new("helm.x"), Owner::Unmarked, "left pending-install");
         let lag = IAM_PROPAGATION.as_secs();
         let differs = "reports success, but spec.a of helm/n/x still differs: `1` instead of `2`";
-        let cases: [Case; 18] = [
-            ("kept", Goal::Present, helm(), helm, Action::Keep, Some(0), "done"),
-            ("proved elsewhere", Goal::Present, helm(), helm, Action::Prove, Some(0), "done"),
-            ("gone", Goal::Absent, helm(), helm, Action::Keep, Some(0), "done"),
-            ("given back", Goal::Absent, kube(), kube, Action::Skip, Some(0), "done"),
-            (
-                "no longer applies",
-                Goal::Present,
-                helm(),
-                helm,
-                Action::Skip,
-                Some(5),
-                "helm.x: after the write: not here",
-            ),
-            (
-                "no longer applies",
-                Goal::Present,
-                iam(),
-                iam,
-                Action::Skip,
-                Some(lag),
-                "helm.x: after the write: not here",
-            ),
-            ("blocked", Goal::Present, helm(), helm, Action::Blocked, Some(5), "after the write: left pending-install"),
-            ("blocked", Goal::Absent, helm(), helm, Action::Blocked, Some(5), "after the write: left pending-install"),
-            ("blocked", Goal::Present, iam(), iam, Action::Blocked, Some(lag), "after the write: left pending-install"),
-            ("becoming", Goal::Present, eks(), eks, Action::Unknown, None, "waits"),
-            ("going", Goal::Absent, helm(), helm, Action::Unknown, None, "waits"),
-            ("differs", Goal::Present, helm(), helm, Action::Update, Some(5), differs),
-            ("differs", Goal::Present, kube(), kube, Action::Create, Some(5), differs),
-            ("differs", Goal::Present, iam(), iam, Action::Update, Some(lag), differs),
-            ("differs", Goal::Present, eks(), eks, Action::Update, Some(lag), differs),
-            ("differs", Goal::Absent, helm(), helm, Action::Delete, Some(5), differs),
-            ("held by a finalizer", Goal::Absent, delete(), delete, Action::Delete, None, "waits"),
-            ("one is held", Goal::Absent, helm(), delete, Action::Delete, None, "waits"),
+        let cases: [Case; 17] = [
+            ("kept", helm(), helm, Action::Keep, Some(0), "done"),
+            ("proved elsewhere", helm(), helm, Action::Prove, Some(0), "done"),
+            ("gone", helm(), helm, Action::Keep, Some(0), "done"),
+            ("given back", kube(), kube, Action::Skip, Some(0), "done"),
+            ("no longer asked for", iam(), iam, Action::Skip, Some(0), "done"),
+            ("blocked", helm(), helm, Action::Blocked, Some(5), "after the write: left pending-install"),
+            ("blocked", helm(), helm, Action::Blocked, Some(5), "after the write: left pending-install"),
+            ("blocked", iam(), iam, Action::Blocked, Some(lag), "after the write: left pending-install"),
+            ("becoming", eks(), eks, Action::Unknown, None, "waits"),
+            ("going", helm(), helm, Action::Unknown, None, "waits"),
+            ("differs", helm(), helm, Action::Update, Some(5), differs),
+            ("differs", kube(), kube, Action::Create, Some(5), differs),
+            ("differs", iam(), iam, Action::Update, Some(lag), differs),
+            ("differs", eks(), eks, Action::Update, Some(lag), differs),
+            ("differs", helm(), helm, Action::Delete, Some(5), differs),
+            ("held by a finalizer", delete(), delete, Action::Delete, None, "waits"),
+            ("one is held", helm(), delete, Action::Delete, None, "waits"),
         ];
-        for (name, goal, wrote, op, action, second, text) in cases {
-            let (ended, said) = ends(goal, wrote, || {
+        for (name, wrote, op, action, second, text) in cases {
+            let (ended, said) = ends(wrote, || {
                 Ok(match action {
                     Action::Keep => Assessment::keep(""),
                     Action::Prove => Assessment::prove(""),
@@ -370,16 +345,16 @@ mod tests {
             (|| kubernetes(404), None),
         ];
         for (error, second) in cases {
-            let (ended, said) = ends(Goal::Present, iam(), || Err(error()));
+            let (ended, said) = ends(iam(), || Err(error()));
             assert_eq!(ended, second, "{said}");
         }
-        assert_eq!(ends(Goal::Present, iam(), || Err(refused())).0, Some(0));
+        assert_eq!(ends(iam(), || Err(refused())).0, Some(0));
     }
 
     #[test]
     fn what_changes_between_reads_is_not_stuck() {
         let (id, began) = (StepId::new("k8s.crds.x"), Instant::now());
-        let mut settling = Settling::new(&id, Goal::Present, &[], PATIENCE, began);
+        let mut settling = Settling::new(&id, &[], PATIENCE, began);
         for second in 0..60 {
             let field = FieldDiff::new(format!("CustomResourceDefinition/{}", 60 - second), None, "x".to_owned());
             let seen = Assessment::update("", vec![change(kube(), field)]);
@@ -387,7 +362,7 @@ mod tests {
             assert!(matches!(verdict, Verdict::Wait(_)), "{second}: {verdict:?}");
         }
         // Something in between that is being made begins anew.
-        let mut settling = Settling::new(&id, Goal::Present, &[], PATIENCE, began);
+        let mut settling = Settling::new(&id, &[], PATIENCE, began);
         for (second, seen) in [(0, update(kube())), (4, Assessment::unknown("UPDATING")), (6, update(kube()))] {
             let verdict = settling.judge(Ok(seen), began + Duration::from_secs(second));
             assert!(matches!(verdict, Verdict::Wait(_)), "{second}: {verdict:?}");
