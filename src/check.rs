@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::component::Component;
 use crate::context::ReadContext;
 use crate::error::Error;
 use crate::helm_process::Helm;
@@ -181,6 +182,8 @@ pub struct Scene<'a> {
     pub helm: &'a Helm,
     /// When in the life of the cluster it is.
     pub stage: Stage,
+    /// The components that the checks are about, with the names that their releases gave to their objects.
+    pub components: Vec<Component>,
 }
 
 /// How many findings ended how.

@@ -3,6 +3,7 @@
 
 mod choice;
 mod definition;
+mod installed;
 mod naming;
 pub(crate) mod places;
 mod values;

@@ -7,6 +7,7 @@ mod installation;
 mod merging;
 mod migration;
 mod removal;
+mod reserved;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,6 +28,7 @@ use crate::validate;
 pub use custom::Custom;
 pub use installation::NodeRoles;
 pub use removal::Removal;
+pub use reserved::check_cluster;
 pub use sources::{ChartOrigin, registry_logins};
 pub(crate) use sources::{endpoint_variable, haste};
 
@@ -92,6 +94,9 @@ pub struct Config {
     pub removal: Removal,
     /// Steps whose objects may be taken over from their owner.
     pub adopt: BTreeSet<String>,
+    /// Objects that may be deleted and created again, as `KIND/NAME`.
+    #[serde(default)]
+    pub recreate: BTreeSet<String>,
     /// Only these steps; empty means all.
     pub only: BTreeSet<String>,
     /// Not these steps.
@@ -225,6 +230,7 @@ impl Config {
         let mut config = merging::merged(global, wanted, file)?;
         for (chosen, flags) in [
             (&mut config.adopt, &selection.adopt),
+            (&mut config.recreate, &selection.recreate),
             (&mut config.only, &selection.only),
             (&mut config.skip, &selection.skip),
         ] {
@@ -278,6 +284,7 @@ impl Config {
                 ));
             }
         }
+        reserved::check(self)?;
         let class = &self.gp3_storage_class;
         check(class.kms_key_id.as_deref(), |key| validate::kms_key("kmsKeyId of gp3-storage-class", key))?;
         if let Some(key) = class.kms_key_id.as_ref().filter(|_| !class.encrypted) {
@@ -293,6 +300,7 @@ impl Config {
                 mend: "pass --kubeconfig FILE, or leave --context out".to_owned(),
             });
         }
+        self.recreate.iter().try_for_each(|named| validate::object_name("--recreate", named))?;
         let known = crate::steps::ids(&component::all(self));
         for (flag, ids) in [("--adopt", &self.adopt), ("--only", &self.only), ("--skip", &self.skip)] {
             for id in ids {

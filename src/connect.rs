@@ -13,7 +13,7 @@ use aws_sdk_eks::types::{Cluster, ComputeConfigResponse, VpcConfigResponse};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use base64::Engine as _;
 
-use crate::config::Config;
+use crate::config::{Config, check_cluster};
 use crate::context::{Facts, ReadContext};
 use crate::credentials::Kept;
 use crate::error::{Error, Result, endpoint};
@@ -140,6 +140,7 @@ async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Res
     let (caller, cluster) = tokio::join!(sts.caller(), eks.cluster(&config.cluster));
     let facts = facts(&config, &aws, caller?, cluster, &eks).await?;
     partition::check(&config, &facts.partition)?;
+    check_cluster(&config, &facts)?;
     let kube = match &config.kubeconfig {
         Some(path) => KubeTarget::Kubeconfig { path: path.clone(), context: config.context.clone() },
         None => KubeTarget::Endpoint {

@@ -2,13 +2,16 @@
 //!
 //! AWS objects of ours carry the tags of [`tags`]; Kubernetes objects carry the label
 //! `app.kubernetes.io/managed-by=eks-bootstrap`. What others leave behind is recognised from public conventions: eksctl's
-//! and CloudFormation's tags, Helm's label and annotations, the EKS add-on manager, tags that look like Terraform's.
+//! and CloudFormation's tags, Helm's label and annotations, Flux's and Argo CD's, the EKS add-on manager, tags that look like
+//! Terraform's.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::object::annotation;
 
 /// Tag keys of AWS objects that are ours.
 pub mod tags {
@@ -60,6 +63,16 @@ pub enum Owner {
         /// `NAMESPACE/NAME` of the release.
         release: String,
     },
+    /// Flux applies it.
+    Flux {
+        /// Its resource: `HelmRelease flux-system/NAME`, or a Kustomization.
+        resource: String,
+    },
+    /// Argo CD applies it.
+    ArgoCd {
+        /// Its application.
+        application: String,
+    },
     /// The EKS add-on manager made it.
     EksAddon,
     /// Another tool that names itself.
@@ -91,6 +104,8 @@ impl fmt::Display for Owner {
             Owner::CloudFormation { stack } => write!(f, "CloudFormation stack {stack}"),
             Owner::Terraform => write!(f, "Terraform, by its tags"),
             Owner::Helm { release } => write!(f, "Helm release {release}"),
+            Owner::Flux { resource } => write!(f, "Flux ({resource})"),
+            Owner::ArgoCd { application } => write!(f, "Argo CD (application {application})"),
             Owner::EksAddon => write!(f, "an EKS add-on"),
             Owner::Tool { name } => write!(f, "{name}"),
             Owner::Aws => write!(f, "AWS"),
@@ -124,6 +139,39 @@ pub fn of_tags(tags: &BTreeMap<String, String>, cluster_arn: &str) -> Owner {
     Owner::Unmarked
 }
 
+/// The Helm release whose marks an object carries, as `NAMESPACE/NAME`; helm refuses objects of any other.
+pub fn helm_release(object: &Value) -> Option<String> {
+    let release = annotation(object, "meta.helm.sh/release-name")?;
+    let namespace = annotation(object, "meta.helm.sh/release-namespace").unwrap_or("?");
+    Some(format!("{namespace}/{release}"))
+}
+
+/// Labels that Flux's controllers put onto everything they apply: the kind of their resource, and its name and namespace.
+/// <https://fluxcd.io/flux/components/helm/helmreleases/>
+const FLUX: [(&str, &str); 2] =
+    [("HelmRelease", "helm.toolkit.fluxcd.io"), ("Kustomization", "kustomize.toolkit.fluxcd.io")];
+
+/// The resource of Flux that an object comes from: its kind, namespace and name.
+pub fn flux_resource(object: &Value) -> Option<(&'static str, String, String)> {
+    let label = |name: String| object["metadata"]["labels"].get(name).and_then(Value::as_str);
+    FLUX.iter().find_map(|(kind, group)| {
+        let name = label(format!("{group}/name"))?;
+        Some((*kind, label(format!("{group}/namespace")).unwrap_or("flux-system").to_owned(), name.to_owned()))
+    })
+}
+
+/// Who applies an object again and again from a repository: whatever else changes it is undone.
+/// <https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/>
+fn reconciler(object: &Value) -> Option<Owner> {
+    if let Some((kind, namespace, name)) = flux_resource(object) {
+        return Some(Owner::Flux { resource: format!("{kind} {namespace}/{name}") });
+    }
+    let tracked = annotation(object, "argocd.argoproj.io/tracking-id").and_then(|id| id.split(':').next());
+    let labelled = || object["metadata"]["labels"].get("argocd.argoproj.io/instance").and_then(Value::as_str);
+    let application = tracked.or_else(labelled).filter(|name| !name.is_empty())?;
+    Some(Owner::ArgoCd { application: application.to_owned() })
+}
+
 /// Reads the owner of a Kubernetes object from its metadata.
 pub fn of_object(object: &Value) -> Owner {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
@@ -135,9 +183,12 @@ pub fn of_object(object: &Value) -> Owner {
     if managed_by == Some("eksctl") {
         return Owner::Eksctl { stack: None };
     }
-    if let Some(release) = text("/metadata/annotations/meta.helm.sh~1release-name") {
-        let namespace = text("/metadata/annotations/meta.helm.sh~1release-namespace").unwrap_or("?");
-        return Owner::Helm { release: format!("{namespace}/{release}") };
+    // Flux has helm do it and Argo CD renders charts, so helm's marks may be there too.
+    if let Some(owner) = reconciler(object) {
+        return owner;
+    }
+    if let Some(release) = helm_release(object) {
+        return Owner::Helm { release };
     }
     if managed_by == Some("EKS") || text("/metadata/labels/eks.amazonaws.com~1component").is_some() {
         return Owner::EksAddon;
@@ -185,6 +236,15 @@ mod tests {
             ),
             "Helm release kube-system/lbc"
         );
+        let marks =
+            serde_json::json!({"meta.helm.sh/release-name": "ebs", "meta.helm.sh/release-namespace": "kube-system"});
+        let flux = serde_json::json!({MANAGED_BY_LABEL: "Helm", "helm.toolkit.fluxcd.io/name": "ebs",
+            "helm.toolkit.fluxcd.io/namespace": "flux-system"});
+        assert_eq!(owner(flux, marks), "Flux (HelmRelease flux-system/ebs)");
+        let argo = serde_json::json!({MANAGED_BY_LABEL: "Helm", "argocd.argoproj.io/instance": "platform"});
+        assert_eq!(owner(argo, serde_json::json!({})), "Argo CD (application platform)");
+        let tracked = serde_json::json!({"argocd.argoproj.io/tracking-id": "platform:apps/Deployment:kube-system/x"});
+        assert_eq!(owner(serde_json::json!({}), tracked), "Argo CD (application platform)");
         assert_eq!(owner(serde_json::json!({MANAGED_BY_LABEL: "EKS"}), serde_json::json!({})), "an EKS add-on");
         assert_eq!(owner(serde_json::json!({MANAGED_BY_LABEL: "argocd"}), serde_json::json!({})), "argocd");
         assert_eq!(owner(serde_json::json!({MANAGED_BY_LABEL: OUR_NAME}), serde_json::json!({})), "eks-bootstrap");

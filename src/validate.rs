@@ -253,6 +253,16 @@ pub(crate) fn file(field: &str, path: &Path) -> Result<()> {
     Err(Error::config(field, path.display().to_string(), "no such file", "give a file that exists"))
 }
 
+/// An object as `KIND/NAME` or `KIND/NAMESPACE/NAME`.
+pub(crate) fn object_name(field: &str, text: &str) -> Result<()> {
+    let parts: Vec<_> = text.split('/').collect();
+    if matches!(parts.len(), 2 | 3) && parts.iter().all(|part| !part.is_empty()) {
+        return Ok(());
+    }
+    let mend = "write it as in `Deployment/metrics-server`, or `RoleBinding/kube-system/NAME`";
+    Err(Error::config(field, text, "not KIND/NAME", mend))
+}
+
 /// One of a few known words; the mend names the nearest.
 pub(crate) fn one_of<'a>(field: &str, value: &str, known: impl Iterator<Item = &'a str>) -> Result<()> {
     let known: Vec<_> = known.collect();

@@ -12,7 +12,6 @@ use crate::component::{Component, LOAD_BALANCER_CONTROLLER};
 use crate::dependants::ALB_CONTROLLER;
 use crate::error::Result;
 use crate::object::{full_name, items, name, namespace, some_of, text};
-use crate::owner::{self, Owner};
 use crate::read::kube::ObjectRef;
 use crate::read::release::Release;
 
@@ -207,6 +206,9 @@ async fn class(scene: &Scene<'_>, component: &Component) -> Result<Finding> {
     let reference = ObjectRef::new("networking.k8s.io/v1", "IngressClass", "", &name);
     let apply = format!("eks-bootstrap apply --only helm.{}", component.short);
     let Some(class) = scene.cx.kube.get(&reference).await? else {
+        if component.chart_values(&scene.cx.config, &scene.cx.facts)["createIngressClassResource"] == false {
+            return Ok(CLASS.skipped("the chart creates no Ingress class (createIngressClassResource is false)"));
+        }
         return Ok(CLASS.failed(
             format!("Ingress class {name} does not exist"),
             "absent",
@@ -242,7 +244,8 @@ async fn class(scene: &Scene<'_>, component: &Component) -> Result<Finding> {
     Ok(CLASS.failed(says, "absent", parameters.to_string(), apply))
 }
 
-fn class_name(scene: &Scene<'_>, component: &Component) -> String {
+/// The class that the controller is to work for.
+pub(super) fn class_name(scene: &Scene<'_>, component: &Component) -> String {
     let values = component.chart_values(&scene.cx.config, &scene.cx.facts);
     values["ingressClass"].as_str().unwrap_or("alb").to_owned()
 }
@@ -255,17 +258,12 @@ async fn claim(scene: &Scene<'_>, component: &Component) -> Result<Finding> {
     let others: Vec<_> = claimants
         .iter()
         .filter(|it| !ours.iter().any(|our| our.name == name(it) && our.namespace.as_deref() == Some(namespace(it))))
+        .filter(|it| !workload::is_of_release(it, component))
         .collect();
     let Some(other) = others.first() else {
         return Ok(CLAIM.passed(format!("no other controller claims class {class}")));
     };
-    let mend = match owner::of_object(other) {
-        Owner::Helm { release } => {
-            let (namespace, name) = release.split_once('/').unwrap_or(("default", &release));
-            format!("helm uninstall {name} -n {namespace}")
-        }
-        _ => format!("kubectl delete deployment {} -n {}", name(other), namespace(other)),
-    };
+    let mend = workload::removal(other);
     let names: Vec<_> = others.iter().map(|deployment| full_name(deployment)).collect();
     let says = format!("another controller claims class {class}: {}", some_of(&names));
     Ok(CLAIM.failed(says, format!("{} more", others.len()), "one controller for a class", mend))

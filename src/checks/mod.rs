@@ -33,7 +33,9 @@ use futures::future::{BoxFuture, join_all};
 use crate::check::{Check, Finding, Scene, Stage};
 use crate::component::{self, Component};
 use crate::config::Config;
+use crate::context::ReadContext;
 use crate::error::Error;
+use crate::read::names;
 
 /// A family of checks.
 #[derive(Clone, Copy)]
@@ -132,7 +134,16 @@ pub fn of_connection(error: &Error) -> Option<Finding> {
 
 /// The components that the checks of a run are about.
 fn components(scene: &Scene<'_>) -> Vec<Component> {
-    component::wanted(&scene.cx.config, &scene.cx.facts)
+    scene.components.clone()
+}
+
+/// The components that are wanted, with the names that their releases gave to their objects. Where a release cannot be read they are
+/// the chart's own; the checks say that it cannot.
+pub async fn components_as_installed(cx: &ReadContext) -> Vec<Component> {
+    let wanted = component::wanted(&cx.config, &cx.facts);
+    let named =
+        wanted.iter().map(|component| async { names::as_installed(&cx.kube, component).await.unwrap_or(*component) });
+    join_all(named).await
 }
 
 /// Those of them that have a role in AWS.

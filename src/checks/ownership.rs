@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::op::helm::cluster_label;
 use crate::read::eks::Addon;
 use crate::read::kube::ObjectRef;
+use crate::read::other_manager::{self, OtherManager};
 use crate::read::release::{self, Release};
 
 /// The checks.
@@ -100,6 +101,8 @@ struct Installation {
     history: Result<Vec<Release>>,
     /// Those that exist.
     objects: Result<Vec<Value>>,
+    /// Who else manages them.
+    others: Vec<OtherManager>,
 }
 
 impl Installation {
@@ -176,6 +179,9 @@ async fn read(scene: &Scene<'_>, component: &Component) -> Installation {
     let role_arn = component.role_arn(&cx.config, &cx.facts);
     let annotated = component.has_role() && component.identity(&cx.config) == Identity::Irsa;
     let (addon, history, objects) = tokio::join!(addon, history, objects);
+    let objects = objects.map(|objects| objects.into_iter().flatten().collect::<Vec<_>>());
+    let found = objects.as_deref().unwrap_or_default();
+    let others = other_manager::of(&cx.kube, (component.namespace, component.name), found).await;
     Installation {
         component: *component,
         cluster: cx.facts.cluster.clone(),
@@ -187,7 +193,8 @@ async fn read(scene: &Scene<'_>, component: &Component) -> Installation {
         patience: cx.config.timeout_seconds,
         addon,
         history,
-        objects: objects.map(|objects| objects.into_iter().flatten().collect()),
+        objects,
+        others,
     }
 }
 
@@ -222,6 +229,7 @@ pub(super) mod tests {
             addon: Ok(None),
             history: Ok(Vec::new()),
             objects: Ok(Vec::new()),
+            others: Vec::new(),
         }
     }
 

@@ -126,7 +126,7 @@ async fn denied(cx: &ReadContext) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     // A chart that is not to be had is another check's finding; then its objects are not asked for.
-    let charts = contents::of_custom(&cx.charts, &cx.config, &cx.facts).await.unwrap_or_default();
+    let charts = contents::rendered(&cx.charts, &cx.config, &cx.facts).await.unwrap_or_default();
     let told = contents::told(&cx.kube, contents::unknown(&charts)).await;
     let charts: Vec<_> = charts.iter().map(|chart| chart.contents(&told)).collect();
     let rights = rights(Purpose::Apply, &cx.config, &cx.facts, GROUP, &charts);

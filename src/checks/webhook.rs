@@ -187,9 +187,10 @@ async fn of_component(scene: &Scene<'_>, component: &Component) -> Result<Vec<Fi
 /// The command after which chart, webhooks and pods have one new certificate: without the Secret the chart makes one, and
 /// pods that run would go on serving the old one for a while.
 fn new_certificate(secret: &str, component: &Component) -> String {
-    let Component { namespace, short, name, .. } = component;
+    let Component { namespace, short, .. } = component;
+    let deployment = component.deployment().unwrap_or(component.name);
     format!(
         "kubectl delete secret {secret} -n {namespace} && eks-bootstrap apply --only helm.{short} && kubectl rollout \
-         restart deployment/{name} -n {namespace}"
+         restart deployment/{deployment} -n {namespace}"
     )
 }

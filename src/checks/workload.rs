@@ -12,8 +12,8 @@ use crate::checks::network::{cluster_subnets, private};
 use crate::checks::trouble::{self, Seen};
 use crate::component::Component;
 use crate::error::Result;
-use crate::object::{selector, text};
-use crate::owner;
+use crate::object::{name, namespace, selector, text};
+use crate::owner::{self, Owner};
 use crate::read::kube::ObjectRef;
 use crate::read::release::{self, Release};
 use crate::read::rollout;
@@ -29,9 +29,26 @@ pub(super) async fn latest(scene: &Scene<'_>, component: &Component) -> Result<O
 
 /// The addresses of the component's Deployments and DaemonSets.
 pub(super) fn workloads(component: &Component) -> Vec<ObjectRef> {
-    let kinds = ["Deployment", "DaemonSet"];
-    let of_kinds = component.objects.iter().filter(|(_, kind, _)| kinds.contains(kind));
-    of_kinds.map(|(version, kind, name)| ObjectRef::new(version, kind, component.namespace, name)).collect()
+    component.workloads()
+}
+
+/// Whether an object carries the marks of the component's own release, whatever its name.
+pub(super) fn is_of_release(object: &Value, component: &Component) -> bool {
+    owner::helm_release(object).is_some_and(|release| release == format!("{}/{}", component.namespace, component.name))
+}
+
+/// The command that takes a Deployment of someone else away, by whoever installed it.
+pub(super) fn removal(deployment: &Value) -> String {
+    match owner::of_object(deployment) {
+        Owner::Helm { release } => {
+            let (namespace, name) = release.split_once('/').unwrap_or(("default", &release));
+            format!("helm uninstall {name} -n {namespace}")
+        }
+        // What is deleted by hand comes back at once.
+        Owner::Flux { resource } => format!("delete {resource} where Flux takes it from"),
+        Owner::ArgoCd { application } => format!("remove it from Argo CD application {application}"),
+        _ => format!("kubectl delete deployment {} -n {}", name(deployment), namespace(deployment)),
+    }
 }
 
 /// `deployment/NAME`, as kubectl takes it.

@@ -87,6 +87,9 @@ pub struct Selection {
     /// Take over the object of this step from its owner; repeatable
     #[arg(long, value_name = "STEP", help_heading = "Guards")]
     pub adopt: Vec<String>,
+    /// Delete this object of a chart and create it again where a field that cannot be changed differs; repeatable
+    #[arg(long, value_name = "KIND/NAME", help_heading = "Guards")]
+    pub recreate: Vec<String>,
     /// Only these steps; repeatable
     #[arg(long, value_name = "STEP", help_heading = "Steps")]
     pub only: Vec<String>,

@@ -13,6 +13,7 @@ use crate::error::{Denied, Error, Result};
 use crate::graph;
 use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan, PlannedStep, StepId};
 use crate::steps::{self, Step};
+use crate::validate;
 
 /// A plan with the steps that run it.
 pub struct Assessed {
@@ -27,7 +28,7 @@ pub struct Assessed {
 /// Observes all steps of the configuration.
 ///
 /// # Errors
-/// Only when the steps themselves are defective; failed reads are in [`Assessed::errors`].
+/// A `--recreate` that names nothing of the plan, or steps that are defective; failed reads are in [`Assessed::errors`].
 pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
     let all = steps::all(&cx.config, &cx.facts);
     let edges = Edges::new(&all, goal);
@@ -62,6 +63,9 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
             assessment,
         });
     }
+    if errors.is_empty() && goal == Goal::Present {
+        check_recreated(&cx.config.recreate, &chosen)?;
+    }
     spare_proofs(&mut planned);
     if goal == Goal::Present {
         hold_back(&mut planned);
@@ -69,6 +73,21 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
     diagnostics.extend(said(&planned, cx));
     let plan = Plan { goal, target: cx.facts.target(), steps: planned, diagnostics };
     Ok(Assessed { plan, steps: chosen.into_iter().map(|step| (step.id(), step)).collect(), errors })
+}
+
+/// Makes sure that every object that is to be created again is one of the plan.
+fn check_recreated(named: &BTreeSet<String>, steps: &[Arc<dyn Step>]) -> Result<()> {
+    let objects: Vec<_> = steps.iter().flat_map(|step| step.objects()).collect();
+    let Some(wrong) = named.iter().find(|named| !objects.iter().any(|object| object.is_called(named))) else {
+        return Ok(());
+    };
+    let known: BTreeSet<_> = objects.iter().map(|object| format!("{}/{}", object.kind, object.name)).collect();
+    let near = validate::nearest(wrong, known.iter().map(String::as_str));
+    let mend = match near.first() {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "name an object of a chart that this run installs, as the plan does".to_owned(),
+    };
+    Err(Error::config("--recreate", wrong, "no chart of this plan has such an object", mend))
 }
 
 /// What steps have to say beside what they do, and lines of `ignoreDrift` that cover nothing.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::cli::{Global, Output, PermissionsArgs};
 use crate::commands::images;
+use crate::component::{self, Component};
 use crate::config::{Config, Removal};
 use crate::connect;
 use crate::context::Facts;
@@ -71,7 +72,7 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
         }
     };
     let charts = ChartRead::new(Helm::new(config.helm.clone()));
-    let charts = contents::of_custom(&charts, &config, &images::facts(&config)).await?;
+    let charts = contents::rendered(&charts, &config, &images::facts(&config)).await?;
     let told = asked(&config, contents::unknown(&charts)).await;
     let charts: Vec<_> = charts.iter().map(|chart| chart.contents(&told)).collect();
     let rights = cluster::rights(args.purpose, &config, &facts, group, &charts);
@@ -96,10 +97,16 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     for place in rights.namespaced.keys().filter(|place| namespace::is_made(place)) {
         head.push(format!("Rights in a namespace are given where it exists: kubectl create namespace {place}"));
     }
-    head.push(
+    let changed = component::wanted(&config, &facts)
+        .into_iter()
+        .filter(|it| !it.is_custom() && it.configured(&config).values.as_object().is_some_and(|all| !all.is_empty()));
+    let known = |component: &Component| charts.iter().any(|contents| contents.is_of(component));
+    head.push(if changed.clone().next().is_some() && changed.clone().all(|component| known(&component)) {
+        "Kinds and names are those of the charts with your values.".to_owned()
+    } else {
         "Kinds and names are those of the charts' defaults: what values of yours add needs rights of its own."
-            .to_owned(),
-    );
+            .to_owned()
+    });
     if !unknown.is_empty() {
         head.push(nameless(&unknown));
     }

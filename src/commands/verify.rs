@@ -74,7 +74,8 @@ pub async fn run(global: &Global, args: &VerifyArgs, terminal: Terminal) -> Resu
 }
 
 async fn look(connection: &Connection, stage: Stage, skip: &BTreeSet<String>) -> (Target, Vec<Finding>) {
-    let scene = Scene { cx: &connection.read, helm: &connection.helm, stage };
+    let components = checks::components_as_installed(&connection.read).await;
+    let scene = Scene { cx: &connection.read, helm: &connection.helm, stage, components };
     (connection.read.facts.target(), checks::run(&scene, skip).await)
 }
 

@@ -106,6 +106,7 @@ pub(super) fn merged(global: &Global, wanted: &Wanted, file: &ClusterBootstrap) 
         removing: false,
         removal: Removal::default(),
         adopt: BTreeSet::new(),
+        recreate: BTreeSet::new(),
         only: BTreeSet::new(),
         skip: BTreeSet::new(),
     })

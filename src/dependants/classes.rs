@@ -35,11 +35,12 @@ impl AlbClasses {
         AlbClasses { groups, default: default.map(|class| text(class, "/metadata/name").to_owned()) }
     }
 
-    /// Whether the controller works for an Ingress. The older annotation comes before the field.
+    /// Whether the controller works for an Ingress. The older annotation comes before the field; values of the chart may name
+    /// another class for it than `alb`.
     pub(crate) fn serve(&self, ingress: &Value) -> bool {
         match text(ingress, ANNOTATED) {
             "" => self.groups.contains_key(self.class(ingress)),
-            annotated => annotated == "alb",
+            annotated => self.groups.contains_key(annotated),
         }
     }
 
@@ -74,7 +75,7 @@ mod tests {
         assert!(with("alb") && with("public") && !with("nginx"));
         let annotated =
             |class: &str| classes.serve(&json!({"metadata": {"annotations": {"kubernetes.io/ingress.class": class}}}));
-        assert!(annotated("alb") && !annotated("nginx"));
+        assert!(annotated("alb") && annotated("public") && !annotated("nginx"));
         assert!(!classes.serve(&json!({"spec": {}})));
     }
 

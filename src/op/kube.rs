@@ -4,6 +4,7 @@
 mod restore;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::Method;
 use serde::Serialize;
@@ -11,11 +12,17 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, KubeError, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
+use crate::object::items;
 use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
 use crate::read::kube::{KubeRead, ObjectRef, Paths};
+use crate::retry::BackOff;
+use crate::stop;
 
 pub use restore::Restore;
+
+/// How long an object may take to go once it is deleted.
+const GONE_WITHIN: Duration = Duration::from_mins(1);
 
 /// One call of the Kubernetes API that writes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,6 +37,11 @@ pub enum KubeOp {
     },
     /// Deletes an object; what depends on it goes with it.
     Delete {
+        /// The object.
+        object: ObjectRef,
+    },
+    /// Deletes an object and waits until it is gone, since what comes next creates it again.
+    Remove {
         /// The object.
         object: ObjectRef,
     },
@@ -76,6 +88,38 @@ impl KubeWrite {
         Ok(KubeWrite { paths: Paths::new(api.clone()), api, read: KubeRead::connect(target).await? })
     }
 
+    async fn delete(&self, object: &ObjectRef) -> Result<()> {
+        let Some(path) = self.paths.object(object).await? else { return Ok(()) };
+        let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
+        let operation = format!("delete {object}");
+        self.api.request(&operation, Method::DELETE, &path, "application/json", &body).await.map(drop)
+    }
+
+    /// Waits until an object that was deleted is gone, or another one of its name is there.
+    async fn until_gone(&self, object: &ObjectRef) -> Result<()> {
+        let Some(path) = self.paths.object(object).await? else { return Ok(()) };
+        let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(2), GONE_WITHIN);
+        loop {
+            let found = self.api.read(&format!("get {object}"), &path).await?;
+            let Some(left) = found.filter(|found| found["metadata"].get("deletionTimestamp").is_some()) else {
+                return Ok(());
+            };
+            if stop::of_process().heard().is_some() {
+                return Err(Error::Stopped { what: format!("{object} is being deleted, to be created again") });
+            }
+            if !back_off.wait().await {
+                let held: Vec<_> = items(&left, "/metadata/finalizers").filter_map(Value::as_str).collect();
+                let held = if held.is_empty() { "something".to_owned() } else { held.join(", ") };
+                return Err(Error::Kube(KubeError {
+                    operation: format!("delete {object}"),
+                    status: None,
+                    reason: String::new(),
+                    message: format!("it is still there after {} s, held by {held}", GONE_WITHIN.as_secs()),
+                }));
+            }
+        }
+    }
+
     /// A merge patch; an object that is not there needs none.
     async fn patch(&self, object: &ObjectRef, body: &Value) -> Result<()> {
         let Some(path) = self.paths.object(object).await? else { return Ok(()) };
@@ -90,7 +134,7 @@ impl KubeOp {
     pub fn call(&self) -> String {
         match self {
             KubeOp::Apply { object, .. } => format!("k8s:patch {}", ObjectRef::of(object).kind),
-            KubeOp::Delete { object } => format!("k8s:delete {}", object.kind),
+            KubeOp::Delete { object } | KubeOp::Remove { object } => format!("k8s:delete {}", object.kind),
             KubeOp::Restore(restore) => format!("k8s:patch {}", restore.object.kind),
             KubeOp::Annotate { object, .. } | KubeOp::Unmark { object, .. } | KubeOp::Restart { object } => {
                 format!("k8s:patch {}", object.kind)
@@ -109,6 +153,9 @@ impl KubeOp {
                 )
             }
             KubeOp::Delete { object } => format!("kubectl delete {} --ignore-not-found", on_command_line(object)),
+            KubeOp::Remove { object } => {
+                format!("kubectl delete {} --ignore-not-found --wait", on_command_line(object))
+            }
             KubeOp::Restore(restore) => restore.command(),
             KubeOp::Restart { object } => format!("kubectl rollout restart {}", on_command_line(object)),
             KubeOp::Annotate { object, annotations } => patch_command(object, &with_annotations(annotations)),
@@ -140,11 +187,10 @@ impl KubeOp {
                 Ok(())
             }
             // A kind or object that is not there needs no deletion and carries no marks: absent means done.
-            KubeOp::Delete { object } => {
-                let Some(path) = kube.paths.object(object).await? else { return Ok(()) };
-                let body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
-                let operation = format!("delete {object}");
-                kube.api.request(&operation, Method::DELETE, &path, "application/json", &body).await.map(drop)
+            KubeOp::Delete { object } => kube.delete(object).await,
+            KubeOp::Remove { object } => {
+                kube.delete(object).await?;
+                kube.until_gone(object).await
             }
             KubeOp::Restore(restore) => restore.run(kube).await,
             KubeOp::Restart { object } => kube.patch(object, &restarted_at(&jiff::Timestamp::now().to_string())).await,

@@ -8,6 +8,7 @@ mod archive;
 pub(super) mod content;
 mod parts;
 mod place;
+mod rendering;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,8 +20,7 @@ use crate::bundle;
 use crate::error::{Error, Result};
 use crate::flight::Flights;
 use crate::helm_process::{Helm, Home, OLDEST};
-use crate::limits::{self, CHART_PULL, HELM_LOCAL};
-use crate::read::manifest;
+use crate::limits::{self, CHART_PULL};
 
 pub use archive::{digest_of, is_digest};
 pub(crate) use place::is_loopback;
@@ -74,6 +74,7 @@ pub struct ChartRead {
     helm: Helm,
     found: Flights<String, LocalChart>,
     home: KeptHome,
+    rendered: rendering::Rendered,
 }
 
 /// Where archives are kept until the run ends, once there is one.
@@ -98,7 +99,12 @@ impl KeptHome {
 impl ChartRead {
     /// A reader that fetches with `helm`.
     pub fn new(helm: Helm) -> ChartRead {
-        ChartRead { helm, found: Flights::default(), home: KeptHome::default() }
+        ChartRead {
+            helm,
+            found: Flights::default(),
+            home: KeptHome::default(),
+            rendered: rendering::Rendered::default(),
+        }
     }
 
     /// The chart, in a folder or archive on this machine.
@@ -108,29 +114,6 @@ impl ChartRead {
     pub async fn local(&self, chart: &ChartRef) -> Result<LocalChart> {
         let (helm, home, chart) = (self.helm.clone(), self.home.clone(), chart.clone());
         self.found.get(format!("{chart:?}"), || async move { find(&helm, &home, &chart).await }).await
-    }
-
-    /// What helm makes of the chart with these values: every object, without a cluster and without the chart's tests.
-    ///
-    /// # Errors
-    /// As [`ChartRead::local`], or helm cannot render it.
-    pub async fn rendered(&self, chart: &ChartRef, namespace: &str, values: &Value) -> Result<Vec<Value>> {
-        let local = self.local(chart).await?;
-        let home = Home::new()?;
-        let values = home.write("values.json", &values.to_string())?;
-        let mut arguments = vec!["template".into(), chart.name.as_str().into(), local.path.into_os_string()];
-        // Helm alone would take the Kubernetes version that it was built for, which the oldest helm's chart may refuse.
-        arguments.extend(["--namespace", namespace, "--skip-tests", "--kube-version", KUBERNETES].map(Into::into));
-        // What a cluster may have and what charts then run more for: no image is to be missing.
-        arguments.extend(["--api-versions", SNAPSHOTS].map(Into::into));
-        arguments.extend(["--values".into(), values.into_os_string()]);
-        let command = format!("template {}", chart.name);
-        let text = self.helm.run(&command, &arguments, &home, HELM_LOCAL.get()).await?;
-        manifest::objects(&text).map_err(|error| Error::HelmFailed {
-            command,
-            message: format!("what it rendered cannot be read: {error}"),
-            seen: None,
-        })
     }
 }
 
@@ -174,12 +157,6 @@ async fn fetch(helm: &Helm, chart: &ChartRef, url: &str, home: &Home, folder: &P
         Err(other) => Err(other),
     }
 }
-
-/// The Kubernetes version for which charts are rendered where there is no cluster.
-const KUBERNETES: &str = "1.35.0";
-
-/// The API of volume snapshots, beside which the EBS CSI driver's chart runs another sidecar.
-const SNAPSHOTS: &str = "snapshot.storage.k8s.io/v1";
 
 /// The digest of the archive at `path`, which is the one that `chart` asks for.
 fn verified(chart: &ChartRef, path: &Path) -> Result<Option<String>> {

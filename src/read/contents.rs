@@ -1,5 +1,5 @@
-//! What the charts of the user's own components contain, as helm renders them, for the rights that installing them needs. The
-//! charts of built-in components are known; `permissions/cluster.rs` holds their table.
+//! What charts contain, as helm renders them, for the rights that installing them needs: those of the user's own components, and
+//! those of built-in ones that values of the user's change. Other charts are known; `permissions/cluster.rs` holds their table.
 
 use std::collections::BTreeSet;
 
@@ -27,21 +27,30 @@ impl Rendered {
     }
 }
 
-/// One for each wanted component of a file.
+/// One for each wanted component of a file, and for each whose values the user changes.
 ///
 /// # Errors
-/// A chart that is not there, or that helm cannot render.
-pub async fn of_custom(charts: &ChartRead, config: &Config, facts: &Facts) -> Result<Vec<Rendered>> {
+/// A chart of the user's own component that is not there, or that helm cannot render. A built-in one that cannot be rendered is left
+/// to the table.
+pub async fn rendered(charts: &ChartRead, config: &Config, facts: &Facts) -> Result<Vec<Rendered>> {
     let mut all = Vec::new();
-    for component in component::wanted(config, facts).into_iter().filter(Component::is_custom) {
-        let chart = config.chart(&component);
-        let values = component.chart_values(config, facts);
-        let objects = charts.rendered(&chart, component.namespace, &values).await?;
-        let local = charts.local(&chart).await?;
-        let crds = if component.has_crds { local.crds(&values) } else { Vec::new() };
-        all.push(Rendered { component, objects, crds });
+    for component in component::wanted(config, facts) {
+        if component.is_custom() {
+            all.push(of(charts, config, facts, &component).await?);
+        } else if component.configured(config).values.as_object().is_some_and(|values| !values.is_empty()) {
+            all.extend(of(charts, config, facts, &component).await.ok());
+        }
     }
     Ok(all)
+}
+
+async fn of(charts: &ChartRead, config: &Config, facts: &Facts, component: &Component) -> Result<Rendered> {
+    let chart = config.chart(component);
+    let values = component.chart_values(config, facts);
+    let objects = charts.rendered(&chart, component.namespace, &values).await?;
+    let local = charts.local(&chart).await?;
+    let crds = if component.has_crds { local.crds(&values) } else { Vec::new() };
+    Ok(Rendered { component: *component, objects, crds })
 }
 
 /// What the API server says of kinds; nothing of those that it does not know or does not tell.

@@ -2,6 +2,8 @@
 //!
 //! A dry run and a token request are POSTs but keep nothing: the API server answers and forgets.
 
+mod address;
+mod capabilities;
 mod contents;
 mod dry_run;
 mod few;
@@ -11,61 +13,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Method;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::{Error, KubeError, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
 use crate::read::kinds::{self, Resourced};
 
+pub use address::ObjectRef;
+pub use capabilities::Capabilities;
 pub use few::Few;
-
-/// One object's address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ObjectRef {
-    /// Such as `apps/v1`.
-    pub api_version: String,
-    /// Such as `Deployment`.
-    pub kind: String,
-    /// None where the kind has none, or where the object leaves it out.
-    pub namespace: Option<String>,
-    /// Its name.
-    pub name: String,
-}
-
-impl ObjectRef {
-    /// An address; kinds without a namespace lose it.
-    pub fn new(api_version: &str, kind: &str, namespace: &str, name: &str) -> ObjectRef {
-        let namespaced = kinds::of_kubernetes(api_version, kind).is_none_or(|known| known.namespaced);
-        ObjectRef {
-            api_version: api_version.to_owned(),
-            kind: kind.to_owned(),
-            namespace: namespaced.then(|| namespace.to_owned()),
-            name: name.to_owned(),
-        }
-    }
-
-    /// The address of an object.
-    pub fn of(object: &Value) -> ObjectRef {
-        let text = |pointer| object.pointer(pointer).and_then(Value::as_str).map(ToOwned::to_owned);
-        ObjectRef {
-            api_version: text("/apiVersion").unwrap_or_default(),
-            kind: text("/kind").unwrap_or_default(),
-            namespace: text("/metadata/namespace"),
-            name: text("/metadata/name").unwrap_or_default(),
-        }
-    }
-}
-
-impl fmt::Display for ObjectRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.namespace {
-            Some(namespace) => write!(f, "{}/{namespace}/{}", self.kind, self.name),
-            None => write!(f, "{}/{}", self.kind, self.name),
-        }
-    }
-}
 
 /// A secret text that no log shows.
 pub struct SecretText(String);
@@ -188,6 +144,7 @@ pub struct Access<'a> {
 pub struct KubeRead {
     api: KubeApi,
     paths: Paths,
+    capabilities: capabilities::Known,
 }
 
 impl KubeRead {
@@ -197,7 +154,7 @@ impl KubeRead {
     /// An address, certificate authority or kubeconfig that cannot be used.
     pub async fn connect(target: &KubeTarget) -> Result<KubeRead> {
         let api = KubeApi::connect(target).await?;
-        Ok(KubeRead { paths: Paths::new(api.clone()), api })
+        Ok(KubeRead { paths: Paths::new(api.clone()), api, capabilities: capabilities::Known::default() })
     }
 
     /// Seconds since 1970 by the clock of the API server, as its last answer told; by this machine's before the first one.
@@ -325,18 +282,6 @@ impl KubeRead {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn addresses_are_printed_as_kubectl_users_write_them() {
-        assert_eq!(
-            ObjectRef::new("v1", "ServiceAccount", "kube-system", "x").to_string(),
-            "ServiceAccount/kube-system/x"
-        );
-        assert_eq!(
-            ObjectRef::new("storage.k8s.io/v1", "CSIDriver", "kube-system", "ebs.csi.aws.com").to_string(),
-            "CSIDriver/ebs.csi.aws.com"
-        );
-    }
 
     #[test]
     fn sub_resources_are_no_kinds() {

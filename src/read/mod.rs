@@ -14,6 +14,8 @@ pub mod kinds;
 pub mod kube;
 pub mod live_release;
 pub(crate) mod manifest;
+pub mod names;
+pub mod other_manager;
 pub mod pods;
 pub mod release;
 pub mod rollout;

@@ -16,7 +16,6 @@ use crate::names;
 use crate::op::iam::Tags;
 use crate::owner::{self, tags};
 use crate::plan::StepId;
-use crate::read::kube::ObjectRef;
 use crate::steps::Step;
 use crate::steps::api_service::ApiServiceStep;
 use crate::steps::attachment::{AttachmentStep, Source};
@@ -93,7 +92,7 @@ pub fn all(config: &Config, facts: &Facts) -> Vec<Arc<dyn Step>> {
     if let Some(controller) = controller.filter(|_| config.removal.drain) {
         steps.push(Arc::new(DrainStep {
             needs: steps.iter().map(|step| step.id()).collect(),
-            controller: ObjectRef::new("apps/v1", "Deployment", controller.namespace, controller.name),
+            controller: *controller,
             first: OnceLock::new(),
         }));
     }
@@ -259,7 +258,7 @@ impl Builder<'_> {
                 needs: account_needs,
                 object: self.service_account(),
                 without: if self.identity() == Identity::PodIdentity { vec![ROLE_ANNOTATION] } else { Vec::new() },
-                workloads: self.workloads(),
+                runs: Some(**component),
             }));
             steps.push(self.proof());
             release_needs.push(self.proof_id());
@@ -298,12 +297,12 @@ impl Builder<'_> {
             let (id, needs, name) = (self.id("proof"), vec![release.clone()], api.to_owned());
             steps.push(Arc::new(ApiServiceStep { id, needs, name }));
         }
-        if let Some(service) = component.webhook_service {
+        if component.webhook_service.is_some() {
             steps.push(Arc::new(WebhookStep {
                 id: self.id("proof.webhook"),
                 needs: vec![release],
                 namespace: component.namespace.to_owned(),
-                service: service.to_owned(),
+                release: component.name.to_owned(),
             }));
         }
     }

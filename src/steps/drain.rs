@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use crate::component::Component;
 use crate::context::ReadContext;
 use crate::dependants::in_aws::{self, Reach, Thing, explains, short};
 use crate::dependants::{self, Dependant};
@@ -18,6 +19,7 @@ use crate::op::kube::KubeOp;
 use crate::owner::Owner;
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::read::kube::ObjectRef;
+use crate::read::names;
 use crate::steps::Step;
 
 /// The step.
@@ -30,8 +32,8 @@ const NAMED: usize = 3;
 pub struct DrainStep {
     /// Every other step, all of which wait for it when they are reversed.
     pub needs: Vec<StepId>,
-    /// The controller's Deployment.
-    pub controller: ObjectRef,
+    /// The controller; what its Deployment is called is in its release's manifest.
+    pub controller: Component,
     /// What was seen when it was looked at first.
     pub first: OnceLock<FirstLook>,
 }
@@ -56,13 +58,18 @@ struct Observed {
 }
 
 impl DrainStep {
+    async fn deployment(&self, cx: &ReadContext) -> Result<Option<Value>> {
+        let controller = names::as_installed(&cx.kube, &self.controller).await?;
+        let name = controller.deployment().unwrap_or(controller.name);
+        cx.kube.get(&ObjectRef::new("apps/v1", "Deployment", controller.namespace, name)).await
+    }
+
     async fn observe(&self, cx: &ReadContext) -> Result<Observed> {
         // In this order: what a service still has of an object that was read as gone is not nobody's.
         let region = self.first.get().is_some_and(|first| !first.accelerators);
         let reach = if region { Reach::Region } else { Reach::World };
         let shown = in_aws::load_balancers(cx, reach).await?;
-        let (objects, controller) =
-            futures::try_join!(dependants::of_load_balancers(&cx.kube), cx.kube.get(&self.controller))?;
+        let (objects, controller) = futures::try_join!(dependants::of_load_balancers(&cx.kube), self.deployment(cx))?;
         let dependants = objects.dependants;
         let mut found = shown.confirmed(cx).await?;
         let accelerators = dependants.iter().any(Dependant::is_accelerator);

@@ -9,6 +9,7 @@ mod account;
 use async_trait::async_trait;
 use serde_json::Value;
 
+use crate::component::Component;
 use crate::context::ReadContext;
 use crate::error::Result;
 use crate::names;
@@ -32,8 +33,8 @@ pub struct KubeObjectStep {
     pub object: Value,
     /// Annotations that must not be there, whoever set them.
     pub without: Vec<&'static str>,
-    /// The workloads whose pods run as it, for a service account.
-    pub workloads: Vec<ObjectRef>,
+    /// The component whose pods run as it, for a service account; what its workloads are called is in its release's manifest.
+    pub runs: Option<Component>,
     /// Whether an object of someone else may be taken over.
     pub adopt: bool,
 }
@@ -225,7 +226,7 @@ pub(super) mod tests {
             needs: Vec::new(),
             object: account("eks-bootstrap", "arn:right"),
             without: Vec::new(),
-            workloads: Vec::new(),
+            runs: None,
             adopt,
         }
     }

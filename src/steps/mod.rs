@@ -84,6 +84,11 @@ pub trait Step: Send + Sync {
         None
     }
 
+    /// The objects that helm writes for it, as the last plan saw them: those that `--recreate` may name.
+    fn objects(&self) -> Vec<ObjectRef> {
+        Vec::new()
+    }
+
     /// What is to be seen in the cluster while an op of this step runs, such as `deployment 1/2 ready`.
     async fn progress(&self, _cx: &ReadContext) -> Option<String> {
         None

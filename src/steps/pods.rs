@@ -4,8 +4,12 @@
 //! that are right are left alone. An annotation that someone put back onto a service account of the chart goes first: the
 //! SDKs would take it before the association, in silence (camunda/camunda-docs#9263).
 
-use async_trait::async_trait;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::component::Component;
 use crate::config::Identity;
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
@@ -13,7 +17,7 @@ use crate::op::Op;
 use crate::op::kube::KubeOp;
 use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::read::kube::ObjectRef;
-use crate::read::{pods, rollout};
+use crate::read::{names, pods, rollout};
 use crate::steps::kube_object::without_annotations;
 use crate::steps::{Step, catalogue};
 
@@ -24,42 +28,55 @@ pub struct PodsStep {
     pub id: StepId,
     /// The steps before it.
     pub needs: Vec<StepId>,
-    /// The namespace.
-    pub namespace: String,
-    /// The Deployment.
-    pub deployment: String,
+    /// The component; what its Deployment is called is in its release's manifest.
+    pub component: Component,
     /// The service account whose annotation is to go; none where another step looks after it or it is to stay.
     pub bare_account: Option<String>,
     /// How the pods are to get their role.
     pub identity: Identity,
     /// The role.
     pub role_arn: String,
+    /// The Deployment that was found last.
+    pub found: Arc<Mutex<Option<ObjectRef>>>,
 }
 
 impl PodsStep {
-    fn deployment(&self) -> ObjectRef {
-        ObjectRef::new("apps/v1", "Deployment", &self.namespace, &self.deployment)
+    /// The Deployment as its chart calls it, or as its release does.
+    fn deployment(component: &Component) -> ObjectRef {
+        ObjectRef::new("apps/v1", "Deployment", component.namespace, component.deployment().unwrap_or(component.name))
     }
 
-    fn restart(&self, fields: Vec<FieldDiff>) -> Change {
-        let object = self.deployment();
-        Change { resource: self.resource(), fields, op: Op::Kube(KubeOp::Restart { object }) }
+    /// The same as the cluster has it now, kept for the remedy, which asks nobody.
+    async fn installed(&self, cx: &ReadContext) -> Result<ObjectRef> {
+        let deployment = PodsStep::deployment(&names::as_installed(&cx.kube, &self.component).await?);
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(deployment.clone());
+        Ok(deployment)
+    }
+
+    async fn running(&self, cx: &ReadContext) -> Result<(ObjectRef, Vec<Value>)> {
+        let deployment = self.installed(cx).await?;
+        let pods = pods::running(&cx.kube, self.component.namespace, &deployment.name).await?.unwrap_or_default();
+        Ok((deployment, pods))
+    }
+
+    fn restart(object: ObjectRef, fields: Vec<FieldDiff>) -> Change {
+        Change { resource: ResourceId(object.to_string()), fields, op: Op::Kube(KubeOp::Restart { object }) }
     }
 
     async fn stale_annotation(&self, cx: &ReadContext) -> Result<Option<Change>> {
         let Some(account) = &self.bare_account else { return Ok(None) };
-        let reference = ObjectRef::new("v1", "ServiceAccount", &self.namespace, account);
+        let reference = ObjectRef::new("v1", "ServiceAccount", self.component.namespace, account);
         let account = cx.kube.get(&reference).await?;
         Ok(account.and_then(|account| without_annotations(&reference, &account, &[catalogue::ROLE_ANNOTATION])))
     }
 
     /// What is wrong with the running pods; nothing where there are none.
     async fn trouble(&self, cx: &ReadContext) -> Result<Option<Trouble>> {
-        let pods = pods::running(&cx.kube, &self.namespace, &self.deployment).await?.unwrap_or_default();
+        let (deployment, pods) = self.running(cx).await?;
         let count = pods.len();
         let mut troubles = pods.iter().filter_map(|pod| pods::trouble(pod, self.identity, &self.role_arn));
         let Some(first) = troubles.next() else { return Ok(None) };
-        Ok(Some(Trouble { wrong: 1 + troubles.count(), of: count, first }))
+        Ok(Some(Trouble { wrong: 1 + troubles.count(), of: count, first, deployment }))
     }
 }
 
@@ -67,6 +84,7 @@ struct Trouble {
     wrong: usize,
     of: usize,
     first: String,
+    deployment: ObjectRef,
 }
 
 #[async_trait]
@@ -80,7 +98,7 @@ impl Step for PodsStep {
     }
 
     fn resource(&self) -> ResourceId {
-        ResourceId(self.deployment().to_string())
+        ResourceId(PodsStep::deployment(&self.component).to_string())
     }
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
@@ -95,7 +113,7 @@ impl Step for PodsStep {
         let restart = trouble.map(|trouble| {
             reasons.push(format!("{} of {} running pods: {}", trouble.wrong, trouble.of, trouble.first));
             // How many there are changes by itself; that they are replaced does not.
-            self.restart(vec![FieldDiff::new("pods", trouble.first, "replaced".to_owned())])
+            PodsStep::restart(trouble.deployment, vec![FieldDiff::new("pods", trouble.first, "replaced".to_owned())])
         });
         let changes: Vec<_> = stale.into_iter().chain(restart).collect();
         if changes.is_empty() {
@@ -105,20 +123,21 @@ impl Step for PodsStep {
     }
 
     async fn prove(&self, cx: &ReadContext) -> Result<()> {
-        let running = pods::running(&cx.kube, &self.namespace, &self.deployment).await?.unwrap_or_default();
+        let (deployment, running) = self.running(cx).await?;
         let what = match running.iter().find_map(|pod| pods::trouble(pod, self.identity, &self.role_arn)) {
-            Some(trouble) => format!("running pods of {} do not carry their identity: {trouble}", self.deployment),
-            None if running.is_empty() => format!("no pods of {} run", self.deployment),
+            Some(trouble) => format!("running pods of {} do not carry their identity: {trouble}", deployment.name),
+            None if running.is_empty() => format!("no pods of {} run", deployment.name),
             None => return Ok(()),
         };
         Err(Error::Refused { what, mend: "run the same command again".to_owned() })
     }
 
     fn remedy(&self) -> Option<Change> {
-        Some(self.restart(Vec::new()))
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Some(PodsStep::restart(found.unwrap_or_else(|| PodsStep::deployment(&self.component)), Vec::new()))
     }
 
     async fn progress(&self, cx: &ReadContext) -> Option<String> {
-        rollout::of(&cx.kube, &[self.deployment()]).await.ok().map(|rollout| rollout.text)
+        rollout::of(&cx.kube, &[self.installed(cx).await.ok()?]).await.ok().map(|rollout| rollout.text)
     }
 }

@@ -9,15 +9,20 @@ mod account;
 mod accounts;
 mod addon;
 mod content;
+mod guard;
+mod immutable;
+mod interrupted;
 mod partly;
+mod seen;
 mod values;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::context::ReadContext;
 use crate::error::{Denied, Result};
-use crate::helm_writer::Writer;
 use crate::op::Op;
 use crate::op::helm::{HelmOp, ReleaseSpec, cluster_label};
 use crate::owner::{self, Owner};
@@ -28,6 +33,7 @@ use crate::read::release::{self, Release};
 use crate::read::rollout::{self, Rollout};
 use crate::steps::Step;
 use content::Content;
+pub use seen::Seen;
 pub(super) use values::value_differences;
 use values::{unmet_values, value_diff};
 
@@ -44,7 +50,7 @@ pub struct ReleaseStep {
     pub release: ReleaseSpec,
     /// Repositories of the images that the chart can run with these values.
     pub images: Vec<String>,
-    /// Objects of the chart by which another installation is recognised.
+    /// Objects of the chart by which what a removed release has left is recognised, as the chart calls them by default.
     pub guarded_objects: Vec<ObjectRef>,
     /// The EKS add-on that installs the same.
     pub addon: Option<String>,
@@ -60,6 +66,12 @@ pub struct ReleaseStep {
     pub component: String,
     /// Whether what someone else installed may be taken over.
     pub adopt: bool,
+    /// The service account that the role trusts; none where any will do.
+    pub trusted: Option<String>,
+    /// Objects that may be deleted and created again, as `KIND/NAME`.
+    pub recreate: BTreeSet<String>,
+    /// The objects that it was seen to have.
+    pub seen: Seen,
     /// Fields of its objects that others own, as patterns.
     pub ignore_drift: Vec<String>,
 }
@@ -69,6 +81,8 @@ struct Observed {
     history: Vec<Release>,
     /// Objects of the manifest that are gone.
     missing: Vec<ObjectRef>,
+    /// Objects of the manifest that are there.
+    live: BTreeMap<ObjectRef, Value>,
     /// What differs in those that are there.
     content: Content,
     /// The service account of the manifest.
@@ -76,7 +90,7 @@ struct Observed {
     /// All service accounts of the manifest.
     accounts: Vec<Value>,
     rollout: Rollout,
-    /// Objects of the chart that exist although the release does not, with their owners.
+    /// Objects that a removed release has left, or another has, with their owners; looked for when it is to be absent.
     foreign: Vec<(ObjectRef, Owner)>,
     addon: Option<Addon>,
     /// What the caller may not read.
@@ -86,7 +100,7 @@ struct Observed {
 }
 
 impl ReleaseStep {
-    async fn observe(&self, cx: &ReadContext) -> Result<Observed> {
+    async fn observe(&self, cx: &ReadContext, goal: Goal) -> Result<Observed> {
         let addon = async {
             match &self.addon {
                 Some(name) => cx.eks.addon(&cx.facts.cluster, name).await,
@@ -101,8 +115,8 @@ impl ReleaseStep {
             Some(unread) if !history.is_empty() => (None, vec![unread]),
             _ => (addon?, Vec::new()),
         };
-        let (mut missing, mut foreign, mut account, mut state) = (Vec::new(), Vec::new(), None, Rollout::default());
-        let mut accounts = Vec::new();
+        let (mut missing, mut live, mut foreign) = (Vec::new(), BTreeMap::new(), Vec::new());
+        let (mut account, mut accounts, mut state) = (None, Vec::new(), Rollout::default());
         let mut content = Content::default();
         if let Some(latest) = history.first() {
             let ((found, unread), rolled) =
@@ -113,25 +127,30 @@ impl ReleaseStep {
             let of_accounts = found.iter().filter(|(reference, _)| reference.kind == "ServiceAccount");
             accounts.extend(of_accounts.filter_map(|(_, object)| object.clone()));
             content = self.content(cx, latest, &found).await;
-            missing.extend(found.into_iter().filter(|(_, object)| object.is_none()).map(|(reference, _)| reference));
+            for (reference, object) in found {
+                match object {
+                    Some(object) => drop(live.insert(reference, object)),
+                    None => missing.push(reference),
+                }
+            }
             state = rolled;
-        } else {
-            let (found, unread) = partly::each(&cx.kube, &self.guarded_objects).await?;
+        } else if goal == Goal::Absent {
+            let (found, unread) = partly::each(&cx.kube, &self.left_over()).await?;
             denied.extend(unread);
             for (reference, object) in found {
                 foreign.extend(object.map(|object| (reference, owner::of_object(&object))));
             }
         }
         let now = cx.kube.now();
-        Ok(Observed { history, missing, content, account, accounts, rollout: state, foreign, addon, denied, now })
+        Ok(Observed { history, missing, live, content, account, accounts, rollout: state, foreign, addon, denied, now })
     }
 
     fn diff(&self, observed: &Observed) -> Assessment {
         if let Some(addon) = &observed.addon {
             return self.beside_addon(addon);
         }
-        let Some(latest) = observed.history.first() else { return self.install(&observed.foreign) };
-        let ours = latest.our_cluster.as_deref() == Some(&cluster_label(&self.release.cluster_arn));
+        let Some(latest) = observed.history.first() else { return self.install() };
+        let ours = self.installed(latest);
         if !ours && !self.adopt {
             return self.beside_foreign(latest, observed);
         }
@@ -143,22 +162,19 @@ impl ReleaseStep {
         assessment.owned_by(owner)
     }
 
+    /// Whether we installed this revision, for this cluster.
+    fn installed(&self, release: &Release) -> bool {
+        release.our_cluster.as_deref() == Some(&cluster_label(&self.release.cluster_arn))
+    }
+
     fn name(&self) -> String {
         format!("{}/{}", self.release.namespace, self.release.name)
     }
 
-    fn install(&self, foreign: &[(ObjectRef, Owner)]) -> Assessment {
-        let take_ownership = !foreign.is_empty();
-        if let Some((object, owner)) = foreign.first()
-            && (!self.adopt || *owner == Owner::EksAddon)
-        {
-            let more = if foreign.len() > 1 { format!(" and {} more", foreign.len() - 1) } else { String::new() };
-            let reason = format!("{object}{more} exists without this release, owned by {owner}");
-            return Assessment::blocked(&self.id, owner.clone(), reason);
-        }
+    fn install(&self) -> Assessment {
         let mut fields = vec![FieldDiff::new("chart", None, self.chart())];
         fields.extend(value_diff(&Value::Null, &self.release.values));
-        Assessment::create(format!("chart {}", self.release.chart.version), vec![self.upgrade(fields, take_ownership)])
+        Assessment::create(format!("chart {}", self.release.chart.version), vec![self.upgrade(fields, false)])
     }
 
     fn beside_foreign(&self, latest: &Release, observed: &Observed) -> Assessment {
@@ -179,63 +195,6 @@ impl ReleaseStep {
         };
         let reason = format!("installed by someone else (chart {}), and {differs}", latest.chart_version);
         Assessment::blocked(&self.id, owner, reason)
-    }
-
-    /// A refusal where a run of helm has not finished and may still be going on. One of ours on this host is known to live or
-    /// to be dead; of any other only the age is known.
-    fn still_at_work(&self, latest: &Release, now: i64) -> Option<Assessment> {
-        let status = latest.status.as_str();
-        if !status.starts_with("pending-") && status != "uninstalling" {
-            return None;
-        }
-        let blocked = |reason: String, mend: String| {
-            let owner = Owner::Helm { release: self.name() };
-            Some(Assessment { mend: Some(mend), ..Assessment::blocked(&self.id, owner, reason) })
-        };
-        let age = now.saturating_sub(latest.changed_at).max(0);
-        match latest.writer {
-            Writer::Gone => return None,
-            Writer::Alive(pid) => {
-                let reason =
-                    format!("helm of another run of ours on this machine (process {pid}) is at work on it ({status})");
-                return blocked(reason, format!("wait until process {pid} has ended, or end it (kill {pid})"));
-            }
-            Writer::Unknown => {}
-        }
-        let limit = i64::try_from(self.release.timeout_seconds).unwrap_or(i64::MAX);
-        if age >= limit {
-            return None;
-        }
-        let reason = format!("another helm has left it {status} {age} s ago and may still be at work");
-        blocked(reason, format!("wait until it is {limit} s old, or pass a shorter --timeout"))
-    }
-
-    /// The way out of a run of helm that never finished.
-    fn free(&self, latest: &Release, observed: &Observed) -> Assessment {
-        if let Some(blocked) = self.still_at_work(latest, observed.now) {
-            return blocked;
-        }
-        let status = FieldDiff::new("status", latest.status.clone(), "deployed".to_owned());
-        let sound = observed
-            .history
-            .iter()
-            .find(|release| matches!(release.status.as_str(), "deployed" | "superseded"))
-            .filter(|_| latest.status != "uninstalling");
-        let (namespace, name) = (self.release.namespace.clone(), self.release.name.clone());
-        let timeout_seconds = self.release.timeout_seconds;
-        let mut changes = Vec::new();
-        if let Some(sound) = sound {
-            let revision = sound.revision;
-            changes.push(self.change(vec![status], HelmOp::Rollback { namespace, name, revision, timeout_seconds }));
-            let rest = self.differences(sound);
-            if !rest.is_empty() {
-                changes.push(self.upgrade(rest, false));
-            }
-        } else {
-            changes.push(self.change(vec![status], HelmOp::Uninstall { namespace, name, timeout_seconds }));
-            changes.push(self.upgrade(vec![FieldDiff::new("chart", None, self.chart())], false));
-        }
-        Assessment::update(format!("left {} by an interrupted helm", latest.status), changes)
     }
 
     fn converge(&self, latest: &Release, observed: &Observed, ours: bool) -> Assessment {
@@ -316,7 +275,7 @@ impl Step for ReleaseStep {
     }
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
-        let observed = match self.observe(cx).await {
+        let observed = match self.observe(cx, goal).await {
             Err(error) if goal == Goal::Present => match release::denied_records(&error, &self.release.namespace) {
                 Some(records) => return self.by_live_objects(cx, records).await,
                 None => return Err(error),
@@ -325,10 +284,16 @@ impl Step for ReleaseStep {
         };
         if goal == Goal::Absent {
             // Nothing is removed of which not everything is known.
-            let unread = observed.denied.first();
-            return unread.map_or_else(|| Ok(self.absent_diff(&observed)), |denied| Err(denied.error()));
+            if let Some(denied) = observed.denied.first() {
+                return Err(denied.error());
+            }
+            if let Some(latest) = observed.history.first() {
+                self.remember_recorded(latest);
+            }
+            return Ok(self.absent_diff(&observed));
         }
-        let mut assessment = self.diff(&observed).partly_read(observed.denied);
+        let (assessment, unread) = self.guarded(cx, &observed, self.diff(&observed)).await?;
+        let mut assessment = assessment.partly_read(observed.denied.into_iter().chain(unread).collect());
         for change in &mut assessment.changes {
             if let Op::Helm(HelmOp::Upgrade { release }) = &mut change.op {
                 // A chart that is not there, or not the right one, is to be known before anything is written.
@@ -337,6 +302,10 @@ impl Step for ReleaseStep {
             }
         }
         Ok(assessment)
+    }
+
+    fn objects(&self) -> Vec<ObjectRef> {
+        self.seen.all()
     }
 
     async fn progress(&self, cx: &ReadContext) -> Option<String> {

@@ -18,10 +18,10 @@ pub struct WebhookStep {
     pub id: StepId,
     /// The steps that make what is proved.
     pub needs: Vec<StepId>,
-    /// The webhook Service's namespace.
+    /// The webhook's namespace.
     pub namespace: String,
-    /// The webhook Service.
-    pub service: String,
+    /// The release that brings the webhook; what its Service is called is in its manifest.
+    pub release: String,
 }
 
 #[async_trait]
@@ -35,7 +35,7 @@ impl Step for WebhookStep {
     }
 
     fn resource(&self) -> ResourceId {
-        ResourceId(format!("Service/{}/{}", self.namespace, self.service))
+        ResourceId(format!("webhooks/{}/{}", self.namespace, self.release))
     }
 
     async fn plan(&self, _cx: &ReadContext, goal: Goal) -> Result<Assessment> {

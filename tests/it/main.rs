@@ -41,6 +41,8 @@ mod examples;
 #[cfg(feature = "sandbox")]
 mod house;
 #[cfg(feature = "sandbox")]
+mod names;
+#[cfg(feature = "sandbox")]
 mod node_role;
 #[cfg(feature = "sandbox")]
 mod originals;

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::{Installation, NAME_LABEL, ONCE, ONE_MANAGER};
 use crate::check::Finding;
+use crate::checks::workload;
 use crate::error::Result;
-use crate::owner::{self, Owner};
+use crate::owner;
 
 pub(super) fn one(installation: &Installation) -> Finding {
     let component = &installation.component;
@@ -52,12 +53,12 @@ pub(super) fn one(installation: &Installation) -> Finding {
 fn leave_to_eks(installation: &Installation) -> String {
     let component = &installation.component;
     let apply = super::super::apply_only(component, &[installation.installer]);
-    let uninstall = if installation.is_ours() {
-        format!("eks-bootstrap destroy --cluster {} --only helm.{}", installation.cluster, component.short)
-    } else {
-        format!("helm uninstall {} -n {}", component.name, component.namespace)
-    };
-    format!("{uninstall} && {apply}")
+    if !installation.is_ours() {
+        // Somebody installed it and uses it: that it is to go is theirs to say.
+        return format!("eks-bootstrap apply --{}-managed-by helm", component.flag);
+    }
+    let destroy = format!("eks-bootstrap destroy --cluster {} --only helm.{}", installation.cluster, component.short);
+    format!("{destroy} && {apply}")
 }
 
 pub(super) fn once(installation: &Installation, deployments: &Result<Vec<Value>>) -> Finding {
@@ -72,26 +73,20 @@ pub(super) fn once(installation: &Installation, deployments: &Result<Vec<Value>>
     let other = deployments.iter().find(|deployment| {
         let label = deployment["metadata"]["labels"][NAME_LABEL].as_str().unwrap_or_default();
         let (namespace, name) = (text(deployment, "/metadata/namespace"), text(deployment, "/metadata/name"));
-        let ours = namespace == component.namespace && Some(name.as_str()) == component.deployment();
+        let named = namespace == component.namespace && Some(name.as_str()) == component.deployment();
+        let ours = named || workload::is_of_release(deployment, component);
         (label == component.name && !ours) || component.predecessors.contains(&label)
     });
     let Some(other) = other else { return ONCE.passed("nothing else in the cluster does the same") };
     let (namespace, name) = (text(other, "/metadata/namespace"), text(other, "/metadata/name"));
     let owner = owner::of_object(other);
-    let mend = match &owner {
-        Owner::Helm { release } => {
-            let (namespace, release) = release.split_once('/').unwrap_or((&namespace, release));
-            format!("helm uninstall {release} -n {namespace}")
-        }
-        _ => format!("kubectl delete deployment {name} -n {namespace}"),
-    };
     let label = other["metadata"]["labels"][NAME_LABEL].as_str().unwrap_or_default();
     let says = if label == component.name { "it is installed twice" } else { "its predecessor still runs" };
     ONCE.failed(
         says,
         format!("Deployment/{namespace}/{name}, owned by {owner}"),
         format!("only release {}", installation.release_name()),
-        mend,
+        workload::removal(other),
     )
 }
 
@@ -131,6 +126,11 @@ mod tests {
         let both = one(&alone);
         let Verdict::Failed { mend, .. } = both.verdict else { panic!("{both:?}") };
         assert_eq!(mend, "aws eks delete-addon --cluster-name demo --addon-name aws-ebs-csi-driver --preserve");
+        let theirs =
+            Installation { addon: addon(None), by_eks: true, installer: "eks.addon", ..installation(&EBS_CSI_DRIVER) };
+        let theirs = one(&Installation { history: Ok(vec![release("deployed", false)]), ..theirs });
+        let Verdict::Failed { mend, .. } = theirs.verdict else { panic!("{theirs:?}") };
+        assert_eq!(mend, "eks-bootstrap apply --ebs-managed-by helm");
         let wanted = one(&Installation { by_eks: true, installer: "eks.addon", ..alone });
         let Verdict::Failed { mend, .. } = wanted.verdict else { panic!("{wanted:?}") };
         let release = "eks-bootstrap destroy --cluster demo --only helm.ebs";
@@ -148,6 +148,12 @@ mod tests {
         let second = found(vec![deployment("ingress", "lb", component.name, &marks)]);
         let Verdict::Failed { mend, .. } = &second.verdict else { panic!("{second:?}") };
         assert_eq!(mend, "helm uninstall lb -n ingress");
+        // The same installation under another name is not a second one.
+        let marks =
+            json!({"meta.helm.sh/release-name": component.name, "meta.helm.sh/release-namespace": "kube-system"});
+        let renamed =
+            once(&installation(&component), &Ok(vec![deployment("kube-system", "alb", component.name, &marks)]));
+        assert_eq!(renamed.verdict, Verdict::Passed);
         let old = found(vec![deployment("kube-system", "alb", "alb-ingress-controller", &json!({}))]);
         assert_eq!(old.says, "its predecessor still runs");
     }

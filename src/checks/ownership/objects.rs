@@ -7,6 +7,7 @@ use crate::check::Finding;
 use crate::component::ServiceAccountMaker;
 use crate::owner::{self, MANAGED_BY_LABEL, Owner};
 use crate::read::kube::ObjectRef;
+use crate::read::other_manager::OtherManager;
 use crate::steps::catalogue::ROLE_ANNOTATION;
 
 pub(super) fn marked(installation: &Installation) -> Finding {
@@ -51,6 +52,13 @@ fn of_account(installation: &Installation, account: &Value) -> Option<Finding> {
 fn without_release(installation: &Installation, objects: &[&Value]) -> Finding {
     let Some(first) = objects.first() else { return MARKED.passed("none of its objects exists yet") };
     let owner = owner::of_object(first);
+    let by = match (installation.others.as_slice(), owner::helm_release(first)) {
+        ([], Some(release)) if release == installation.release_name() => {
+            format!("Helm release {release}, whose record is gone")
+        }
+        ([], _) => owner.to_string(),
+        (others, _) => others.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "),
+    };
     let more = if objects.len() > 1 { format!(" and {} more", objects.len() - 1) } else { String::new() };
     let short = installation.component.short;
     let mend = match &owner {
@@ -59,10 +67,14 @@ fn without_release(installation: &Installation, objects: &[&Value]) -> Finding {
             super::super::apply_only(&installation.component, &[installation.installer])
         }
         Owner::EksAddon => format!("eks-bootstrap apply --disable {}", installation.component.name),
+        // Whoever applies them again and again has to stop first.
+        _ if installation.others.iter().any(OtherManager::reconciles) => {
+            format!("eks-bootstrap apply --disable {}", installation.component.name)
+        }
         _ => format!("eks-bootstrap apply --adopt {}.{short}", installation.installer),
     };
     MARKED.failed(
-        format!("its objects exist without its release, owned by {owner}"),
+        format!("its objects exist without its release, owned by {by}"),
         format!("{}{more}", ObjectRef::of(first)),
         format!("none, or objects of release {}", installation.release_name()),
         mend,
@@ -71,12 +83,22 @@ fn without_release(installation: &Installation, objects: &[&Value]) -> Finding {
 
 fn of_release(installation: &Installation, objects: &[&Value]) -> Finding {
     let release = installation.release_name();
-    let wanted = Owner::Helm { release: release.clone() };
     // The manager's label counts as well: helm refuses objects that lack it.
     let fits = |object: &&&Value| {
-        owner::of_object(object) == wanted && object["metadata"]["labels"][MANAGED_BY_LABEL] == "Helm"
+        owner::helm_release(object).as_ref() == Some(&release)
+            && object["metadata"]["labels"][MANAGED_BY_LABEL] == "Helm"
     };
     let Some(first) = objects.iter().find(|object| !fits(object)) else {
+        let second = installation.others.iter().find(|other| other.has_record() || other.reconciles());
+        if let Some(other) = second {
+            let says = if other.has_record() { "its release has two records" } else { "two managers keep its objects" };
+            return MARKED.failed(
+                says,
+                format!("release {release}, and {other}"),
+                "one manager",
+                if other.reconciles() { other.stop() } else { other.forget() },
+            );
+        }
         return MARKED.passed(format!("they belong to release {release}"));
     };
     let reference = ObjectRef::of(first);
@@ -140,6 +162,39 @@ mod tests {
             };
         assert_eq!(mend(object("ServiceAccount", "eksctl", None)), "eks-bootstrap apply --adopt helm.ebs");
         assert_eq!(mend(object("CSIDriver", "EKS", None)), "eks-bootstrap apply --disable aws-ebs-csi-driver");
+    }
+
+    #[test]
+    fn a_second_record_of_the_release_is_named() {
+        let other = |stopped: bool| {
+            let labels = json!({"helm.toolkit.fluxcd.io/name": "ebs", "helm.toolkit.fluxcd.io/namespace": "flux-system",
+                MANAGED_BY_LABEL: "Helm"});
+            let mut object = object("CSIDriver", "Helm", Some("aws-ebs-csi-driver"));
+            object["metadata"]["labels"] = labels;
+            let other = OtherManager::example(&object, "aws-ebs-csi-driver 2.64.0, deployed", stopped);
+            (object, other)
+        };
+        let found = |history: Vec<crate::read::release::Release>, stopped: bool| {
+            let (object, other) = other(stopped);
+            let with = Installation { history: Ok(history), ..installation(&EBS_CSI_DRIVER) };
+            marked(&Installation { objects: Ok(vec![object]), others: vec![other], ..with })
+        };
+        let two = found(vec![release("deployed", true)], false);
+        let Verdict::Failed { observed, mend, .. } = &two.verdict else { panic!("{two:?}") };
+        assert_eq!(two.says, "its release has two records");
+        assert!(
+            observed.contains("kube-system/aws-ebs-csi-driver, and Flux (HelmRelease flux-system/ebs)"),
+            "{observed}"
+        );
+        assert_eq!(mend, "flux suspend helmrelease ebs -n flux-system");
+        let stopped = found(vec![release("deployed", true)], true);
+        let Verdict::Failed { mend, .. } = &stopped.verdict else { panic!("{stopped:?}") };
+        assert_eq!(mend, "kubectl delete secret -n flux-system -l owner=helm,name=aws-ebs-csi-driver");
+        // Before it is adopted: the user's own release is never to be uninstalled.
+        let alone = found(vec![], false);
+        let Verdict::Failed { mend, .. } = &alone.verdict else { panic!("{alone:?}") };
+        assert_eq!(mend, "eks-bootstrap apply --disable aws-ebs-csi-driver");
+        assert!(alone.says.contains("Flux (HelmRelease flux-system/ebs)"), "{}", alone.says);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::check::{Check, Finding, Scene};
+use crate::checks::load_balancer_controller::class_name;
 use crate::checks::network;
 use crate::checks::webhook::registration::Registration;
 use crate::checks::webhook::{INGRESS, SERVICE, new_certificate};
@@ -61,13 +62,13 @@ fn service(namespace: &str) -> Value {
     })
 }
 
-fn ingress(namespace: &str) -> Value {
+fn ingress(namespace: &str, class: &str) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
         "metadata": {"name": "eks-bootstrap-webhook-check", "namespace": namespace},
         "spec": {
-            "ingressClassName": "alb",
+            "ingressClassName": class,
             "defaultBackend": {"service": {"name": "eks-bootstrap-webhook-check", "port": {"number": 80}}},
         },
     })
@@ -76,9 +77,10 @@ fn ingress(namespace: &str) -> Value {
 /// The findings about both.
 pub(super) async fn look(scene: &Scene<'_>, component: &Component, registration: &Registration) -> Vec<Finding> {
     let namespace = component.namespace;
+    let class = class_name(scene, component);
     let (service, ingress) = futures::join!(
         ask(SERVICE, "services", service(namespace), scene, component, registration),
-        ask(INGRESS, "ingresses", ingress(namespace), scene, component, registration),
+        ask(INGRESS, "ingresses", ingress(namespace, &class), scene, component, registration),
     );
     vec![service, ingress]
 }
@@ -124,7 +126,11 @@ async fn ask(
         },
         Trouble::Other => failed(
             format!("no {kind} can be created: the webhook fails"),
-            format!("kubectl logs deployment/{} -n {}", component.name, component.namespace),
+            format!(
+                "kubectl logs deployment/{} -n {}",
+                component.deployment().unwrap_or(component.name),
+                component.namespace
+            ),
         ),
     }
 }

@@ -195,7 +195,7 @@ impl Contents {
     }
 
     /// Whether it is this component's.
-    pub(super) fn is_of(&self, component: &Component) -> bool {
+    pub fn is_of(&self, component: &Component) -> bool {
         self.component == component.name
     }
 }
@@ -252,8 +252,9 @@ mod tests {
             own,
             binding,
         ];
+        // A CRD of the chart says what its kind is called in the plural.
         let crd = json!({"metadata": {"name": "things.example.com"}, "spec": {"group": "example.com", "scope": "Cluster",
-            "names": {"kind": "Thing", "plural": "things"}}});
+            "names": {"kind": "Thing", "plural": "thingies"}}});
         let contents = Contents::rendered(&BUILT_IN[0], &objects, &[crd], &Told::new());
         let rows: Vec<_> = contents
             .rows
@@ -263,7 +264,7 @@ mod tests {
         assert_eq!(rows[0], (Namespace, "", "services", "a,b".to_owned()));
         assert_eq!(rows[1], (Cluster, "networking.k8s.io", "ingressclasses", "alb".to_owned()));
         assert_eq!(rows[2], (Namespace, "networking.k8s.io", "networkpolicies", "n".to_owned()));
-        assert_eq!(rows[3], (Cluster, "example.com", "things", "t".to_owned()));
+        assert_eq!(rows[3], (Cluster, "example.com", "thingies", "t".to_owned()));
         assert_eq!(contents.crds, ["things.example.com"]);
         let bound: Vec<_> = contents.bound.iter().map(|row| (row.place, row.names.join(","))).collect();
         assert_eq!(bound, [(Cluster, "view".to_owned())]);

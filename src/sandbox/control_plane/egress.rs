@@ -5,6 +5,8 @@
 //! is really checked), and the API of metrics-server. A Service without a ready pod is refused, as its real counterpart
 //! would be; so is everything else, with the reason in the status line, which the apiserver passes on to the user.
 
+mod services;
+
 use std::{
     io,
     path::Path,
@@ -18,10 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt as _;
 use http::Request;
-use k8s_openapi::api::{
-    core::v1::{Secret, Service},
-    discovery::v1::EndpointSlice,
-};
+use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
     Api, Client,
     api::{ListParams, WatchParams},
@@ -37,15 +36,11 @@ use super::{
     ControlPlaneError,
     address::{self, Backend},
     admission::LoadBalancerWebhooks,
-    certificates::{Authority, Pair},
+    certificates::Authority,
     metrics::Metrics,
     serve::{self, Answer, Handler},
 };
-
-/// The Service of the load balancer controller's webhooks and the Secret with their certificate; the chart fixes both.
-const LBC_SERVICE: &str = "aws-load-balancer-webhook-service";
-const LBC_SECRET: &str = "aws-load-balancer-tls";
-const METRICS_SERVICE: &str = "metrics-server";
+use services::Known;
 
 /// A request line and a Host header: the apiserver sends no more.
 const LARGEST_HEAD: usize = 4096;
@@ -155,11 +150,18 @@ impl Egress {
         let (services, slices) = tokio::try_join!(services.list(&everything), slices.list(&everything))
             .map_err(|error| format!("the sandbox cannot list Services: {error}"))?;
         let backends = address::resolve(host, port, &services.items, &slices.items);
-        match choose(&backends, host, port)? {
+        let known = self.known_services().await?;
+        match choose(&backends, &known, host, port)? {
             (Role::LoadBalancerController, backend) => {
-                let pair = self.webhook_certificate(&backend.namespace).await?;
+                let service = services.items.iter().find(|service| {
+                    let named = |own: &Option<String>, name: &str| own.as_deref() == Some(name);
+                    named(&service.metadata.name, &backend.service)
+                        && named(&service.metadata.namespace, &backend.namespace)
+                });
+                let secret = self.webhook_secret(&backend.namespace, service).await?;
+                let pair = self.webhook_certificate(&backend.namespace, &secret).await?;
                 let acceptor = serve::acceptor("the webhooks of the load balancer controller", &pair)
-                    .map_err(|error| format!("Secret {}/{LBC_SECRET} is unusable: {error}", backend.namespace))?;
+                    .map_err(|error| format!("Secret {}/{secret} is unusable: {error}", backend.namespace))?;
                 let handler = Behind { silence: self.silence.clone(), handler: LoadBalancerWebhooks };
                 Ok((acceptor, Arc::new(handler), Role::LoadBalancerController))
             }
@@ -185,22 +187,6 @@ impl Egress {
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         }
     }
-
-    async fn webhook_certificate(&self, namespace: &str) -> Result<Pair, String> {
-        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let secret = secrets.get(LBC_SECRET).await.map_err(|error| {
-            format!(
-                "pods of the load balancer controller have no certificate (Secret {namespace}/{LBC_SECRET}): {error}"
-            )
-        })?;
-        let data = secret.data.unwrap_or_default();
-        let part = |name: &str| {
-            data.get(name)
-                .and_then(|bytes| String::from_utf8(bytes.0.clone()).ok())
-                .ok_or_else(|| format!("Secret {namespace}/{LBC_SECRET} has no usable {name}"))
-        };
-        Ok(Pair { certificate: part("tls.crt")?, key: part("tls.key")? })
-    }
 }
 
 /// Whom we answer for.
@@ -211,11 +197,13 @@ enum Role {
 }
 
 /// Picks the Service that we can answer for, or says why none can be.
-fn choose<'a>(backends: &'a [Backend], host: &str, port: u16) -> Result<(Role, &'a Backend), String> {
-    let known = backends.iter().find_map(|backend| match backend.service.as_str() {
-        LBC_SERVICE => Some((Role::LoadBalancerController, backend)),
-        METRICS_SERVICE => Some((Role::MetricsServer, backend)),
-        _ => None,
+fn choose<'a>(backends: &'a [Backend], services: &Known, host: &str, port: u16) -> Result<(Role, &'a Backend), String> {
+    let known = backends.iter().find_map(|backend| {
+        let place = (backend.namespace.clone(), backend.service.clone());
+        if services.webhooks.contains(&place) {
+            return Some((Role::LoadBalancerController, backend));
+        }
+        services.metrics.contains(&place).then_some((Role::MetricsServer, backend))
     });
     match (known, backends.first()) {
         (Some((_, backend)), _) if !backend.ready => {
@@ -258,6 +246,7 @@ async fn refuse(stream: &mut UnixStream, status: u16, reason: &str) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_target_of_a_connect_is_read() {
@@ -275,12 +264,14 @@ mod tests {
     fn a_known_service_is_answered_for_when_a_pod_is_ready() {
         let backend =
             |service: &str, ready| Backend { namespace: "kube-system".into(), service: service.into(), ready };
-        let chosen = |backends: &[Backend]| choose(backends, "10.0.0.1", 443).map(|(role, _)| role);
-        assert_eq!(chosen(&[backend(LBC_SERVICE, true)]), Ok(Role::LoadBalancerController));
-        assert_eq!(chosen(&[backend("a", true), backend(METRICS_SERVICE, true)]), Ok(Role::MetricsServer));
+        let of = |name: &str| BTreeSet::from([("kube-system".to_owned(), name.to_owned())]);
+        let known = Known { webhooks: of("alb-webhook-service"), metrics: of("ms") };
+        let chosen = |backends: &[Backend]| choose(backends, &known, "10.0.0.1", 443).map(|(role, _)| role);
+        assert_eq!(chosen(&[backend("alb-webhook-service", true)]), Ok(Role::LoadBalancerController));
+        assert_eq!(chosen(&[backend("a", true), backend("ms", true)]), Ok(Role::MetricsServer));
         assert_eq!(
-            chosen(&[backend(LBC_SERVICE, false)]),
-            Err("no ready pod behind Service kube-system/aws-load-balancer-webhook-service".into())
+            chosen(&[backend("alb-webhook-service", false)]),
+            Err("no ready pod behind Service kube-system/alb-webhook-service".into())
         );
         assert!(chosen(&[backend("other", true)]).unwrap_err().contains("kube-system/other"));
         assert_eq!(chosen(&[]), Err("nothing is at 10.0.0.1:443 in the simulated cluster".into()));

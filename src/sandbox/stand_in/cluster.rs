@@ -91,10 +91,11 @@ impl Cluster {
         Ok(items)
     }
 
-    /// The controller behind a Deployment, if it has ready replicas.
+    /// The controller behind a Deployment of this name, or of any other with its image, if it has ready replicas.
     pub(super) async fn controller(&self, deployment: &str) -> Result<Option<Controller>> {
-        let reference = ObjectRef::new("apps/v1", "Deployment", NAMESPACE, deployment);
-        let Some(found) = self.read.get(&reference).await? else { return Ok(None) };
+        let all = self.read.list("apps/v1", "Deployment", NAMESPACE, "").await?;
+        let named = all.iter().find(|found| text(found, "/metadata/name") == deployment);
+        let Some(found) = named.or_else(|| all.iter().find(|found| runs(found, deployment))) else { return Ok(None) };
         if found.pointer("/status/readyReplicas").and_then(Value::as_u64).unwrap_or(0) == 0 {
             return Ok(None);
         }
@@ -220,6 +221,15 @@ fn unknown(reference: &ObjectRef) -> Error {
         status: Some(404),
         reason: "NotFound".to_owned(),
         message: "the API server does not know its kind".to_owned(),
+    })
+}
+
+/// Whether a container's image is called so, as users may call the Deployment as they like.
+fn runs(deployment: &Value, image: &str) -> bool {
+    let containers = deployment.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+    containers.into_iter().flatten().any(|container| {
+        let name = text(container, "/image").rsplit('/').next().unwrap_or_default();
+        name.split([':', '@']).next() == Some(image)
     })
 }
 

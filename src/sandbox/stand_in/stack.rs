@@ -80,11 +80,9 @@ pub(super) fn stacks(classes: &Classes, ingresses: &[Value], services: &[Value])
     };
     for ingress in ingresses {
         let annotated = text(ingress, "/metadata/annotations/kubernetes.io~1ingress.class");
-        sort(
-            ingress,
-            Kind::Ingress,
-            classes.contains_key(text(ingress, "/spec/ingressClassName")) || annotated == "alb",
-        );
+        let chosen = [text(ingress, "/spec/ingressClassName"), annotated];
+        let chosen = chosen.iter().any(|class| classes.contains_key(*class));
+        sort(ingress, Kind::Ingress, chosen || annotated == "alb");
     }
     for service in services {
         let annotated = text(service, "/metadata/annotations/service.beta.kubernetes.io~1aws-load-balancer-type");

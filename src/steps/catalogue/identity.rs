@@ -142,7 +142,9 @@ impl Builder<'_> {
     pub(super) fn moved(&self, steps: &mut Vec<Arc<dyn Step>>) {
         let component = self.component;
         let pods = self.identity() == Identity::PodIdentity || self.migrates();
-        let Some(deployment) = component.deployment().filter(|_| pods && component.has_role()) else { return };
+        if !pods || !component.has_role() || component.deployment().is_none() {
+            return;
+        }
         if self.identity() == Identity::Irsa {
             if !self.config.removing {
                 steps.push(Arc::new(self.association()));
@@ -154,11 +156,11 @@ impl Builder<'_> {
         steps.push(Arc::new(PodsStep {
             id: self.id("proof.pods"),
             needs: vec![self.installer(), self.id("proof.admission")],
-            namespace: component.namespace.to_owned(),
-            deployment: deployment.to_owned(),
+            component: *component,
             bare_account: bare.then(|| component.service_account.to_owned()),
             identity: self.identity(),
             role_arn: component.role_arn(self.config, self.facts),
+            found: Arc::default(),
         }));
         steps.push(Arc::new(FormerTrustStep {
             id: self.id("iam.trust"),

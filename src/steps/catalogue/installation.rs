@@ -8,26 +8,13 @@ use crate::op::helm::ReleaseSpec;
 use crate::plan::StepId;
 use crate::read::kube::ObjectRef;
 use crate::steps::addon::AddonStep;
-use crate::steps::release::ReleaseStep;
+use crate::steps::release::{ReleaseStep, Seen};
 
 impl Builder<'_> {
     /// The role that its service account has to name; none where pods get it in another way.
     fn annotated_role(&self) -> Option<String> {
         let annotated = self.component.has_role() && self.identity() == Identity::Irsa;
         annotated.then(|| self.component.role_arn(self.config, self.facts))
-    }
-
-    fn guarded_objects(&self) -> Vec<ObjectRef> {
-        let component = self.component;
-        let guarded = component.objects.iter();
-        guarded.map(|(api_version, kind, name)| ObjectRef::new(api_version, kind, component.namespace, name)).collect()
-    }
-
-    /// Those of them whose pods run as its service account.
-    pub(super) fn workloads(&self) -> Vec<ObjectRef> {
-        let mut objects = self.guarded_objects();
-        objects.retain(|object| matches!(object.kind.as_str(), "Deployment" | "DaemonSet"));
-        objects
     }
 
     pub(super) fn release(&self, needs: Vec<StepId>, after: Vec<StepId>) -> ReleaseStep {
@@ -53,11 +40,14 @@ impl Builder<'_> {
             account: (component.service_account_maker == ServiceAccountMaker::Chart)
                 .then(|| ObjectRef::new("v1", "ServiceAccount", component.namespace, component.service_account)),
             component: component.name.to_owned(),
-            guarded_objects: self.guarded_objects(),
+            guarded_objects: component.addresses(),
             addon: component.addon.map(ToOwned::to_owned),
             addon_flag: component.offers_addon.then_some(component.flag),
             ignore_drift: component.configured(config).ignore_drift.clone(),
             insists: component.configured(config).managed_by == Some(ManagedBy::Helm),
+            trusted: component.has_role().then(|| component.service_account.to_owned()),
+            recreate: config.recreate.clone(),
+            seen: Seen::default(),
         }
     }
 
@@ -79,7 +69,7 @@ impl Builder<'_> {
             tags: our_tags(config, facts, Some(component)),
             release: (component.namespace.to_owned(), component.name.to_owned()),
             flag: component.flag,
-            objects: self.guarded_objects(),
+            objects: component.addresses(),
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::KubeObjectStep;
 use crate::context::ReadContext;
 use crate::error::Result;
+use crate::read::names;
 use crate::service_account::{self, AUTOMOUNT, Harm};
 
 impl KubeObjectStep {
@@ -12,8 +13,12 @@ impl KubeObjectStep {
     pub(super) async fn mounts(&self, cx: &ReadContext, observed: Option<&Value>) -> Result<bool> {
         let Some(account) = observed.filter(|account| account[AUTOMOUNT] == false) else { return Ok(false) };
         let mut workloads = Vec::new();
-        for workload in &self.workloads {
-            workloads.extend(cx.kube.get(workload).await?);
+        if let Some(component) = &self.runs {
+            // Where the release cannot be read, its chart's own names are the best guess; what is not found asks for nothing.
+            let component = names::as_installed(&cx.kube, component).await.unwrap_or(*component);
+            for workload in component.workloads() {
+                workloads.extend(cx.kube.get(&workload).await?);
+            }
         }
         Ok(service_account::mounted(account, &workloads))
     }

@@ -2,6 +2,7 @@
 //! for right. Called by `release.rs`.
 
 use super::ReleaseStep;
+use crate::component::{self, Component};
 use crate::context::ReadContext;
 use crate::error::{Denied, Result};
 use crate::plan::Assessment;
@@ -23,8 +24,21 @@ impl ReleaseStep {
                 Err(error) => denied.push(Denied::of(&error).ok_or(error)?),
             }
         }
-        let live = Live::read(&cx.kube, &self.guarded_objects).await?;
+        let live = Live::read(&cx.kube, &self.recognised(cx).await).await?;
         Ok(self.shown_by(live, denied))
+    }
+
+    /// The objects by which it is recognised. Values of the user's may give them other names than the chart does.
+    async fn recognised(&self, cx: &ReadContext) -> Vec<ObjectRef> {
+        let known = component::wanted(&cx.config, &cx.facts).into_iter().find(|it| it.name == self.component);
+        let changed = |component: &Component| {
+            component.configured(&cx.config).values.as_object().is_some_and(|values| !values.is_empty())
+        };
+        let Some(component) = known.filter(changed) else { return self.guarded_objects.clone() };
+        match self.rendered(cx).await {
+            Ok(documents) => component.as_installed(&documents).addresses(),
+            Err(_) => self.guarded_objects.clone(),
+        }
     }
 
     fn shown_by(&self, live: Live, mut denied: Vec<Denied>) -> Assessment {

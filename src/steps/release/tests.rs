@@ -1,6 +1,7 @@
 //! What each state of a release leads to.
 
 use super::*;
+use crate::helm_writer::Writer;
 use crate::plan::Action;
 use crate::read::chart::{ChartRef, ChartSource};
 use serde_json::json;
@@ -35,6 +36,9 @@ pub(in crate::steps) fn step(adopt: bool) -> ReleaseStep {
         account: None,
         component: "x".to_owned(),
         adopt,
+        trusted: Some("a".to_owned()),
+        recreate: BTreeSet::new(),
+        seen: Seen::default(),
         ignore_drift: Vec::new(),
     }
 }
@@ -64,6 +68,7 @@ pub(super) fn observed(history: Vec<Release>) -> Observed {
     Observed {
         history,
         missing: Vec::new(),
+        live: BTreeMap::new(),
         content: Content::default(),
         account: None,
         accounts: Vec::new(),
@@ -187,18 +192,6 @@ fn objects_deleted_by_hand_are_a_difference() {
     let missing = vec![ObjectRef::new("v1", "ServiceAccount", "n", "gone")];
     let observed = Observed { missing, ..observed(vec![revision(1, "deployed")]) };
     assert_eq!(outcome(&step(false), &observed), (Action::Update, vec!["helm:upgrade".to_owned()]));
-}
-
-#[test]
-fn objects_of_others_are_not_installed_over() {
-    let foreign = |owner: Owner| Observed {
-        foreign: vec![(ObjectRef::new("v1", "ServiceAccount", "n", "x"), owner)],
-        ..observed(vec![])
-    };
-    let eksctl = foreign(Owner::Eksctl { stack: None });
-    assert_eq!(outcome(&step(false), &eksctl).0, Action::Blocked);
-    assert_eq!(outcome(&step(true), &eksctl).0, Action::Create);
-    assert_eq!(outcome(&step(true), &foreign(Owner::EksAddon)).0, Action::Blocked);
 }
 
 #[test]

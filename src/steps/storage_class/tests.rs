@@ -43,7 +43,7 @@ fn write(world: &mut Vec<Value>, change: &Change) {
             world.retain(|class| name(class) != name(object));
             world.push(object.clone());
         }
-        KubeOp::Delete { object } => world.retain(|class| name(class) != object.name),
+        KubeOp::Delete { object } | KubeOp::Remove { object } => world.retain(|class| name(class) != object.name),
         KubeOp::Annotate { object, annotations } => {
             let Some(place) = place(world, object) else { return };
             for (key, value) in annotations {
