@@ -121,10 +121,10 @@ async fn every_drift_is_mended(major: HelmMajor) {
         mend(&lab, drift, expected, &BOTH).await;
         assert_eq!(default_classes(&lab).await, ["gp3"], "{drift}");
         assert_eq!(
-            lab.helm_runs().len(),
+            lab.helm_writes().len(),
             usize::from(expected[0].1 == ["helm:upgrade"]),
             "{drift}: {:?}",
-            lab.helm_runs()
+            lab.helm_writes()
         );
     }
     lab.stop().await;

@@ -68,7 +68,7 @@ impl Scene {
         let begun = Instant::now();
         loop {
             let here = match when {
-                "helm begins" => !self.lab.helm_runs().is_empty(),
+                "helm begins" => !self.lab.helm_writes().is_empty(),
                 "install is recorded" => self.is(EBS, "pending-install").await,
                 "pods wait" => self.is(EBS, "pending-install").await && self.pods_wait().await,
                 "upgrade is recorded" => self.is(LBC, "pending-upgrade").await,
@@ -93,7 +93,8 @@ impl Scene {
         let begun = Instant::now();
         self.lab.run(&["apply", "--yes"]).await.expect(0);
         assert!(begun.elapsed() < LONG, "{:?}", begun.elapsed());
-        let verbs: Vec<_> = self.lab.helm_runs().iter().map(|run| run.split(' ').next().unwrap().to_owned()).collect();
+        let verbs: Vec<_> =
+            self.lab.helm_writes().iter().map(|run| run.split(' ').next().unwrap().to_owned()).collect();
         assert!(runs.is_empty() || verbs == runs, "{verbs:?}");
         self.lab.run(&["plan", "--detailed-exitcode"]).await.expect(0);
     }

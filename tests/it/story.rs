@@ -239,7 +239,7 @@ async fn helm_finishes_although_the_run_is_interrupted() {
     command.envs(lab.sandbox.environment()).stdout(Stdio::null()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    while lab.helm_runs().is_empty() {
+    while lab.helm_writes().is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();

@@ -248,6 +248,11 @@ impl Lab {
         log.lines().filter(|line| !line.starts_with("version")).map(ToOwned::to_owned).collect()
     }
 
+    /// Those that write: a chart is rendered without the cluster, while it is planned.
+    pub(crate) fn helm_writes(&self) -> Vec<String> {
+        self.helm_runs().into_iter().filter(|run| !run.starts_with("template")).collect()
+    }
+
     /// Starts counting anew.
     pub(crate) fn forget(&self) {
         self.sandbox.simulator.clear_calls();
