@@ -393,13 +393,14 @@ impl Engine {
     async fn prove(&self, step: &dyn Step, reason: &str, work: &Work<'_>) -> Result<Outcome> {
         let limit = self.patience.min(retry::IAM_PROPAGATION);
         let mut back_off = BackOff::new(Duration::from_millis(100), Duration::from_secs(2), limit);
-        let mut remedy = step.remedy();
+        let mut tried = false;
         loop {
             match step.prove(&self.read).await {
                 Ok(()) => return Ok(Outcome::Proved { reason: reason.to_owned() }),
                 Err(error) if error.bad_credentials() => return Err(error),
                 Err(error) => {
-                    if let Some(change) = remedy.take() {
+                    // Asked after the proof, which reads what the remedy is about.
+                    if let Some(change) = step.remedy().filter(|_| !std::mem::replace(&mut tried, true)) {
                         tracing::debug!(%error, call = change.op.call(), "a remedy is tried");
                         self.run_op(&change, &work.ledger).await?;
                         self.wrote(step, &change, work);

@@ -374,3 +374,18 @@ fn a_patch_does_what_was_compared_or_nothing() {
     assert!(paths.contains(&(json!("replace"), json!("/spec/template/spec/containers"))), "{paths:?}");
     assert_eq!(paths.len(), 3, "{paths:?}");
 }
+
+#[test]
+fn what_a_server_without_the_feature_drops_is_no_difference() {
+    let driver = |spec: Value| json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": "d"}, "spec": spec});
+    let document = driver(json!({"nodeAllocatableUpdatePeriodSeconds": 10, "attachRequired": true}));
+    let paths = |spec: Value| {
+        let found = compare(&document, &driver(spec), &Schemas::default(), &[]).differences;
+        found.into_iter().map(|difference| difference.field.path).collect::<Vec<_>>()
+    };
+    assert_eq!(paths(json!({"attachRequired": true})), [""; 0]);
+    assert_eq!(
+        paths(json!({"attachRequired": true, "nodeAllocatableUpdatePeriodSeconds": 60})),
+        ["spec.nodeAllocatableUpdatePeriodSeconds"]
+    );
+}

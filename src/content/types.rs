@@ -322,6 +322,15 @@ pub(super) fn runs_code(path: &str) -> bool {
     any_end(path, &CODE)
 }
 
+/// Fields that an API server drops without a word where their feature gate is off, as `MutableCSINodeAllocatableCount` is by
+/// default before Kubernetes 1.35 (<https://kubernetes.io/docs/reference/command-line-tools-reference/feature-gates/>). Charts
+/// set them all the same, so their absence is no difference; another value is.
+const GATED: [&str; 1] = ["spec.nodeAllocatableUpdatePeriodSeconds"];
+
+pub(super) fn may_be_dropped(path: &str) -> bool {
+    any_end(path, &GATED)
+}
+
 pub(super) fn keeps_zero(path: &str) -> bool {
     any_end(path, &KEPT)
 }

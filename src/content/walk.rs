@@ -141,6 +141,7 @@ impl Walk<'_> {
     pub(super) fn value(&mut self, document: &Value, object: &Value, place: &Place<'_>) -> Value {
         let absent = scalars::zero(object);
         if document.is_null()
+            || (object.is_null() && self.built_in && types::may_be_dropped(&place.names))
             || scalars::same(self.kind, &place.names, self.built_in, document, object)
             || (object.is_null() || absent && scalars::zero(document))
                 && !(place.of_map && is_scalar(document))

@@ -119,7 +119,7 @@ async fn a_run_that_writes_ends_in_time_and_lists_what_it_left() {
         (&[(0, Signal::HUP)], 129, 10_000, "hung up: waiting for running calls"),
         // As pipelines do it; the kill would come 2.5 s after SIGTERM.
         (&[(0, Signal::INT), (1500, Signal::TERM)], 130, 2_000, "press Ctrl-C again to end within 2 s"),
-        (&[(0, Signal::INT), (300, Signal::INT)], 130, 2_000, "(at most 10 min)"),
+        (&[(0, Signal::INT), (300, Signal::INT)], 130, 2_000, "(at most 604 s)"),
     ];
     let runs = rows.map(|(signals, code, millis, told)| async move {
         let aws = Aws::start(|_| {}).await;

@@ -340,7 +340,7 @@ async fn an_isolated_cluster_is_set_up_from_a_bundle() {
     let wrong = [&with(&["apply", "--yes"], &["--image-registry", MIRROR])[..], &["--chart-digest", &other]].concat();
     let run = lab.run(&wrong).await.expect(4);
     assert!(run.stderr.contains(&digest_of(b"other")), "{}", run.stderr);
-    assert_eq!((lab.aws_writes(), lab.helm_runs()), (vec![], vec![]));
+    assert_eq!((lab.aws_writes(), lab.helm_writes()), (vec![], vec![]));
 
     let right = digest_of(&archive("metrics-server"));
     let run = lab.run(&with(&["plan"], &["--image-registry", MIRROR])).await.expect(0);

@@ -157,7 +157,7 @@ async fn what_belongs_to_others_is_named_and_left_alone() {
     let run = lab.run(&["apply", "--yes"]).await.expect(4);
     assert!(run.stderr.contains("--adopt helm.ebs --adopt k8s.service-account.lbc"), "{}", run.stderr);
     assert_eq!(lab.aws_writes(), Vec::<String>::new());
-    assert_eq!(lab.helm_runs(), Vec::<String>::new());
+    assert_eq!(lab.helm_writes(), Vec::<String>::new());
     let untouched = lab.object("v1", "ServiceAccount", "aws-load-balancer-controller").await;
     assert_eq!(untouched["metadata"]["labels"]["app.kubernetes.io/managed-by"], "eksctl");
 

@@ -24,7 +24,7 @@ pub(super) fn one(installation: &Installation) -> Finding {
             "an EKS add-on and a helm release both install it",
             format!("release {} ({}) beside add-on {name}", installation.release_name(), release.status),
             format!("only add-on {} ({})", addon.version, addon.status),
-            leave_to_eks(installation),
+            leave_to_one(installation, name),
         ),
         Some(release) => ONE_MANAGER.failed(
             "an EKS add-on and a helm release both install it",
@@ -49,13 +49,17 @@ pub(super) fn one(installation: &Installation) -> Finding {
     }
 }
 
-/// Takes the release away with its objects, then has EKS make them again.
-fn leave_to_eks(installation: &Installation) -> String {
+/// A release of ours goes with its objects, and EKS makes them again. One of somebody else stays: the add-on goes without its
+/// objects, which are the release's then.
+fn leave_to_one(installation: &Installation, addon: &str) -> String {
     let component = &installation.component;
     let apply = super::super::apply_only(component, &[installation.installer]);
     if !installation.is_ours() {
-        // Somebody installed it and uses it: that it is to go is theirs to say.
-        return format!("eks-bootstrap apply --{}-managed-by helm", component.flag);
+        return format!(
+            "aws eks delete-addon --cluster-name {} --addon-name {addon} --preserve && eks-bootstrap apply \
+             --{}-managed-by helm --adopt helm.{}",
+            installation.cluster, component.flag, component.short
+        );
     }
     let destroy = format!("eks-bootstrap destroy --cluster {} --only helm.{}", installation.cluster, component.short);
     format!("{destroy} && {apply}")
@@ -130,7 +134,11 @@ mod tests {
             Installation { addon: addon(None), by_eks: true, installer: "eks.addon", ..installation(&EBS_CSI_DRIVER) };
         let theirs = one(&Installation { history: Ok(vec![release("deployed", false)]), ..theirs });
         let Verdict::Failed { mend, .. } = theirs.verdict else { panic!("{theirs:?}") };
-        assert_eq!(mend, "eks-bootstrap apply --ebs-managed-by helm");
+        assert_eq!(
+            mend,
+            "aws eks delete-addon --cluster-name demo --addon-name aws-ebs-csi-driver --preserve && eks-bootstrap apply \
+             --ebs-managed-by helm --adopt helm.ebs"
+        );
         let wanted = one(&Installation { by_eks: true, installer: "eks.addon", ..alone });
         let Verdict::Failed { mend, .. } = wanted.verdict else { panic!("{wanted:?}") };
         let release = "eks-bootstrap destroy --cluster demo --only helm.ebs";

@@ -110,12 +110,18 @@ async fn a_release_beside_it(stage: &Stage) {
     let chart = stage.lab.charts().join(ADDON).display().to_string();
     let over = ["install", ADDON, &chart, "-n", "kube-system", "--take-ownership", "--force-conflicts"];
     stage.lab.helm(&over).await;
-    let apply = told("eks-bootstrap apply --only eks.addon.ebs");
-    let mend: &'static str = format!("helm uninstall {ADDON} -n kube-system && {apply}").leak();
+    // The release is somebody's, who may want it: it is not proposed to uninstall it.
+    let mend: &'static str = format!(
+        "aws eks delete-addon --cluster-name demo --addon-name {ADDON} --preserve && eks-bootstrap apply \
+         --ebs-managed-by helm --adopt helm.ebs --disable aws-load-balancer-controller --kms-key {KEY}"
+    )
+    .leak();
     let says = "an EKS add-on and a helm release both install it";
     let both = Fault { check: "EKB-OWN-001", about: Some("ebs"), ..addon(15, says, mend) };
     stage.finds(&both).await;
-    stage.is_found_and_mended(&both).await;
+    // The other way out, which only whoever installed it may take.
+    stage.lab.helm(&["uninstall", ADDON, "-n", "kube-system", "--wait"]).await;
+    stage.run(&["apply", "--yes", "--only", "eks.addon.ebs"]).await.expect(0);
 }
 
 /// 25: the policy for the keys says something else, and a class names another key than it.

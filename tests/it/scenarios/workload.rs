@@ -98,7 +98,7 @@ async fn certificates_of_the_webhook(stage: &Stage) {
             7,
             "EKB-HOOK-004",
             "failed",
-            "the CA bundle of 5 webhooks does not sign the certificate",
+            "the CA bundle of 6 webhooks does not sign the certificate",
             NEW_CERTIFICATE,
         ))
         .await;
