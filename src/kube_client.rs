@@ -7,6 +7,7 @@
 mod exec;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -65,6 +66,8 @@ pub(crate) struct KubeApi {
     endpoint: Arc<str>,
     private_only: bool,
     clock: Skew,
+    /// Whether the last request got no answer in time.
+    silent: Arc<AtomicBool>,
 }
 
 /// How requests are signed in.
@@ -130,7 +133,7 @@ impl KubeApi {
                 let client = kube::Client::try_from(config).map_err(|source| unreachable(source.into()))?;
                 let sign_in = SignIn::Signer(signer.clone());
                 let (endpoint, private_only) = (url.as_str().into(), *private_only);
-                Ok(KubeApi { client, sign_in, endpoint, private_only, clock: Skew::new() })
+                Ok(KubeApi { client, sign_in, endpoint, private_only, clock: Skew::new(), silent: Arc::default() })
             }
             KubeTarget::Kubeconfig { path, context } => {
                 let unusable = |source: Cause| Error::ConfigFile { path: path.display().to_string(), source };
@@ -159,7 +162,14 @@ impl KubeApi {
                     }
                 };
                 let endpoint = endpoint.into();
-                Ok(KubeApi { client, sign_in, endpoint, private_only: false, clock: Skew::new() })
+                Ok(KubeApi {
+                    client,
+                    sign_in,
+                    endpoint,
+                    private_only: false,
+                    clock: Skew::new(),
+                    silent: Arc::default(),
+                })
             }
         }
     }
@@ -185,6 +195,7 @@ impl KubeApi {
         path: &str,
         body: Option<(&str, &Value)>,
     ) -> Result<Answer> {
+        let reads = method == Method::GET;
         let mut request = Request::builder().method(method).uri(path).header("accept", "application/json");
         let mut client = self.client.clone();
         let bearer = match &self.sign_in {
@@ -214,12 +225,17 @@ impl KubeApi {
         };
         let request = request.body(Body::from(bytes)).map_err(|error| broken(None, error.to_string()))?;
         // One end for all of it: the library's own start anew with every byte.
-        let end = tokio::time::Instant::now() + KUBE_REQUEST.get();
-        let late = || limits::shown(KUBE_REQUEST.get());
-        let response = match tokio::time::timeout_at(end, client.send(request)).await {
-            Ok(response) => response.map_err(|source| self.unreachable(innermost(&source).into()))?,
-            Err(_) => return Err(self.unreachable(format!("no answer within {}", late()).into())),
+        // A server that has just been silent gets less time for each further read, until it answers again.
+        let short = self.silent.load(Ordering::Relaxed) && reads;
+        let limit = KUBE_REQUEST.get() / if short { 6 } else { 1 };
+        let end = tokio::time::Instant::now() + limit;
+        let late = || limits::shown(limit);
+        let Ok(response) = tokio::time::timeout_at(end, client.send(request)).await else {
+            self.silent.store(true, Ordering::Relaxed);
+            return Err(self.unreachable(format!("no answer within {}", late()).into()));
         };
+        let response = response.map_err(|source| self.unreachable(innermost(&source).into()))?;
+        self.silent.store(false, Ordering::Relaxed);
         self.clock.heard(response.headers().get("date").and_then(|date| date.to_str().ok()));
         let status = response.status().as_u16();
         let asked = response.headers().get(http::header::RETRY_AFTER).and_then(|header| header.to_str().ok());

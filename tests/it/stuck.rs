@@ -227,8 +227,9 @@ async fn checks_that_get_no_answer_end_in_time_too() {
         let began = Instant::now();
         let run = aws.run(&command, &variables).await.expect(3);
         let took = began.elapsed();
-        // Some checks ask again for what others could not read, one after another.
-        assert!(took < 2 * limit + Duration::from_secs(5), "{variable} took {took:?}");
+        // Checks ask IAM again for what others could not read, one after another.
+        let rounds = if variable.is_empty() { 1 } else { 2 };
+        assert!(took < rounds * limit + Duration::from_secs(5), "{variable} took {took:?}");
         assert!(run.stdout.contains(&url), "{}", run.stdout);
     }
 }

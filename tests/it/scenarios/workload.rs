@@ -204,7 +204,7 @@ async fn webhooks_left_behind(stage: &Stage) {
     let found = of(&findings);
     assert_eq!(
         (found["status"].as_str(), found["says"].as_str()),
-        (Some("failed"), Some("5 webhooks ask a Service that does not exist"))
+        (Some("failed"), Some("6 webhooks ask a Service that does not exist"))
     );
     assert_eq!(found["mend"], "kubectl delete mutatingwebhookconfiguration aws-load-balancer-webhook");
     stage.mend(found["mend"].as_str().unwrap()).await;
