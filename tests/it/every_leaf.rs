@@ -276,7 +276,7 @@ async fn remove(reader: &KubeRead, item: &Item, leaf: &Leaf) -> Outcome {
         return Outcome::Exempt("the server puts its default");
     }
     let paths = compared(item, &changed);
-    if paths.is_empty() && leaf.expected.ends_with(" spec.nodeAllocatableUpdatePeriodSeconds") {
+    if paths.is_empty() && leaf.expected == "spec.nodeAllocatableUpdatePeriodSeconds" {
         return Outcome::Exempt("servers without its feature gate drop it");
     }
     let within = |path: &str| {
