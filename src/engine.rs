@@ -26,7 +26,7 @@ use crate::retry::{self, BackOff};
 use crate::steps::Step;
 use crate::stop::Stops;
 use crate::summary::Summary;
-use judgement::{calls, exists_already, hint_of, in_doubt, not_settled, surprises, unknown};
+use judgement::{blocked, calls, exists_already, hint_of, in_doubt, not_settled, surprises};
 use ledger::{Ledger, Ledgers};
 use settling::{Settling, Verdict, may_be_late};
 
@@ -187,7 +187,7 @@ impl Engine {
             Action::Keep => return Some(Outcome::Unchanged { reason }),
             Action::Skip => return Some(Outcome::Skipped { reason }),
             // What may not be touched is not done, and what needs it must not run.
-            Action::Blocked => return Some(Outcome::Failed(unknown(&step.assessment))),
+            Action::Blocked => return Some(Outcome::Failed(blocked(&step.assessment))),
             Action::Unknown => {
                 let hint = step.assessment.denied.first().and_then(|denied| hint::of(&denied.error()));
                 return Some(Outcome::Unknown { reason, hint });
@@ -400,7 +400,8 @@ impl Engine {
                 Err(error) if error.bad_credentials() => return Err(error),
                 Err(error) => {
                     // Asked after the proof, which reads what the remedy is about.
-                    if let Some(change) = step.remedy().filter(|_| !std::mem::replace(&mut tried, true)) {
+                    if !tried && let Some(change) = step.remedy() {
+                        tried = true;
                         tracing::debug!(%error, call = change.op.call(), "a remedy is tried");
                         self.run_op(&change, &work.ledger).await?;
                         self.wrote(step, &change, work);

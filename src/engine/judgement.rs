@@ -33,8 +33,8 @@ pub(super) fn remains(now: &Assessment) -> Remains {
     }
 }
 
-/// The failure of a step that the plan could not read, or found in the hands of others.
-pub(super) fn unknown(assessment: &Assessment) -> Failure {
+/// The failure of a step that may not be touched.
+pub(super) fn blocked(assessment: &Assessment) -> Failure {
     Failure {
         message: assessment.reason.clone(),
         causes: Vec::new(),
