@@ -124,6 +124,11 @@ fn resources_of(list: &Value) -> Vec<Resource> {
         .collect()
 }
 
+/// How errors name the listing of a kind in a namespace; an empty one means all.
+pub(super) fn listing(kind: &str, namespace: &str) -> String {
+    format!("list {kind} in {}", if namespace.is_empty() { "all namespaces" } else { namespace })
+}
+
 /// What a caller wants to do: a verb on objects of a kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Access<'a> {
@@ -195,7 +200,7 @@ impl KubeRead {
     pub async fn list(&self, api_version: &str, kind: &str, namespace: &str, labels: &str) -> Result<Vec<Value>> {
         let Some(path) = self.paths.collection(api_version, kind, namespace).await? else { return Ok(Vec::new()) };
         let selector: String = url::form_urlencoded::byte_serialize(labels.as_bytes()).collect();
-        let operation = format!("list {kind} in {}", if namespace.is_empty() { "all namespaces" } else { namespace });
+        let operation = listing(kind, namespace);
         let (mut items, mut token) = (Vec::new(), String::new());
         loop {
             let page = format!("{path}?limit=500&labelSelector={selector}&continue={token}");

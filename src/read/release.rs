@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::error::{Denied, Error, KubeError, Result};
 use crate::helm_writer::{self, WRITER_LABEL, Writer};
 use crate::read::chart::content;
-use crate::read::kube::{KubeRead, ObjectRef};
+use crate::read::kube::{KubeRead, ObjectRef, listing};
 use crate::read::manifest;
 
 /// No record is larger: a Secret holds at most 1 MiB, and gzip rarely saves more than twenty-fold.
@@ -95,7 +95,7 @@ pub async fn history(kube: &KubeRead, namespace: &str, name: &str) -> Result<Vec
 /// The denial, where it is that of the records of a namespace; Kubernetes' role `view` shows everything else of a release.
 pub fn denied_records(error: &Error, namespace: &str) -> Option<Denied> {
     match Denied::of(error)? {
-        Denied::Kube(denied) if denied.operation == format!("list Secret in {namespace}") => {
+        Denied::Kube(denied) if denied.operation == listing("Secret", namespace) => {
             Some(Denied::Kube(KubeError { operation: format!("list secrets in {namespace}"), ..denied }))
         }
         _ => None,

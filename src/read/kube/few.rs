@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{KubeRead, root};
+use super::{KubeRead, listing, root};
 use crate::error::Result;
 use crate::object::text;
 
@@ -33,7 +33,7 @@ impl KubeRead {
         let Some(path) = self.paths.collection(api_version, kind, namespace).await? else { return Ok(Vec::new()) };
         let escaped = |selector: &str| url::form_urlencoded::byte_serialize(selector.as_bytes()).collect::<String>();
         let path = format!("{path}?limit={most}&labelSelector={}&fieldSelector={}", escaped(labels), escaped(fields));
-        let operation = format!("list {kind} in {}", if namespace.is_empty() { "all namespaces" } else { namespace });
+        let operation = listing(kind, namespace);
         let mut list = self.api.read(&operation, &path).await?.unwrap_or_default();
         match list["items"].take() {
             Value::Array(items) => Ok(items),
