@@ -299,7 +299,7 @@ impl Error {
             | Error::UnknownField { .. } => exit_code::USAGE,
             Error::Credentials { .. } | Error::ExecPlugin { .. } => exit_code::NO_PERMISSION,
             Error::Aws(error) if error.denied() || error.bad_credentials() => exit_code::NO_PERMISSION,
-            Error::Kube(error) if error.denied() => exit_code::NO_PERMISSION,
+            Error::Kube(_) | Error::HelmFailed { .. } if self.denied() => exit_code::NO_PERMISSION,
             Error::Refused { .. } | Error::Stale { .. } | Error::WrongAccount { .. } => exit_code::REFUSED,
             _ => exit_code::FAILED,
         }
@@ -316,11 +316,15 @@ impl Error {
         }
     }
 
-    /// Whether a read was denied, so that its object is unknown rather than absent.
+    /// Whether the caller was denied a call, by IAM or RBAC. What a denied read is about is unknown rather than absent.
     pub fn denied(&self) -> bool {
         match self {
             Error::Aws(error) => error.denied(),
             Error::Kube(error) => error.denied(),
+            // Helm signs in as we do, and only its text tells.
+            Error::HelmFailed { message, .. } => {
+                Refusal::of_text(message).is_some_and(|refusal| refusal.kind == Kind::Denied)
+            }
             _ => false,
         }
     }

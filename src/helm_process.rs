@@ -29,8 +29,10 @@ pub static OLDEST_THAT_ADOPTS: Version = Version::new(3, 17, 0);
 /// Variables of helm's that say how to sign in to registries; those stay.
 const REGISTRY: [&str; 2] = ["HELM_REGISTRY_CONFIG", "HELM_REPOSITORY_CONFIG"];
 
-/// How much of helm's last words is shown.
-const LAST_WORDS: usize = 2000;
+/// How much of helm's words is shown, of their beginning and of their end: helm joins the failures of all objects of a
+/// release in one error, and RBAC lists every rule of a role, so the cause may stand kilobytes before the end.
+const FIRST_WORDS: usize = 1200;
+const LAST_WORDS: usize = 800;
 
 /// The helm binary, found and asked for its version when it is first needed.
 #[derive(Clone, Debug)]
@@ -190,7 +192,7 @@ async fn run(path: &Path, command: &str, arguments: &[OsString], home: &Home, ru
     tracing::debug!(?arguments, "helm");
     let ended =
         child::run(child, rules).await.map_err(|source| Error::io(format!("run `{}`", path.display()), source))?;
-    let words = last_words(&ended.stderr);
+    let words = shortened(&ended.stderr);
     match ended.why {
         Why::Itself if ended.status.success() => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
         Why::Itself => {
@@ -224,8 +226,8 @@ fn how_it_ended(status: ExitStatus, last_words: &str) -> String {
 const NAMES: [(i32, &str); 6] =
     [(1, "SIGHUP"), (2, "SIGINT"), (3, "SIGQUIT"), (6, "SIGABRT"), (9, "SIGKILL"), (15, "SIGTERM")];
 
-/// The end of what helm wrote, without its log lines.
-fn last_words(text: &str) -> String {
+/// What helm wrote, without its log lines and without the middle where it is long.
+fn shortened(text: &str) -> String {
     let lines: Vec<_> = text
         .lines()
         .map(str::trim)
@@ -235,9 +237,11 @@ fn last_words(text: &str) -> String {
         .collect();
     let joined = lines.join(" ");
     let joined = joined.trim_start_matches("Error: ");
-    let start = joined.len().saturating_sub(LAST_WORDS);
-    let start = (start..joined.len()).find(|place| joined.is_char_boundary(*place)).unwrap_or(0);
-    joined[start..].to_owned()
+    if joined.len() <= FIRST_WORDS + LAST_WORDS {
+        return joined.to_owned();
+    }
+    let (first, last) = (joined.floor_char_boundary(FIRST_WORDS), joined.ceil_char_boundary(joined.len() - LAST_WORDS));
+    format!("{} [...] {}", joined[..first].trim_end(), joined[last..].trim_start())
 }
 
 #[cfg(test)]
@@ -245,9 +249,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn last_words_are_the_error() {
+    fn words_are_the_error() {
         let text = "level=WARN msg=\"x\"\nError: UPGRADE FAILED: context deadline exceeded\n";
-        assert_eq!(last_words(text), "UPGRADE FAILED: context deadline exceeded");
+        assert_eq!(shortened(text), "UPGRADE FAILED: context deadline exceeded");
+    }
+
+    #[test]
+    fn long_words_keep_both_ends() {
+        let denied =
+            "clusterroles \"x\" is forbidden: user \"bob\" is attempting to grant RBAC permissions not currently held:";
+        let text = format!("Error: {denied}\n{}\nnot found é", "{APIGroups:[\"\"], Verbs:[\"gét\"]}\n".repeat(500));
+        let words = shortened(&text);
+        assert!(words.starts_with(denied) && words.ends_with("not found é") && words.contains(" [...] "), "{words}");
+        assert!(words.len() <= FIRST_WORDS + LAST_WORDS + " [...] ".len(), "{}", words.len());
+        let error = Error::HelmFailed { command: "upgrade x".to_owned(), message: words, seen: None };
+        assert!(error.denied() && error.exit_code() == crate::exit_code::NO_PERMISSION);
     }
 
     #[test]

@@ -235,7 +235,7 @@ async fn helm_3_needs_what_the_comment_says() {
     let rights = Rights::with(helm(HelmMajor::Three), |_| {}).await;
     let printed = rights.printed("apply", &[]).await;
     let command = ["apply", "--yes", "--only", "helm.ebs"];
-    let run = rights.run(&printed, &command).await.expect(1);
+    let run = rights.run(&printed, &command).await.expect(77);
     assert!(run.stderr.contains("attempting to grant RBAC permissions not currently held"), "{}", run.stderr);
     let text = rights.lab.run(&["permissions", "--kubernetes"]).await.expect(0).stdout;
     assert!(text.contains("# Helm 3 creates roles without telling RBAC their names: with it, take"), "{text}");

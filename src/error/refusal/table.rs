@@ -49,6 +49,8 @@ pub(super) static ROWS: &[Row] = &[
     row(Quota, &[403], &["imum ", " usage per "], &[]),
     // k8s apiserver/pkg/endpoints/handlers/responsewriters: the authorizer's words.
     row(Denied, &[403], &["is forbidden: User \"", "cannot "], &[("is forbidden: User \"", "\"")]),
+    // k8s pkg/registry/rbac/validation: a role may not be given what its writer does not have.
+    row(Denied, &[403], &["is attempting to grant RBAC permissions not currently held"], &[("is forbidden: user \"", "\"")]),
     // k8s client-go/plugin/pkg/client/auth/exec
     row(PluginMissing, &[], &["exec: executable ", " not found"], &[("exec: executable ", " not found")]),
     row(PluginFailed, &[], &["getting credentials: "], &[("exec: executable ", " failed")]),
