@@ -7,9 +7,11 @@
 //! ends by the time-outs that it was given itself; until then it holds the lock on its folder (`scratch.rs`).
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -27,6 +29,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const LAST: Duration = Duration::from_secs(1);
 /// For how long the output of a child that has ended is read: a grandchild may hold the pipe open.
 const REST: Duration = Duration::from_secs(1);
+/// How often it is looked whether a library's children have ended.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// What a child may do.
 pub(crate) struct Rules<'a> {
@@ -156,17 +160,93 @@ async fn last(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) -> Resul
 /// The children that run, by their ids, and whether they lead a process group.
 static RUNNING: LazyLock<watch::Sender<BTreeSet<(i32, bool)>>> = LazyLock::new(|| watch::Sender::new(BTreeSet::new()));
 
+/// How often work is under way in which a library may start programs.
+static HOSTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Work in which a library starts programs that it does not end, such as the SDK's `credential_process`. They are known only
+/// by being children of this process that nobody here started, and end with the work, or with the program.
+pub(crate) struct Host(());
+
+impl Host {
+    /// Begins it.
+    pub(crate) fn new() -> Host {
+        HOSTS.fetch_add(1, Ordering::SeqCst);
+        Host(())
+    }
+
+    /// Ends what the library left running.
+    pub(crate) fn end(self) {
+        let guests = guests();
+        guests.iter().for_each(|process| send(*process, false, Signal::TERM));
+        tokio::spawn(async move {
+            tokio::time::sleep_until(Instant::now() + GRACE).await;
+            // Only those that still are what they were: their ids may have been given again.
+            let left = self.guests();
+            guests
+                .iter()
+                .filter(|process| left.contains(process))
+                .for_each(|process| send(*process, false, Signal::KILL));
+        });
+    }
+
+    fn guests(&self) -> Vec<i32> {
+        guests()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        HOSTS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The children of this process that are not ours, with all their own; none where the kernel does not list children.
+fn guests() -> Vec<i32> {
+    let running = RUNNING.borrow();
+    let mut found: Vec<_> =
+        children("self").filter(|process| !running.iter().any(|(ours, _)| ours == process)).collect();
+    let mut next = 0;
+    while let Some(process) = found.get(next) {
+        found.extend(children(&process.to_string()));
+        next += 1;
+    }
+    found
+}
+
+/// The children of a process, from each of its threads (proc_pid_children(5)).
+fn children(process: &str) -> impl Iterator<Item = i32> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>())
+}
+
 /// Ends all children that still run, when the program is about to end; they get `grace` between SIGTERM and SIGKILL.
 pub async fn end_all(grace: Duration) {
+    let hosted = HOSTS.load(Ordering::SeqCst) > 0;
+    let guests = if hosted { guests() } else { Vec::new() };
+    guests.iter().for_each(|process| send(*process, false, Signal::TERM));
     let mut running = RUNNING.subscribe();
     for (process, group) in running.borrow().iter() {
         send(*process, *group, Signal::TERM);
     }
-    if tokio::time::timeout(grace.min(GRACE), running.wait_for(BTreeSet::is_empty)).await.is_err() {
-        for (process, group) in running.borrow().iter() {
+    let ended = async {
+        let _ = running.wait_for(BTreeSet::is_empty).await;
+        while guests.iter().any(|process| alive(*process)) {
+            tokio::time::sleep_until(Instant::now() + LOOK).await;
+        }
+    };
+    if tokio::time::timeout(grace.min(GRACE), ended).await.is_err() {
+        for (process, group) in RUNNING.borrow().iter() {
             send(*process, *group, Signal::KILL);
         }
+        guests.iter().filter(|process| alive(**process)).for_each(|process| send(*process, false, Signal::KILL));
     }
+}
+
+/// Whether a process runs that nobody has ended; one that has ended and was not waited for does not.
+fn alive(process: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"));
+    stat.is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z')))
 }
 
 fn send(process: i32, group: bool, signal: Signal) {
@@ -185,12 +265,16 @@ struct Running {
 
 impl Running {
     fn start(mut command: Command, group: bool) -> io::Result<Running> {
-        let child = command.spawn()?;
-        let process = child.id().and_then(|process| i32::try_from(process).ok()).unwrap_or_default();
+        let mut started = Err(io::Error::other("not started"));
+        // Under the lock, so that it is never seen as a child that is not ours.
         RUNNING.send_modify(|running| {
-            running.insert((process, group));
+            started = command.spawn().map(|child| {
+                let process = child.id().and_then(|process| i32::try_from(process).ok()).unwrap_or_default();
+                running.insert((process, group));
+                Running { child: Some(child), process, group }
+            });
         });
-        Ok(Running { child: Some(child), process, group })
+        started
     }
 
     fn process(&mut self) -> io::Result<&mut Child> {

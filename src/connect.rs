@@ -92,18 +92,18 @@ pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) 
             mend: "pass --region, set AWS_REGION, or give the profile a region".to_owned(),
         });
     }
-    let base = kept(base);
+    let base = kept(base, Kept::of_profile);
     endpoint::remember(&base);
     let Some(arn) = &config.assume_role else { return Ok(base) };
     let provider =
         aws_config::sts::AssumeRoleProvider::builder(arn).session_name("eks-bootstrap").configure(&base).build().await;
-    Ok(kept(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build()))
+    Ok(kept(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build(), Kept::new))
 }
 
 /// The same with credentials that are loaded once for the SDK and for tokens.
-fn kept(aws: SdkConfig) -> SdkConfig {
+fn kept(aws: SdkConfig, keep: fn(SharedCredentialsProvider) -> Kept) -> SdkConfig {
     let Some(provider) = aws.credentials_provider() else { return aws };
-    aws.into_builder().credentials_provider(SharedCredentialsProvider::new(Kept::new(provider))).build()
+    aws.into_builder().credentials_provider(SharedCredentialsProvider::new(keep(provider))).build()
 }
 
 /// Makes sure that there are credentials, so that their absence is one clear error rather than one of every call.

@@ -8,6 +8,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
+use crate::child::Host;
 use crate::error::{Error, Result, chain_of};
 use crate::flight::Renewal;
 use crate::limits::{self, AWS_OPERATION};
@@ -17,6 +18,7 @@ use crate::limits::{self, AWS_OPERATION};
 pub(crate) struct Kept {
     inner: SharedCredentialsProvider,
     renewal: Renewal<Credentials>,
+    starts_programs: bool,
 }
 
 impl std::fmt::Debug for Kept {
@@ -28,19 +30,28 @@ impl std::fmt::Debug for Kept {
 impl Kept {
     /// Keeps what `inner` gives.
     pub(crate) fn new(inner: SharedCredentialsProvider) -> Kept {
-        Kept { inner, renewal: Renewal::default() }
+        Kept { inner, renewal: Renewal::default(), starts_programs: false }
+    }
+
+    /// The same for a provider that may start programs (`credential_process`), which the SDK leaves running when their time
+    /// is over.
+    pub(crate) fn of_profile(inner: SharedCredentialsProvider) -> Kept {
+        Kept { starts_programs: true, ..Kept::new(inner) }
     }
 
     async fn at(&self, now: SystemTime) -> Result<Credentials> {
-        let inner = self.inner.clone();
-        self.renewal.get(now, || load(inner)).await
+        let (inner, starts_programs) = (self.inner.clone(), self.starts_programs);
+        self.renewal.get(now, || load(inner, starts_programs.then(Host::new))).await
     }
 }
 
-async fn load(inner: SharedCredentialsProvider) -> Result<(Credentials, Option<SystemTime>)> {
+async fn load(inner: SharedCredentialsProvider, programs: Option<Host>) -> Result<(Credentials, Option<SystemTime>)> {
     let limit = AWS_OPERATION.get();
     let failed = |text: String| Error::Credentials { source: text.into() };
     let loaded = tokio::time::timeout(limit, inner.provide_credentials()).await;
+    if loaded.is_err() {
+        programs.map(Host::end);
+    }
     match loaded {
         Ok(Ok(credentials)) => {
             let ends = credentials.expiry();

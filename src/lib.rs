@@ -37,6 +37,7 @@ pub mod exit_code;
 pub mod explain;
 pub(crate) mod flight;
 pub mod graph;
+mod heard;
 pub mod helm_process;
 pub mod helm_writer;
 pub mod hint;

@@ -8,6 +8,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::refusal::Refusal;
 use super::{causes, chain_of, endpoint};
+use crate::heard;
 use crate::limits::{self, AWS_OPERATION};
 
 /// What AWS answered, or that it did not.
@@ -71,7 +72,10 @@ impl AwsError {
         let message = match (status, error) {
             (Some(status), _) => foreign(status),
             (None, SdkError::TimeoutError(_)) => {
-                format!("no whole answer from {} within {}", asked(), limits::shown(AWS_OPERATION.get()))
+                heard::nothing(operation);
+                let began = heard::began(operation).map(|status| format!(" (it began with HTTP {status})"));
+                let limit = limits::shown(AWS_OPERATION.get());
+                format!("no whole answer from {} within {limit}{}", asked(), began.unwrap_or_default())
             }
             (None, _) if no_credentials => chain_of(error).pop().unwrap_or_default(),
             (None, _) => {

@@ -8,6 +8,7 @@ use aws_sdk_eks::types::ResolveConflicts;
 use serde::Serialize;
 
 use crate::error::{AwsError, Error, Result};
+use crate::heard::Heard;
 use crate::op::iam::Tags;
 use crate::op::shell::quote;
 
@@ -67,7 +68,9 @@ pub struct EksWrite {
 impl EksWrite {
     /// A writer over `config`.
     pub fn new(config: &aws_config::SdkConfig) -> EksWrite {
-        EksWrite { client: Client::new(config) }
+        EksWrite {
+            client: Client::from_conf(aws_sdk_eks::config::Builder::from(config).interceptor(Heard::of("eks")).build()),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use aws_sdk_iam::types::Tag;
 use serde::Serialize;
 
 use crate::error::{AwsError, Error, Result};
+use crate::heard::Heard;
 use crate::op::shell::quote;
 
 /// Tags, sorted.
@@ -78,7 +79,9 @@ pub struct IamWrite {
 impl IamWrite {
     /// A writer over `config`.
     pub fn new(config: &aws_config::SdkConfig) -> IamWrite {
-        IamWrite { client: Client::new(config) }
+        IamWrite {
+            client: Client::from_conf(aws_sdk_iam::config::Builder::from(config).interceptor(Heard::of("iam")).build()),
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use aws_sdk_ec2::Client;
 use aws_sdk_ec2::types::{Filter, RouteTable};
 
 use crate::error::{AwsError, Result};
+use crate::heard::Heard;
 use crate::read::tagging::Tags;
 
 /// So many values fit into a filter.
@@ -38,7 +39,9 @@ pub struct Ec2Read {
 impl Ec2Read {
     /// A reader over `config`.
     pub fn new(config: &aws_config::SdkConfig) -> Ec2Read {
-        Ec2Read { client: Client::new(config) }
+        Ec2Read {
+            client: Client::from_conf(aws_sdk_ec2::config::Builder::from(config).interceptor(Heard::of("ec2")).build()),
+        }
     }
 
     /// Every subnet of a VPC, by id.

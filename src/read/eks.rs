@@ -6,6 +6,7 @@ use aws_sdk_eks::Client;
 use aws_sdk_eks::types::{AddonHealth, AddonInfo, AddonIssue, AddonIssueCode, Cluster};
 
 use crate::error::{AwsError, Result};
+use crate::heard::Heard;
 use crate::op::iam::Tags;
 
 /// What an EKS add-on says of itself.
@@ -82,7 +83,9 @@ pub struct EksRead {
 impl EksRead {
     /// A reader over `config`.
     pub fn new(config: &aws_config::SdkConfig) -> EksRead {
-        EksRead { client: Client::new(config) }
+        EksRead {
+            client: Client::from_conf(aws_sdk_eks::config::Builder::from(config).interceptor(Heard::of("eks")).build()),
+        }
     }
 
     /// The cluster with this name.

@@ -6,6 +6,7 @@ use aws_sdk_iam::Client;
 use aws_sdk_iam::types::{PolicyScopeType, SummaryKeyType, Tag};
 
 use crate::error::{AwsError, Error, Result};
+use crate::heard::Heard;
 use crate::policy::Document;
 
 /// An OIDC provider of the account.
@@ -98,7 +99,9 @@ impl IamRead {
 
     /// A reader over `config`.
     pub fn new(config: &aws_config::SdkConfig) -> IamRead {
-        IamRead { client: Client::new(config) }
+        IamRead {
+            client: Client::from_conf(aws_sdk_iam::config::Builder::from(config).interceptor(Heard::of("iam")).build()),
+        }
     }
 
     /// The OIDC provider with this ARN.

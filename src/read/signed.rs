@@ -30,6 +30,7 @@ use aws_types::service_config::ServiceConfigKey;
 use serde_json::Value;
 
 use crate::error::AwsError;
+use crate::heard::Heard;
 use crate::names;
 use crate::read::xml;
 
@@ -118,6 +119,7 @@ impl Signed {
             builder = builder.time_source(time);
         }
         builder
+            .interceptor(Heard::of(name))
             .runtime_plugin(self.signature(region.map(SigningRegion::from)))
             .serializer(move |parameters: Parameters| Ok(request(protocol, operation, &parameters)?))
             .deserializer(move |response: &HttpResponse| read(protocol, response))

@@ -6,6 +6,7 @@ use aws_credential_types::Credentials;
 use aws_sdk_sts::Client;
 
 use crate::error::{AwsError, Error, Result, WEB_IDENTITY};
+use crate::heard::Heard;
 use crate::read::clock::Skew;
 
 /// Who asks.
@@ -28,7 +29,9 @@ pub struct StsRead {
 impl StsRead {
     /// A reader over `config`.
     pub fn new(config: &aws_config::SdkConfig) -> StsRead {
-        StsRead { client: Client::new(config) }
+        StsRead {
+            client: Client::from_conf(aws_sdk_sts::config::Builder::from(config).interceptor(Heard::of("sts")).build()),
+        }
     }
 
     /// Who asks.

@@ -7,6 +7,7 @@ use aws_sdk_resourcegroupstagging::Client;
 use aws_sdk_resourcegroupstagging::types::TagFilter;
 
 use crate::error::{AwsError, Result};
+use crate::heard::Heard;
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
@@ -29,7 +30,11 @@ pub struct TaggingRead {
 impl TaggingRead {
     /// A reader over `config`.
     pub fn new(config: &aws_config::SdkConfig) -> TaggingRead {
-        TaggingRead { client: Client::new(config) }
+        TaggingRead {
+            client: Client::from_conf(
+                aws_sdk_resourcegroupstagging::config::Builder::from(config).interceptor(Heard::of("tag")).build(),
+            ),
+        }
     }
 
     /// What carries a tag with this value; of one type such as `ec2:volume`, or (none) of all.
