@@ -177,20 +177,15 @@ impl Host {
     /// Ends what the library left running.
     pub(crate) fn end(self) {
         let guests = guests();
-        guests.iter().for_each(|process| send(*process, false, Signal::TERM));
+        send_each(&guests, Signal::TERM);
         tokio::spawn(async move {
             tokio::time::sleep_until(Instant::now() + GRACE).await;
-            // Only those that still are what they were: their ids may have been given again.
-            let left = self.guests();
-            guests
-                .iter()
-                .filter(|process| left.contains(process))
-                .for_each(|process| send(*process, false, Signal::KILL));
+            // Only those that are still ours to end: an id may have been given again.
+            let left = self::guests();
+            let still: Vec<_> = guests.into_iter().filter(|process| left.contains(process)).collect();
+            send_each(&still, Signal::KILL);
+            drop(self);
         });
-    }
-
-    fn guests(&self) -> Vec<i32> {
-        guests()
     }
 }
 
@@ -224,7 +219,7 @@ fn children(process: &str) -> impl Iterator<Item = i32> {
 pub async fn end_all(grace: Duration) {
     let hosted = HOSTS.load(Ordering::SeqCst) > 0;
     let guests = if hosted { guests() } else { Vec::new() };
-    guests.iter().for_each(|process| send(*process, false, Signal::TERM));
+    send_each(&guests, Signal::TERM);
     let mut running = RUNNING.subscribe();
     for (process, group) in running.borrow().iter() {
         send(*process, *group, Signal::TERM);
@@ -239,7 +234,8 @@ pub async fn end_all(grace: Duration) {
         for (process, group) in RUNNING.borrow().iter() {
             send(*process, *group, Signal::KILL);
         }
-        guests.iter().filter(|process| alive(**process)).for_each(|process| send(*process, false, Signal::KILL));
+        let still: Vec<_> = guests.into_iter().filter(|process| alive(*process)).collect();
+        send_each(&still, Signal::KILL);
     }
 }
 
@@ -247,6 +243,12 @@ pub async fn end_all(grace: Duration) {
 fn alive(process: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"));
     stat.is_ok_and(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z')))
+}
+
+fn send_each(processes: &[i32], signal: Signal) {
+    for process in processes {
+        send(*process, false, signal);
+    }
 }
 
 fn send(process: i32, group: bool, signal: Signal) {

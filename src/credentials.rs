@@ -49,8 +49,8 @@ async fn load(inner: SharedCredentialsProvider, programs: Option<Host>) -> Resul
     let limit = AWS_OPERATION.get();
     let failed = |text: String| Error::Credentials { source: text.into() };
     let loaded = tokio::time::timeout(limit, inner.provide_credentials()).await;
-    if loaded.is_err() {
-        programs.map(Host::end);
+    if let (Err(_), Some(programs)) = (&loaded, programs) {
+        programs.end();
     }
     match loaded {
         Ok(Ok(credentials)) => {

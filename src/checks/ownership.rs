@@ -243,6 +243,7 @@ pub(super) mod tests {
             values: json!({}),
             objects: Vec::new(),
             documents: Vec::new(),
+            hooks: Vec::new(),
             crds: Vec::new(),
             has_parts: false,
             changed_at: 1_000,

@@ -8,6 +8,7 @@ use crate::cli::{ApplyArgs, Global, Output};
 use crate::commands::{assess, execute};
 use crate::config::Config;
 use crate::connect::{self, Connection};
+use crate::context::ReadContext;
 use crate::error::{Error, Result};
 use crate::exit_code;
 use crate::plan::{Goal, Plan};
@@ -50,7 +51,10 @@ pub(super) async fn carry_out(
         terminal.note(&plan_text::of(&assessed.plan, terminal.err));
         return Err(refusal);
     }
-    if saved.is_some_and(|saved| saved != assessed.plan.fingerprint()) {
+    if let Some(saved) = saved
+        && saved != assessed.plan.fingerprint()
+        && !fits_without_dry_runs(&mut connection.read, &saved).await?
+    {
         terminal.note(&plan_text::of(&assessed.plan, terminal.err));
         return Err(Error::Stale { what: "the saved plan no longer fits".to_owned() });
     }
@@ -61,8 +65,6 @@ pub(super) async fn carry_out(
             if !terminal.quiet {
                 terminal.result(&plan_text::of(&assessed.plan, terminal.out));
             }
-        } else if assessed.plan.counts().unknown > 0 {
-            terminal.result(&plan_text::of(&assessed.plan, terminal.out));
         } else {
             let counts = plan_text::totals(&counts);
             terminal
@@ -82,6 +84,14 @@ pub(super) async fn carry_out(
     terminal.written()?;
     let summary = execute::execute(connection.read, write, assessed, json, terminal).await?;
     Ok(summary.exit_code)
+}
+
+/// Whether a saved plan is what a plan shows now. It holds what admission changes again, since who plans may not try a write.
+async fn fits_without_dry_runs(read: &mut ReadContext, saved: &str) -> Result<bool> {
+    read.dry_runs = false;
+    let shown = assess::assess(read, Goal::Present).await?;
+    read.dry_runs = true;
+    Ok(saved == shown.plan.fingerprint())
 }
 
 async fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {

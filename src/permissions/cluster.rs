@@ -306,9 +306,12 @@ fn of_objects(
     match (purpose, made) {
         (Plan | Verify, Made::WithRelease) => (&["get"], &[], &[]),
         // A first installation that failed is uninstalled before the next one, so its hooks of removal run as well.
-        (Apply | Migrate, _) | (Destroy, Made::ByHookOfRemoval) => making,
+        (Apply | Migrate, Made::WithRelease | Made::ByHook | Made::ByHookOfRemoval)
+        | (Destroy, Made::ByHookOfRemoval) => making,
+        // Helm leaves what hooks made.
+        (Destroy, Made::ByHook | Made::ByTest) => (&["delete", "get"], &[], &[]),
         (Destroy, Made::WithRelease) => (&["delete", "get"], &[], &["list", "watch"]),
-        (Plan | Verify, _) | (Destroy, Made::ByHook) => nothing,
+        (Plan | Verify, _) | (Apply | Migrate, Made::ByTest) => nothing,
     }
 }
 

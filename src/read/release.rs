@@ -38,6 +38,8 @@ pub struct Release {
     pub objects: Vec<ObjectRef>,
     /// What the manifest sets, one document for each of `objects`, in the same order.
     pub documents: Vec<Value>,
+    /// What hooks of the revision have made, or make when it is uninstalled.
+    pub hooks: Vec<Hook>,
     /// The chart's CRDs.
     pub crds: Vec<Value>,
     /// Whether the chart has charts inside it, whose CRDs helm does not keep in the record.
@@ -53,6 +55,16 @@ pub struct Release {
     pub adopted: bool,
     /// The Secret that holds the record.
     pub record: String,
+}
+
+/// An object that a hook makes. It is no part of the release, so helm leaves it where the chart does not say otherwise
+/// (<https://helm.sh/docs/topics/charts_hooks/#hook-resources-are-not-managed-with-corresponding-releases>).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hook {
+    /// The object.
+    pub object: ObjectRef,
+    /// Whether helm makes it while it uninstalls, and keeps it.
+    pub stays_after_removal: bool,
 }
 
 /// The label that says that we installed a release; labels hold no colons, so it is a hash of the cluster's ARN.
@@ -85,6 +97,9 @@ pub async fn history(kube: &KubeRead, namespace: &str, name: &str) -> Result<Vec
         release.writer = writer(secret, &release).await;
         for object in &mut release.objects {
             *object = kube.placed(object, namespace).await?;
+        }
+        for hook in &mut release.hooks {
+            hook.object = kube.placed(&hook.object, namespace).await?;
         }
         releases.push(release);
     }
@@ -156,6 +171,7 @@ fn decode(secret: &Value) -> Result<Release, String> {
             .unwrap_or_else(|| serde_json::json!({})),
         objects: documents.iter().map(ObjectRef::of).collect(),
         documents,
+        hooks: hooks(&record)?,
         crds: crds(&record)?,
         has_parts: record
             .pointer("/chart/metadata/dependencies")
@@ -167,6 +183,27 @@ fn decode(secret: &Value) -> Result<Release, String> {
         adopted: label(ADOPTED_LABEL).is_some(),
         record: secret["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
     })
+}
+
+/// The hooks that have run, and those of a removal that is still to come; `helm test` and others that never ran made nothing.
+fn hooks(record: &Value) -> Result<Vec<Hook>, String> {
+    let mut hooks = Vec::new();
+    for hook in record["hooks"].as_array().into_iter().flatten() {
+        let holds = |field: &str, wanted: &[&str]| {
+            hook[field].as_array().into_iter().flatten().any(|word| wanted.iter().any(|wanted| word == wanted))
+        };
+        // Go's zero time stands for never.
+        let began = hook.pointer("/last_run/started_at").and_then(Value::as_str).unwrap_or_default();
+        let ran = !began.is_empty() && !began.starts_with("0001-");
+        let stays_after_removal =
+            holds("events", &["pre-delete", "post-delete"]) && !holds("delete_policies", &["hook-succeeded"]);
+        if !ran && !stays_after_removal {
+            continue;
+        }
+        let objects = manifest::objects(hook["manifest"].as_str().unwrap_or_default())?;
+        hooks.extend(objects.iter().map(|object| Hook { object: ObjectRef::of(object), stays_after_removal }));
+    }
+    Ok(hooks)
 }
 
 /// The CRDs under `crds/` of the chart, which the record keeps as base64 files.
@@ -223,6 +260,25 @@ mod tests {
         assert_eq!((release.crds.len(), release.has_parts), (1, false));
         assert_eq!(release.changed_at, 1_785_571_200);
         assert_eq!(release.our_cluster, None);
+    }
+
+    #[test]
+    fn hooks_that_ran_or_are_to_run_are_told() {
+        let hook = |name: &str, event: &str, policy: &str, began: &str| {
+            json!({"name": name, "events": [event], "delete_policies": [policy], "last_run": {"started_at": began},
+                "manifest": format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n")})
+        };
+        let never = "0001-01-01T00:00:00Z";
+        let record = json!({"hooks": [
+            hook("ran", "post-install", "before-hook-creation", "2026-08-01T10:00:00Z"),
+            hook("test", "test", "", never),
+            hook("to-run", "post-delete", "", never),
+            hook("goes-by-itself", "pre-delete", "hook-succeeded", never),
+            {"name": "no-run", "events": ["pre-upgrade"], "manifest": "a: 1"},
+        ]});
+        let hooks = decode(&secret(&record)).unwrap().hooks;
+        let told: Vec<_> = hooks.iter().map(|hook| (hook.object.to_string(), hook.stays_after_removal)).collect();
+        assert_eq!(told, [("ConfigMap/ran".to_owned(), false), ("ConfigMap/to-run".to_owned(), true)]);
     }
 
     #[test]

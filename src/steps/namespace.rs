@@ -2,7 +2,10 @@
 //! one of ours goes with the last component in it, and only when nothing of anybody else is in it, since Kubernetes deletes a
 //! namespace with everything inside.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 use crate::context::ReadContext;
@@ -14,6 +17,7 @@ use crate::owner::{self, Owner};
 use crate::plan::{Action, Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::read::held::{self, parting_alone};
 use crate::read::kube::ObjectRef;
+use crate::read::release;
 use crate::steps::{Step, settled};
 
 /// How many objects of others are named.
@@ -69,6 +73,14 @@ impl NamespaceStep {
             format!("for {}", self.releases.join(", ")),
             self.change(fields, KubeOp::Apply { object, force: false }),
         )
+    }
+
+    /// What hooks of our releases made here, which carries no mark of its release and is deleted after it.
+    async fn hooked(&self, cx: &ReadContext) -> Result<BTreeSet<(String, String)>> {
+        let histories = self.releases.iter().map(|release| release::history(&cx.kube, &self.name, release));
+        let hooks = try_join_all(histories).await?.into_iter().flatten().flat_map(|release| release.hooks);
+        let here = hooks.map(|hook| hook.object).filter(|object| object.namespace.as_deref() == Some(&self.name));
+        Ok(here.map(|object| (object.kind, object.name)).collect())
     }
 
     fn absent(&self, observed: &Value, contents: &[Value]) -> Assessment {
@@ -135,7 +147,12 @@ impl Step for NamespaceStep {
         if owner::of_object(&observed) != (Owner::Ours { adopted: false }) {
             return Ok(self.absent(&observed, &[]));
         }
-        let assessment = self.absent(&observed, &cx.kube.contents(&self.name).await?);
+        let (mut contents, hooked) = futures::try_join!(cx.kube.contents(&self.name), self.hooked(cx))?;
+        contents.retain(|object| {
+            let address = (text(object, "/kind").to_owned(), text(object, "/metadata/name").to_owned());
+            text(object, "/metadata/annotations/helm.sh~1hook").is_empty() || !hooked.contains(&address)
+        });
+        let assessment = self.absent(&observed, &contents);
         Ok(match held::parting(&cx.kube, &observed).await {
             Some(reason) if assessment.action == Action::Delete => Assessment { reason, ..assessment },
             _ => assessment,

@@ -10,6 +10,7 @@ mod accounts;
 mod addon;
 mod content;
 mod guard;
+mod hooks;
 mod immutable;
 mod interrupted;
 mod partly;
@@ -92,6 +93,8 @@ struct Observed {
     rollout: Rollout,
     /// Objects that a removed release has left, or another has, with their owners; looked for when it is to be absent.
     foreign: Vec<(ObjectRef, Owner)>,
+    /// What hooks have left, or will leave; looked for when it is to be absent.
+    hooks: Vec<ObjectRef>,
     addon: Option<Addon>,
     /// What the caller may not read.
     denied: Vec<Denied>,
@@ -117,8 +120,13 @@ impl ReleaseStep {
         };
         let (mut missing, mut live, mut foreign) = (Vec::new(), BTreeMap::new(), Vec::new());
         let (mut account, mut accounts, mut state) = (None, Vec::new(), Rollout::default());
-        let mut content = Content::default();
+        let (mut content, mut hooks) = (Content::default(), Vec::new());
         if let Some(latest) = history.first() {
+            if goal == Goal::Absent {
+                let (found, unread) = hooks::left(&cx.kube, &history).await?;
+                hooks = found;
+                denied.extend(unread);
+            }
             let ((found, unread), rolled) =
                 futures::try_join!(partly::each(&cx.kube, &latest.objects), partly::rolled_out(cx, &latest.objects))?;
             denied.extend(unread);
@@ -142,7 +150,8 @@ impl ReleaseStep {
             }
         }
         let now = cx.kube.now();
-        Ok(Observed { history, missing, live, content, account, accounts, rollout: state, foreign, addon, denied, now })
+        let rollout = state;
+        Ok(Observed { history, missing, live, content, account, accounts, rollout, foreign, hooks, addon, denied, now })
     }
 
     fn diff(&self, observed: &Observed) -> Assessment {

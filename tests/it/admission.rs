@@ -117,6 +117,12 @@ async fn what_admission_changes_is_told_and_left_alone() {
     let told = plan["diagnostics"].to_string();
     assert!(told.contains("ignoreDrift covers nothing: Deployment/a/b spec.replicas"), "{told}");
 
+    // A saved plan shows it as well, and is not stale for that.
+    let file = lab.work.path().join("plan.json").display().to_string();
+    lab.run(&[&["plan", "--out", &file], &WANTED[..]].concat()).await.expect(0);
+    let run = lab.run(&["apply", &file, "--yes"]).await.expect(0);
+    assert!(run.stdout.starts_with("nothing to do"), "{}", run.stdout);
+
     // Another field of the same object is a difference all the same, and its fix ends.
     let path = "/apis/apps/v1/namespaces/kube-system/deployments/ebs-csi-controller";
     lab.patch(path, &json!({"spec": {"replicas": 1}})).await;

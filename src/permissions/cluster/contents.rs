@@ -89,8 +89,10 @@ pub(super) enum Made {
     /// With the release, to which it belongs.
     #[default]
     WithRelease,
-    /// By a hook, while it installs or upgrades: no plan reads it, and what becomes of it is its own policy's affair.
+    /// By a hook, while it installs or upgrades: no plan reads it.
     ByHook,
+    /// By a hook of `helm test`, by hand.
+    ByTest,
     /// By a hook while it uninstalls, and maybe by others.
     ByHookOfRemoval,
 }
@@ -142,7 +144,7 @@ impl Contents {
     pub fn rendered(component: &Component, objects: &[Value], crds: &[Value], told: &Told) -> Contents {
         let (mut rows, mut unknown) = (Vec::<Row>::new(), BTreeSet::new());
         for object in objects {
-            let Some(made) = made(object) else { continue };
+            let made = made(object);
             let (version, kind) = (text(object, "/apiVersion"), text(object, "/kind"));
             let key = (version.to_owned(), kind.to_owned());
             let found = kinds::of_crds(crds, version, kind).or_else(|| kinds::of_group(version, kind));
@@ -215,17 +217,17 @@ fn add(rows: &mut Vec<Row>, new: Row) {
     }
 }
 
-/// When helm makes an object; none where only `helm test` does.
-fn made(object: &Value) -> Option<Made> {
+/// When helm makes an object.
+fn made(object: &Value) -> Made {
     let hooks = manifest::hooks(object);
     if hooks.is_empty() {
-        return Some(Made::WithRelease);
+        return Made::WithRelease;
     }
     let any = |ends: &[&str]| hooks.iter().any(|hook| ends.iter().any(|end| hook.ends_with(end)));
     match (any(&["-install", "-upgrade", "-rollback"]), any(&["-delete"])) {
-        (_, true) => Some(Made::ByHookOfRemoval),
-        (true, false) => Some(Made::ByHook),
-        (false, false) => None,
+        (_, true) => Made::ByHookOfRemoval,
+        (true, false) => Made::ByHook,
+        (false, false) => Made::ByTest,
     }
 }
 
@@ -319,6 +321,7 @@ mod tests {
                 ("b".to_owned(), Some("shop"), Made::WithRelease),
                 ("c".to_owned(), None, Made::ByHook),
                 ("d".to_owned(), None, both),
+                ("e".to_owned(), None, Made::ByTest),
             ]
         );
     }

@@ -8,7 +8,7 @@ use crate::op::Op;
 use crate::op::helm::{HelmOp, cluster_label};
 use crate::op::kube::KubeOp;
 use crate::owner::Owner;
-use crate::plan::{Assessment, Change, FieldDiff};
+use crate::plan::{Assessment, Change, FieldDiff, ResourceId};
 use crate::read::kube::ObjectRef;
 use crate::read::release::{ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL, Release};
 use crate::steps::release::{Observed, ReleaseStep};
@@ -34,7 +34,13 @@ impl ReleaseStep {
         };
         let fields = vec![FieldDiff::new("chart", format!("{} {}", latest.chart, latest.chart_version), None)];
         let reason = format!("ours, uninstalled (chart {})", latest.chart_version);
-        Assessment::delete(reason, vec![self.change(fields, op)]).owned_by(owner)
+        // After it, since hooks of a removal may need what others made.
+        let hooks = observed.hooks.iter().map(|object| Change {
+            resource: ResourceId(object.to_string()),
+            fields: vec![FieldDiff::new(object.to_string(), "made by a hook of the chart".to_owned(), None)],
+            op: Op::Kube(KubeOp::Delete { object: object.clone() }),
+        });
+        Assessment::delete(reason, std::iter::once(self.change(fields, op)).chain(hooks).collect()).owned_by(owner)
     }
 
     fn without_record(&self, observed: &Observed) -> Assessment {
