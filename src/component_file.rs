@@ -12,6 +12,7 @@ use crate::component::{Definition, PolicyText};
 use crate::config_file::API_VERSION;
 use crate::config_schema;
 use crate::error::{Cause, Error, Result};
+use crate::yaml;
 
 /// The only document of the file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,18 +54,14 @@ pub fn schema() -> Value {
 /// A file, or a policy document that it names, that cannot be read or is not of this form.
 pub fn read(path: &Path) -> Result<(String, Definition)> {
     let text = std::fs::read_to_string(path).map_err(|source| unusable(path, source.into()))?;
-    let mut documents: Vec<Value> =
-        serde_saphyr::from_multiple(&text).map_err(|source| unusable(path, source.to_string().into()))?;
+    let mut documents: Vec<Value> = yaml::documents(&text).map_err(|source| unusable(path, source.into()))?;
     let (Some(document), true) = (documents.pop(), documents.is_empty()) else {
         return Err(unusable(path, "it has to hold one document, of one component".into()));
     };
     if let Some(unknown) = config_schema::unknown_field_of(&schema(), &document) {
         return Err(Error::UnknownField { path: path.display().to_string(), unknown });
     }
-    let file: ComponentFile = serde_path_to_error::deserialize(&document).map_err(|error| {
-        let place = error.path().to_string();
-        unusable(path, format!("{place}: {}", error.into_inner()).into())
-    })?;
+    let file: ComponentFile = yaml::typed(&text, &document).map_err(|reason| unusable(path, reason.into()))?;
     if file.api_version != API_VERSION || file.kind != "Component" {
         let found = format!("it is {} {}, not {API_VERSION} Component", file.api_version, file.kind);
         return Err(unusable(path, found.into()));

@@ -13,6 +13,7 @@ use crate::component::merge;
 use crate::config::Identity;
 use crate::config_schema;
 use crate::error::{Cause, Error, Result};
+use crate::yaml;
 
 pub use custom::CustomSpec;
 
@@ -283,8 +284,7 @@ fn documents(file: &Path) -> Result<Vec<Value>> {
     let text =
         if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
     let text = text.map_err(|source| unusable(file, source.into()))?;
-    let mut values: Vec<Value> =
-        serde_saphyr::from_multiple(&text).map_err(|source| unusable(file, source.to_string().into()))?;
+    let mut values = yaml::documents(&text).map_err(|source| unusable(file, source.into()))?;
     // Each document is checked for its own sake before they are merged, so that the error is about this file.
     for value in &values {
         if let Some(unknown) = config_schema::unknown_field(value) {
@@ -293,11 +293,7 @@ fn documents(file: &Path) -> Result<Vec<Value>> {
         if let Some(place) = config_schema::misplaced_list(value) {
             return Err(unusable(file, format!("{place}: a list where a mapping (`name: value`) is wanted").into()));
         }
-        serde_path_to_error::deserialize::<_, ClusterBootstrap>(value).map_err(|error| {
-            let place = error.path().to_string();
-            let text = format!("{place}: {}", error.into_inner());
-            unusable(file, text.into())
-        })?;
+        yaml::typed::<ClusterBootstrap>(&text, value).map_err(|reason| unusable(file, reason.into()))?;
     }
     let folder = file.parent().unwrap_or(Path::new(""));
     for value in &mut values {

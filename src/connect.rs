@@ -24,7 +24,7 @@ use crate::names;
 use crate::read::accelerator::AcceleratorRead;
 use crate::read::chart::ChartRead;
 use crate::read::ec2::Ec2Read;
-use crate::read::eks::EksRead;
+use crate::read::eks::{self, EksRead};
 use crate::read::elbv2::ElbRead;
 use crate::read::iam::IamRead;
 use crate::read::kube::KubeRead;
@@ -173,7 +173,7 @@ async fn facts(
     aws: &SdkConfig,
     caller: Caller,
     cluster: Result<Option<Cluster>>,
-    eks: &EksRead,
+    eks_read: &EksRead,
 ) -> Result<Facts> {
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     if let Some(expected) = &config.account
@@ -183,7 +183,7 @@ async fn facts(
     }
     let Some(cluster) = cluster? else {
         // Only a courtesy: a caller who may not list clusters still gets the main message.
-        let names = eks.clusters().await.unwrap_or_default();
+        let names = eks_read.clusters().await.unwrap_or_default();
         let mut near: Vec<_> = validate::nearest(&config.cluster, names.iter().map(String::as_str))
             .into_iter()
             .map(ToOwned::to_owned)
@@ -226,6 +226,7 @@ async fn facts(
         security_group: vpc.and_then(|vpc| vpc.cluster_security_group_id()).unwrap_or_default().to_owned(),
         endpoint_public: vpc.is_some_and(VpcConfigResponse::endpoint_public_access),
         auto_mode: cluster.compute_config().and_then(ComputeConfigResponse::enabled).unwrap_or(false),
+        access_entries: Some(eks::takes_access_entries(&cluster)),
         caller_arn: caller.arn,
         clock_skew: caller.clock_skew,
         cluster: name,

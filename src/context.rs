@@ -52,6 +52,9 @@ pub struct Facts {
     pub endpoint_public: bool,
     /// EKS Auto Mode brings load balancing and block storage of its own.
     pub auto_mode: bool,
+    /// Whether EKS takes access entries for it, which it does unless its authentication mode is `CONFIG_MAP`; none where that
+    /// was not asked.
+    pub access_entries: Option<bool>,
     /// The caller's ARN as STS gives it.
     pub caller_arn: String,
     /// Seconds by which AWS' clock is ahead of this machine's, where that is known.
@@ -83,6 +86,7 @@ impl Facts {
             security_group: String::new(),
             endpoint_public: false,
             auto_mode: false,
+            access_entries: None,
             caller_arn: String::new(),
             clock_skew: None,
         }
@@ -174,6 +178,7 @@ pub(crate) mod tests {
             security_group: String::new(),
             endpoint_public: true,
             auto_mode: false,
+            access_entries: Some(true),
             caller_arn: String::new(),
             clock_skew: None,
         }

@@ -126,6 +126,13 @@ fn of_aws(error: &AwsError) -> Option<String> {
         Some("SignatureDoesNotMatch" | "InvalidSignatureException") => {
             return Some("check the secret key and this machine's clock".to_owned());
         }
+        Some("NoSuchEntity") if error.operation == "iam:CreateRole" => {
+            return Some(
+                "the permissions boundary has to exist in this account before a role can have it: create that policy, or \
+                 correct --permissions-boundary"
+                    .to_owned(),
+            );
+        }
         Some("LimitExceeded") if error.operation == "iam:CreateOpenIDConnectProvider" => {
             return Some(
                 "delete the providers of clusters that are gone (aws iam list-open-id-connect-providers), have the quota \
@@ -162,7 +169,8 @@ fn of_kube(error: &KubeError) -> Option<String> {
     }
     match error.status {
         Some(401) => Some(
-            "the API server does not know the caller: give its role an access entry (`aws eks create-access-entry`)"
+            "the API server does not know the caller: `eks-bootstrap permissions --kubernetes` prints how to map it (an \
+             access entry, or aws-auth)"
                 .to_owned(),
         ),
         Some(403) => Some(format!(

@@ -68,3 +68,4 @@ pub mod summary;
 pub mod token;
 mod validate;
 pub mod versions;
+mod yaml;

@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use crate::check::{ANSWERS, Check, Finding, Scene, Severity};
 use crate::checks::ALWAYS;
 use crate::component::{Component, NEWEST_KUBERNETES_TRIED};
+use crate::context::Facts;
 use crate::error::Error;
 use crate::hint;
 
@@ -40,9 +41,10 @@ pub(super) const CHECKS: &[Check] = &[
         title: "the API server answers and knows the caller",
         severity: Severity::Error,
         stages: ALWAYS,
-        why: "a caller needs a way to the endpoint and an access entry; IAM permissions alone give neither",
+        why: "a caller needs a way to the endpoint and an access entry, or one in aws-auth; IAM permissions alone give neither",
         breaks: "401 Unauthorized, or no answer from a private endpoint",
-        mend: "make an access entry for the caller's role, or run inside the VPC where the endpoint is private",
+        mend: "map the caller's role (`eks-bootstrap permissions --kubernetes` prints how), or run inside the VPC where the \
+               endpoint is private",
         references: &["https://docs.aws.amazon.com/eks/latest/userguide/access-entries.html"],
     },
     Check {
@@ -118,14 +120,14 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         let reached = !matches!(answer, Err(Error::ApiServerUnreachable { .. }));
         match answer {
             Ok(nodes) => {
-                findings.push(REACHED.passed("the API server answers the caller"));
+                findings.push(REACHED.passed(answers(facts)));
                 let config = &scene.cx.config;
                 let tolerances: Vec<_> = components.iter().map(|it| Tolerance::of(it, config, facts)).collect();
                 findings.push(nodes::ready(&nodes, &tolerances));
             }
             // Forbidden is an answer to someone whom the API server knows.
             Err(error) if error.denied() && !is_unauthorized(&error) => {
-                findings.push(REACHED.passed("the API server answers the caller"));
+                findings.push(REACHED.passed(answers(facts)));
                 findings.push(NODES.unread(&error));
             }
             Err(error) => {
@@ -146,6 +148,15 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         findings
     }
     .boxed()
+}
+
+/// Who cannot do enough there has to know where rights come from.
+fn answers(facts: &Facts) -> &'static str {
+    if facts.access_entries == Some(false) {
+        "the API server answers the caller, whom the ConfigMap aws-auth maps (authentication mode CONFIG_MAP)"
+    } else {
+        "the API server answers the caller"
+    }
 }
 
 fn is_unauthorized(error: &Error) -> bool {

@@ -71,6 +71,7 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
         hold_back(&mut planned);
     }
     diagnostics.extend(said(&planned, cx));
+    diagnostics.extend(unmapped(&errors, cx));
     let plan = Plan { goal, target: cx.facts.target(), steps: planned, diagnostics };
     Ok(Assessed { plan, steps: chosen.into_iter().map(|step| (step.id(), step)).collect(), errors })
 }
@@ -88,6 +89,17 @@ fn check_recreated(named: &BTreeSet<String>, steps: &[Arc<dyn Step>]) -> Result<
         None => "name an object of a chart that this run installs, as the plan does".to_owned(),
     };
     Err(Error::config("--recreate", wrong, "no chart of this plan has such an object", mend))
+}
+
+/// In a cluster that knows no access entries the way to more rights is another one.
+fn unmapped(errors: &[Error], cx: &ReadContext) -> Option<Diagnostic> {
+    let denied = errors.iter().any(|error| matches!(error, Error::Kube(_)) && error.denied());
+    (denied && cx.facts.access_entries == Some(false)).then(|| Diagnostic {
+        severity: "note",
+        message: "this cluster maps callers by the ConfigMap kube-system/aws-auth only (authentication mode CONFIG_MAP); EKS \
+                  refuses access entries for it"
+            .to_owned(),
+    })
 }
 
 /// What steps have to say beside what they do, and lines of `ignoreDrift` that cover nothing.

@@ -1,9 +1,11 @@
 //! `permissions`: the least IAM policy for a command under this configuration, or the rights that it needs in the cluster.
-//! Asks AWS at most who the caller is, and the cluster only for kinds of foreign CRDs in charts of your own; both can be printed
+//! Asks AWS at most who the caller is and how the cluster maps callers, and the cluster only for kinds of foreign CRDs in charts of your own; both can be printed
 //! before anything is allowed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
+
+use aws_config::SdkConfig;
 
 use crate::cli::{Global, Output, PermissionsArgs};
 use crate::commands::images;
@@ -19,6 +21,8 @@ use crate::permissions::cluster::{self, Kind, Told};
 use crate::permissions::entry::{self, Principal};
 use crate::read::chart::ChartRead;
 use crate::read::contents;
+use crate::read::eks::{self, EksRead};
+use crate::read::iam::IamRead;
 use crate::read::sts::{Caller, StsRead};
 use crate::render::rights;
 use crate::render::terminal::Terminal;
@@ -51,7 +55,7 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     let known = if config.account.is_some() { None } else { Some(caller().await?) };
     let account = config.account.clone().or_else(|| known.as_ref().map(|caller| caller.account.clone()));
     let account = account.unwrap_or_default();
-    let facts = Facts::offline(&config.cluster, &region, &account);
+    let mut facts = Facts::offline(&config.cluster, &region, &account);
     if !args.kubernetes {
         let policy = permissions::policy(args.purpose, &config, &facts);
         terminal.result(&format!("{}\n", policy.to_pretty_json()));
@@ -71,6 +75,7 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
             ours.map_or(Principal::Unknown, |caller| Principal::of_caller(&caller.arn))
         }
     };
+    let principal = mapped(&aws, principal, &mut facts).await;
     let charts = ChartRead::new(Helm::new(config.helm.clone()));
     let charts = contents::rendered(&charts, &config, &images::facts(&config)).await?;
     let told = asked(&config, contents::unknown(&charts)).await;
@@ -134,6 +139,20 @@ async fn asked(config: &Config, kinds: BTreeSet<Kind>) -> Told {
         Some(contents::told(&connection.read.kube, kinds).await)
     };
     tokio::time::timeout(ASKED, asking).await.ok().flatten().unwrap_or_default()
+}
+
+/// The principal with the path of its role, and whether the cluster takes access entries, as far as the caller may read that.
+async fn mapped(aws: &SdkConfig, principal: Principal, facts: &mut Facts) -> Principal {
+    let (iam, eks) = (IamRead::new(aws), EksRead::new(aws));
+    let role = async {
+        let Principal::Session { arn } = &principal else { return None };
+        let (_, name) = arn.split_once(":role/")?;
+        iam.role(name).await.ok()?.map(|role| role.arn)
+    };
+    let asking = async { futures::join!(role, eks.cluster(&facts.cluster)) };
+    let Ok((role, cluster)) = tokio::time::timeout(ASKED, Box::pin(asking)).await else { return principal };
+    facts.access_entries = cluster.ok().flatten().as_ref().map(eks::takes_access_entries);
+    role.map_or(principal, Principal::Arn)
 }
 
 /// Says which kinds have no rule.

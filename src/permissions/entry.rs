@@ -74,17 +74,21 @@ pub fn check_principal(arn: &str) -> Result<()> {
     Err(Error::config("--principal", arn, "not the ARN of an IAM role or user", mend))
 }
 
-/// The command, and what has to be said about it, line by line.
+/// How the principal is mapped to the group, line by line: by an access entry, or, in a cluster that knows none, by the
+/// ConfigMap `aws-auth`.
 pub fn lines(principal: &Principal, facts: &Facts, group: &str) -> Vec<String> {
     let mut lines = Vec::new();
+    let by_map = facts.access_entries == Some(false);
     let arn = match principal {
         Principal::Arn(arn) => arn.clone(),
         Principal::Session { arn } => {
-            lines.push("A session does not tell its role's path: where the role has one, put it in.".to_owned());
+            if !by_map {
+                lines.push("A session does not tell its role's path: where the role has one, put it in.".to_owned());
+            }
             arn.clone()
         }
         Principal::Root => {
-            lines.push("The root user cannot have an access entry: name a role with --principal.".to_owned());
+            lines.push("The root user cannot be mapped: name a role with --principal.".to_owned());
             "ROLE_ARN".to_owned()
         }
         Principal::Unknown => {
@@ -92,19 +96,59 @@ pub fn lines(principal: &Principal, facts: &Facts, group: &str) -> Vec<String> {
             "ROLE_ARN".to_owned()
         }
     };
+    let (cluster, region) = (quote(&facts.cluster), quote(&facts.region));
+    if by_map {
+        let arn = without_path(&arn);
+        let (list, field) = if arn.contains(":user/") { ("mapUsers", "userarn") } else { ("mapRoles", "rolearn") };
+        lines.push(
+            "EKS refuses access entries for this cluster (authentication mode CONFIG_MAP): add to the list".to_owned(),
+        );
+        lines.push(format!("{list} of the ConfigMap, where ARNs of roles have no path:"));
+        lines.push("kubectl edit configmap aws-auth --namespace kube-system".to_owned());
+        lines.push(format!("  - {{{field}: {arn}, username: {arn}, groups: [{group}]}}"));
+        lines.push("Or let it know access entries too, which cannot be taken back, then run this again:".to_owned());
+        let mode = "authenticationMode=API_AND_CONFIG_MAP";
+        lines.push(format!("aws eks update-cluster-config --name {cluster} --region {region} --access-config {mode}"));
+        return lines;
+    }
     lines.push(format!(
-        "aws eks create-access-entry --cluster-name {} --region {} --principal-arn {} --kubernetes-groups {}",
-        quote(&facts.cluster),
-        facts.region,
+        "aws eks create-access-entry --cluster-name {cluster} --region {region} --principal-arn {} --kubernetes-groups {}",
         quote(&arn),
         quote(group)
     ));
+    if facts.access_entries.is_none() {
+        lines.push(
+            "Where the cluster's authentication mode is CONFIG_MAP, EKS refuses that: map it in aws-auth.".to_owned(),
+        );
+    }
     lines
+}
+
+/// An ARN as `aws-auth` wants it (<https://docs.aws.amazon.com/eks/latest/userguide/auth-configmap.html>).
+fn without_path(arn: &str) -> String {
+    match (arn.split_once(":role/"), arn.rsplit_once('/')) {
+        (Some((account, _)), Some((_, name))) => format!("{account}:role/{name}"),
+        _ => arn.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cluster_without_access_entries_gets_the_other_way() {
+        let arn = "arn:aws:iam::111122223333:role/aws-reserved/sso/Admin_1";
+        let of = |access_entries: Option<bool>| {
+            let facts = Facts { access_entries, ..crate::context::tests::facts() };
+            lines(&Principal::Arn(arn.to_owned()), &facts, "g").join("\n")
+        };
+        let (taken, refused, unknown) = (of(Some(true)), of(Some(false)), of(None));
+        assert!(taken.contains(&format!("--principal-arn {arn} ")) && !taken.contains("aws-auth"), "{taken}");
+        assert!(!refused.contains("create-access-entry") && refused.contains("edit configmap aws-auth"), "{refused}");
+        assert!(refused.contains("- {rolearn: arn:aws:iam::111122223333:role/Admin_1, username: "), "{refused}");
+        assert!(unknown.contains("create-access-entry") && unknown.contains("aws-auth"), "{unknown}");
+    }
 
     #[test]
     fn callers_are_told_by_their_arns() {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use aws_sdk_eks::Client;
-use aws_sdk_eks::types::{AddonHealth, AddonInfo, AddonIssue, AddonIssueCode, Cluster};
+use aws_sdk_eks::types::{
+    AccessConfigResponse, AddonHealth, AddonInfo, AddonIssue, AddonIssueCode, AuthenticationMode, Cluster,
+};
 
 use crate::error::{AwsError, Result};
 use crate::heard::Heard;
@@ -72,6 +74,13 @@ pub struct Association {
     pub namespace: String,
     /// The service account.
     pub service_account: String,
+}
+
+/// Whether a cluster knows access entries; with `CONFIG_MAP` EKS refuses them, and only the ConfigMap `aws-auth` maps callers
+/// (<https://docs.aws.amazon.com/eks/latest/userguide/grant-k8s-access.html>).
+pub fn takes_access_entries(cluster: &Cluster) -> bool {
+    let mode = cluster.access_config().and_then(AccessConfigResponse::authentication_mode);
+    mode.is_none_or(|mode| *mode != AuthenticationMode::ConfigMap)
 }
 
 /// EKS, read only.
