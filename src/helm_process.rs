@@ -197,6 +197,7 @@ async fn run(path: &Path, command: &str, arguments: &[OsString], home: &Home, ru
         Why::Itself if ended.status.success() => Ok(String::from_utf8_lossy(&ended.stdout).into_owned()),
         Why::Itself => {
             let message = how_it_ended(ended.status, &words);
+            let message = if message.is_empty() { format!("it said nothing ({})", ended.status) } else { message };
             Err(Error::HelmFailed { command: command.to_owned(), message, seen: None })
         }
         Why::TooMuch => {

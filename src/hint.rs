@@ -229,6 +229,23 @@ mod tests {
     }
 
     #[test]
+    fn a_role_waits_for_no_boundary_that_nobody_made() {
+        let error = |operation: &str| {
+            Error::Aws(AwsError {
+                operation: operation.to_owned(),
+                code: Some("NoSuchEntity".to_owned()),
+                message: "x".to_owned(),
+                request_id: None,
+                status: Some(404),
+                no_credentials: false,
+            })
+        };
+        assert!(crate::retry::transient(&error("iam:CreateRole")).is_none());
+        assert!(crate::retry::transient(&error("iam:AttachRolePolicy")).is_some());
+        assert!(of(&error("iam:CreateRole")).unwrap().contains("permissions boundary"));
+    }
+
+    #[test]
     fn what_settles_late_is_told_apart_from_what_is_held() {
         let of_last = |last: &str| {
             of(&Error::NotSettled { what: "k8s.namespace.dns".to_owned(), seconds: 20, last: last.to_owned() }).unwrap()

@@ -43,6 +43,11 @@ impl StepId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it proves something and leaves nothing behind by which a later run could tell.
+    pub fn is_proof(&self) -> bool {
+        self.0.starts_with("proof.")
+    }
 }
 
 impl From<String> for StepId {

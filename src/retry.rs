@@ -51,6 +51,8 @@ pub const TRANSIENT: [Transient; 7] = [
 /// The entry of the table that `error` falls under.
 pub fn transient(error: &Error) -> Option<&'static Transient> {
     let (operation, code) = match error {
+        // What a new role refers to is no work of ours: a permissions boundary that does not exist.
+        Error::Aws(error) if error.operation == "iam:CreateRole" && error.not_found() => return None,
         Error::Aws(error) => (error.operation.as_str(), error.code.as_deref().unwrap_or_default()),
         Error::Kube(error) => (error.operation.as_str(), error.reason.as_str()),
         _ => return None,

@@ -111,6 +111,11 @@ async fn guards(cx: &ReadContext, assessed: &mut Assessed, args: &DestroyArgs) -
             "delete the volumes' claims while the driver still runs, or pass --leave-volumes to keep them in AWS",
         );
         found.extend(volumes.into_iter().map(|volume| volume.shown));
+    } else if driving {
+        assessed.plan.diagnostics.extend(volumes.into_iter().map(|volume| Diagnostic {
+            severity: "warning",
+            message: format!("{} stays in AWS, and nothing here deletes it any more (--leave-volumes)", volume.shown),
+        }));
     }
     if found.is_empty() { Ok(()) } else { Err(refused(in_the_way(found), mends.join("; "))) }
 }

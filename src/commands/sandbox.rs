@@ -16,7 +16,7 @@ use crate::op::shell::quote;
 use crate::render::starting::Starting;
 use crate::render::terminal::Terminal;
 use crate::sandbox::aws::Seed;
-use crate::sandbox::{Options, Sandbox};
+use crate::sandbox::{Charts, Options, Sandbox};
 use crate::stop::{self, Stop, Stops};
 
 /// So long before all has to be over, a command inside that does not end is killed.
@@ -29,6 +29,14 @@ const KILLED: Duration = Duration::from_millis(100);
 pub async fn run(global: &Global, args: SandboxArgs, terminal: Terminal) -> Result<u8> {
     let seed = seed(&args)?;
     let program = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
+    let charts = match &global.charts {
+        // Commands inside may run in another folder.
+        Some(folder) => Charts::Folder(
+            std::path::absolute(folder).map_err(|source| Error::io("find the folder of charts", source))?,
+        ),
+        None if args.official_charts => Charts::Official,
+        None => Charts::StandIns,
+    };
     let starting = Arc::new(Starting::new(terminal));
     let told = starting.clone();
     let start = Sandbox::start(Options {
@@ -36,7 +44,7 @@ pub async fn run(global: &Global, args: SandboxArgs, terminal: Terminal) -> Resu
         latency: Duration::from_millis(args.latency),
         program: program.clone(),
         helm: Helm::locate(global.helm.as_deref()),
-        stand_in_charts: !args.official_charts && global.charts.is_none(),
+        charts,
         existing: global.context.clone().map(|context| (global.kubeconfig.clone(), context)),
         progress: Arc::new(move |progress| told.progress(&progress.to_string())),
     });

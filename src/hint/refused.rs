@@ -129,7 +129,8 @@ fn advice(refusal: &Refusal) -> (String, Again) {
         }
         Kind::NoSuchKind => {
             let text = format!(
-                "the cluster does not serve {}: install its CRDs, or choose a chart version for this Kubernetes",
+                "the cluster does not serve {}: CRDs of the charts have steps of their own (k8s.crds.*), so leave out --only or \
+                 name those too; else install the CRDs, or choose a chart version for this Kubernetes",
                 refusal.subject.as_ref().map_or_else(|| "this kind".to_owned(), |kind| format!("the kind {kind}"))
             );
             return (text, Again::AfterFix);

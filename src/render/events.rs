@@ -175,6 +175,20 @@ pub fn summary(summary: &Summary, styles: Styles) -> String {
     if summary.failed.is_empty() && summary.cancelled.is_empty() {
         return format!("{}: {parts} in {took}\n", styles.good("done"));
     }
+    let proofs: Vec<_> = [&summary.failed, &summary.cancelled, &summary.blocked]
+        .into_iter()
+        .flatten()
+        .filter(|step| step.is_proof())
+        .collect();
+    let unproved = if proofs.is_empty() {
+        String::new()
+    } else {
+        let names: Vec<_> = proofs.iter().map(|step| step.as_str()).collect();
+        format!(
+            "not proved: {}; later runs prove it only where something before it changes, `eks-bootstrap verify` does at any time\n",
+            names.join(", ")
+        )
+    };
     let state = if summary.failed.is_empty() { "interrupted" } else { "failed" };
     let next = if summary.needs_change {
         "the same command would fail again: follow the hint first"
@@ -182,7 +196,7 @@ pub fn summary(summary: &Summary, styles: Styles) -> String {
         "run the same command again to go on"
     };
     format!(
-        "{}: {parts} in {took}\ndone {} of {} steps, nothing rolled back; {next}\n",
+        "{}: {parts} in {took}\ndone {} of {} steps, nothing rolled back; {next}\n{unproved}",
         styles.bad(state),
         summary.done(),
         summary.total
@@ -193,6 +207,16 @@ pub fn summary(summary: &Summary, styles: Styles) -> String {
 mod tests {
     use super::*;
     use crate::dependants::in_aws::Unconfirmed;
+
+    #[test]
+    fn a_proof_that_was_not_made_is_named() {
+        let ended = |cancelled: &[&'static str]| {
+            let cancelled = cancelled.iter().map(|id| StepId::new(id)).collect();
+            super::summary(&Summary { cancelled, ..Summary::default() }, Styles { on: false })
+        };
+        assert!(ended(&["helm.ebs", "proof.identity.ebs"]).contains("\nnot proved: proof.identity.ebs; "));
+        assert!(!ended(&["helm.ebs"]).contains("not proved"));
+    }
 
     #[test]
     fn what_is_left_is_nothing_a_list_or_unknown() {

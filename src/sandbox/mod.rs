@@ -47,12 +47,23 @@ pub struct Options {
     pub program: PathBuf,
     /// The helm binary; none means one of PATH, else one that is built.
     pub helm: Option<PathBuf>,
-    /// Whether the stand-in charts are used.
-    pub stand_in_charts: bool,
+    /// Which charts its commands find.
+    pub charts: Charts,
     /// A context of a kubeconfig (the usual files where none is named) whose cluster takes the control plane's place.
     pub existing: Option<(Option<PathBuf>, String)>,
     /// Told what takes long.
     pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
+}
+
+/// The charts that commands inside find without being told where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Charts {
+    /// The stand-ins.
+    StandIns,
+    /// Those of a folder.
+    Folder(PathBuf),
+    /// None: they come from their repositories.
+    Official,
 }
 
 /// A running sandbox; it ends with [`Sandbox::stop`], on drop, and when this process dies.
@@ -125,7 +136,7 @@ impl Sandbox {
     /// # Errors
     /// What is missing on this machine, or what failed.
     pub async fn start(options: Options) -> Result<Sandbox> {
-        let Options { mut seed, latency, program, helm, stand_in_charts, existing, progress } = options;
+        let Options { mut seed, latency, program, helm, charts, existing, progress } = options;
         let cluster = Cluster::first(&seed)?;
         let plane = match &existing {
             Some((kubeconfig, context)) => {
@@ -185,7 +196,11 @@ impl Sandbox {
             cluster: cluster.name,
             region: cluster.region,
             helm,
-            charts: stand_in_charts.then_some(unpacked),
+            charts: match charts {
+                Charts::StandIns => Some(unpacked),
+                Charts::Folder(folder) => Some(folder),
+                Charts::Official => None,
+            },
             kubeconfig,
             existing: existing.is_some(),
             stand_ins,

@@ -11,7 +11,7 @@ use eks_bootstrap::kube_client::KubeTarget;
 use eks_bootstrap::read::kube::{KubeRead, ObjectRef};
 use eks_bootstrap::sandbox::aws::{Front, Seed, Simulator};
 use eks_bootstrap::sandbox::control_plane::{self, HelmMajor};
-use eks_bootstrap::sandbox::{Options, Sandbox};
+use eks_bootstrap::sandbox::{Charts, Options, Sandbox};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -160,7 +160,7 @@ impl Lab {
             latency: Duration::ZERO,
             program: PathBuf::from(PROGRAM),
             helm: Some(counted),
-            stand_in_charts: true,
+            charts: Charts::StandIns,
             existing: None,
             progress: Arc::new(|progress| eprintln!("{progress}")),
         })

@@ -147,8 +147,11 @@ async fn the_sandbox_runs_one_command_and_gives_its_exit_code() {
     let run = sandbox(&["sandbox", "--", "plan", "--detailed-exitcode"], &home).await.expect(2);
     assert!(run.stdout.starts_with("Plan for demo"), "{}", run.stdout);
     assert!(run.stderr.ends_with("sandbox ended, nothing of it is left\n"), "{}", run.stderr);
-    let run = sandbox(&["sandbox", "--", "sh", "-c", "echo $AWS_REGION; exit 7"], &home).await.expect(7);
-    assert_eq!(run.stdout, "eu-west-1\n");
+    // Charts of the user's are found inside too, wherever the command goes.
+    const INSIDE: [&str; 7] =
+        ["sandbox", "--charts", "mine", "--", "sh", "-c", "echo $AWS_REGION; echo $EKS_BOOTSTRAP_CHARTS; exit 7"];
+    let run = sandbox(&INSIDE, &home).await.expect(7);
+    assert_eq!(run.stdout, format!("eu-west-1\n{}\n", home.path().join("mine").display()));
     let run = sandbox(&["sandbox", "--seed", "nowhere.yaml", "--", "plan"], &home).await.expect(64);
     assert!(run.stderr.contains("nowhere.yaml"), "{}", run.stderr);
 }
