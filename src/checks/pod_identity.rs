@@ -43,10 +43,10 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         ..error(
             "EKB-PODID-001",
-            "no Pod Identity association competes with the service account's annotation",
-            "the AWS SDKs take the web identity of the annotation first, so the association is made and never used",
-            "changes to the association's role have no effect; a half migration looks finished",
-            "delete the association, or migrate fully and take the annotation away",
+            "no Pod Identity association takes the place of the service account's annotation",
+            "EKS' webhook looks for an association first and then leaves the annotation without effect",
+            "new pods get the association's role, and changes to the annotated one have no effect",
+            "say that the component uses Pod Identity, move it back with `migrate`, or delete the association",
             &[GUIDE, "camunda/camunda-docs#9263, aws/containers-roadmap#2507"],
         )
     },
@@ -88,8 +88,8 @@ pub(super) const CHECKS: &[Check] = &[
     error(
         "EKB-PODID-006",
         "no IRSA annotation is left on the service account",
-        "new pods would get both ways, and the AWS SDKs take the web identity first, in silence",
-        "AccessDenied of AssumeRoleWithWebIdentity once the old trust is gone",
+        "the annotation has no effect beside an association, until that is deleted; tools that read it are misled",
+        "AccessDenied of AssumeRoleWithWebIdentity once the association is gone",
         "apply takes the annotation off",
         &[GUIDE, "camunda/camunda-docs#9263"],
     ),
@@ -141,13 +141,11 @@ async fn beside_irsa(scene: &Scene<'_>, component: &Component) -> Finding {
     match found {
         None => ALONE.passed("no Pod Identity association beside the annotation"),
         Some(association) => ALONE.failed(
-            "a Pod Identity association exists and is not used: the annotation wins",
+            "a Pod Identity association exists, and new pods get its role: the annotation has no effect",
             format!("association {} for {}/{}", association.id, association.namespace, association.service_account),
             "no association",
-            format!(
-                "aws eks delete-pod-identity-association --cluster-name {cluster} --association-id {}",
-                association.id
-            ),
+            // Deleting it would take their role from pods that use it.
+            format!("eks-bootstrap migrate --to irsa --component {0} --adopt eks.pod-identity.{0}", component.short),
         ),
     }
 }
@@ -244,7 +242,7 @@ impl Wanted<'_> {
             return BARE.passed("the service account has no annotation of a role");
         };
         BARE.failed(
-            "the service account is annotated with a role, which would win",
+            "the service account is annotated with a role, which has no effect beside the association",
             role,
             "no annotation",
             format!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 
-use crate::commands::diagnostics;
+use crate::commands::{beside_irsa, diagnostics};
 use crate::component;
 use crate::content::Pattern;
 use crate::context::ReadContext;
@@ -39,7 +39,8 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
         order.into_iter().map(|place| all[place].clone()).filter(|step| cx.config.chooses(&step.id())).collect();
     let ids: BTreeSet<_> = chosen.iter().map(|step| step.id()).collect();
     let plans = join_all(chosen.iter().map(|step| step.plan(cx, goal)));
-    let (found, mut diagnostics) = tokio::join!(plans, Box::pin(diagnostics::of(cx, goal)));
+    let (found, mut diagnostics, beside) =
+        tokio::join!(plans, Box::pin(diagnostics::of(cx, goal)), Box::pin(beside_irsa::of(cx, goal)));
 
     let mut errors = Vec::new();
     let mut planned = Vec::new();
@@ -63,6 +64,7 @@ pub async fn assess(cx: &ReadContext, goal: Goal) -> Result<Assessed> {
             assessment,
         });
     }
+    diagnostics.extend(beside_irsa::block(cx, &mut planned, beside));
     if errors.is_empty() && goal == Goal::Present {
         check_recreated(&cx.config.recreate, &chosen)?;
     }

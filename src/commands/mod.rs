@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod assess;
+mod beside_irsa;
 pub mod bundle;
 pub mod config;
 mod deep;

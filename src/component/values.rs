@@ -17,7 +17,7 @@ impl Component {
         let mut values: Value = serde_saphyr::from_str(self.values).expect("value templates are part of the program");
         let role_arn = self.role_arn(config, facts);
         if self.identity(config) == Identity::PodIdentity {
-            // The SDKs take an annotated role first, so the annotation would win over the association.
+            // Beside the association an annotation has no effect, and would get one the moment that is deleted.
             drop_places(&mut values, ROLE);
         }
         fill(&mut values, &|text| places::filled(text, facts).replace(ROLE, &role_arn));

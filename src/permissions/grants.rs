@@ -158,15 +158,14 @@ const fn grant(
 /// All statements, in the order in which they are printed.
 #[rustfmt::skip]
 pub(super) const GRANTS: &[Grant] = &[
-    grant("ReadCluster", ALL, &["eks:DescribeCluster"], On::Cluster, When::Always, Only::Always),
+    grant("ReadCluster", ALL, &["eks:DescribeCluster", "eks:ListPodIdentityAssociations"], On::Cluster, When::Always, Only::Always),
     // Only to name the clusters that exist when the one asked for does not.
-    grant("FindCluster", ALL, &["eks:ListClusters"], On::Everything, When::Always, Only::Always),
+    grant("FindCluster", &[Destroy, Migrate], &["eks:ListClusters"], On::Everything, When::Always, Only::Always),
     grant("ReadProvider", ALL, &["iam:GetOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
     grant("ChangeProvider", MOVE, &["iam:AddClientIDToOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
 
-    grant("ReadAssociations", &[Verify], &["eks:ListPodIdentityAssociations"], On::Cluster, When::Always, Only::Always),
-    grant("ReadEks", LOOK, &["eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation", "eks:DescribeAddon"], On::EksTagged, When::PodIdentity, Only::Always),
-    grant("ReadEks", &[Destroy], &["eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation", "eks:DescribeAddon"], On::EksTagged, When::Always, Only::Always),
+    grant("ReadEks", LOOK, &["eks:DescribePodIdentityAssociation", "eks:DescribeAddon"], On::EksTagged, When::PodIdentity, Only::Always),
+    grant("ReadEks", &[Destroy], &["eks:DescribePodIdentityAssociation", "eks:DescribeAddon"], On::EksTagged, When::Always, Only::Always),
     grant("ReadAgentVersions", &[Plan, Apply, Migrate], &["eks:DescribeAddonVersions"], On::Everything, When::PodIdentity, Only::Always),
     grant("MakeEks", MOVE, &["eks:CreatePodIdentityAssociation", "eks:CreateAddon"], On::InCluster, When::PodIdentity, Only::TheseTags),
     grant("ChangeAssociation", &[Apply], &["eks:UpdatePodIdentityAssociation"], On::Associations, When::PodIdentity, Only::Always),
@@ -227,7 +226,7 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("Untag", &[Destroy], &["iam:UntagRole", "iam:UntagPolicy"], On::Made, When::Always, Only::OurTagKeys),
 
     // Subnets by their tags; at the end of a destroy, what is left by the controllers' tags.
-    grant("ReadNetwork", &[Plan, Apply, Verify], &["ec2:DescribeSubnets", "ec2:DescribeRouteTables", "tag:GetResources"], On::Everything, When::Always, Only::Always),
+    grant("ReadNetwork", &[Plan, Apply, Verify], &["ec2:DescribeSubnets", "ec2:DescribeRouteTables", "tag:GetResources", "eks:ListClusters"], On::Everything, When::Always, Only::Always),
     // The tagging API goes on showing what is deleted, so each service is asked about its own.
     grant("ReadNetwork", &[Verify], &["elasticloadbalancing:DescribeLoadBalancers"], On::Everything, When::Always, Only::Always),
     grant("ReadTags", &[Destroy], &["tag:GetResources", "elasticloadbalancing:DescribeLoadBalancers", "elasticloadbalancing:DescribeTargetGroups", "ec2:DescribeSecurityGroups", "ec2:DescribeVolumes", "globalaccelerator:DescribeAccelerator"], On::Everything, When::Always, Only::Always),

@@ -11,7 +11,7 @@ use crate::read::kube::{KubeRead, ObjectRef};
 const SKIPPED: &str = "eks.amazonaws.com/skip-containers";
 /// By which the SDKs find the Pod Identity agent.
 pub const CONTAINER_CREDENTIALS: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
-/// By which the SDKs find the token that is exchanged for a role; they look here first.
+/// By which the SDKs find the token that is exchanged for a role.
 pub const WEB_IDENTITY: &str = "AWS_WEB_IDENTITY_TOKEN_FILE";
 /// The role of that exchange.
 pub const ROLE: &str = "AWS_ROLE_ARN";

@@ -1,8 +1,8 @@
 //! The running pods of a controller carry their identity in the wanted way, and only in that way.
 //!
 //! What EKS' webhook puts into a pod stays for the pod's life, so pods that are older than the change are replaced. Pods
-//! that are right are left alone. An annotation that someone put back onto a service account of the chart goes first: the
-//! SDKs would take it before the association, in silence (camunda/camunda-docs#9263).
+//! that are right are left alone. An annotation that someone put back onto a service account of the chart goes too: it has no
+//! effect beside the association, and would get one the moment that is deleted.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -108,7 +108,7 @@ impl Step for PodsStep {
         let (stale, trouble) = futures::try_join!(self.stale_annotation(cx), self.trouble(cx))?;
         let mut reasons = Vec::new();
         if stale.is_some() {
-            reasons.push("an IRSA annotation would win over the association".to_owned());
+            reasons.push("an IRSA annotation is left, which has no effect beside the association".to_owned());
         }
         let restart = trouble.map(|trouble| {
             reasons.push(format!("{} of {} running pods: {}", trouble.wrong, trouble.of, trouble.first));

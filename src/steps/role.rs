@@ -194,9 +194,11 @@ impl RoleStep {
         }
         if self.identity == Identity::Irsa && !self.migrating && policy::holds_pod_identity(&role.trust, &self.pods) {
             let component = self.id.as_str().rsplit('.').next().unwrap_or_default();
-            let reason = format!("{short} uses EKS Pod Identity; a service account is moved by `migrate`");
+            let reason = format!(
+                "{short} uses EKS Pod Identity; `eks-bootstrap migrate --to irsa --component {component}` moves it back; to stay"
+            );
             return Assessment {
-                mend: Some(format!("--identity {component}=pod-identity (or move it: migrate --to irsa)")),
+                mend: Some(format!("--identity {component}=pod-identity")),
                 ..Assessment::blocked(&self.id, owner, reason)
             };
         }

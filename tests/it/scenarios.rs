@@ -153,7 +153,7 @@ impl Stage {
                 ["eks-bootstrap", arguments @ ..] => {
                     let mut arguments = arguments.to_vec();
                     match arguments.first() {
-                        Some(&"apply") => arguments.push("--yes"),
+                        Some(&"apply" | &"migrate") => arguments.push("--yes"),
                         Some(&"destroy") => arguments.extend(["--confirm", "demo"]),
                         _ => {}
                     }

@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(one(&alone).verdict, Verdict::Passed);
         alone.addon = addon(Some("arn:other"));
         assert_eq!(one(&alone).severity(), Some(Severity::Error));
-        // With EKS Pod Identity no role is named, and one that is wins over the association.
+        // With EKS Pod Identity no role is named, and one that is would have no effect beside the association.
         let by_association = Installation { addon_role: None, ..installation(&EBS_CSI_DRIVER) };
         assert_eq!(one(&Installation { addon: addon(None), ..by_association }).verdict, Verdict::Passed);
         let by_association = Installation { addon_role: None, ..installation(&EBS_CSI_DRIVER) };

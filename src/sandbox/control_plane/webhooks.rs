@@ -54,6 +54,11 @@ impl Webhooks {
         let namespace = request["namespace"].as_str().unwrap_or("default");
         let name = pod["spec"]["serviceAccountName"].as_str().filter(|name| !name.is_empty()).unwrap_or("default");
         let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), namespace);
+        // An association counts alone: the webhook looks at annotations only where there is none (`buildPodPatchConfig` of
+        // aws/amazon-eks-pod-identity-webhook).
+        if (self.associated)(namespace, name) {
+            return Some(allow(review, &identity::patch(pod, &[identity::association(&self.region)])));
+        }
         let mut injections = Vec::new();
         match accounts.get_opt(name).await {
             Ok(account) => {
@@ -64,8 +69,6 @@ impl Webhooks {
                 tracing::warn!(%error, namespace, name, "the pod identity webhook cannot read a service account");
             }
         }
-        // AWS' documentation speaks of pods that have both, of which the SDKs take the annotated role.
-        injections.extend((self.associated)(namespace, name).then(|| identity::association(&self.region)));
         Some(allow(review, &identity::patch(pod, &injections)))
     }
 }

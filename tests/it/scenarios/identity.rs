@@ -325,11 +325,10 @@ async fn two_managers(stage: &Stage, world: &World<'_>) {
 
     let role = format!("arn:aws:iam::111122223333:role/{}", world.ebs_role);
     let call = eks.create_pod_identity_association().cluster_name("demo").namespace("kube-system");
-    let made = call.service_account("ebs-csi-controller-sa").role_arn(role).send().await.unwrap();
-    let id = made.association().unwrap().association_id().unwrap();
-    let delete = format!("aws eks delete-pod-identity-association --cluster-name demo --association-id {id}");
-    let says = "a Pod Identity association exists and is not used";
-    stage.is_found_and_mended(&Fault { about: Some("ebs"), ..warned(11, "EKB-PODID-001", says, delete.leak()) }).await;
+    call.service_account("ebs-csi-controller-sa").role_arn(role).send().await.unwrap();
+    let back = "eks-bootstrap migrate --to irsa --component ebs --adopt eks.pod-identity.ebs";
+    let says = "a Pod Identity association exists, and new pods get its role";
+    stage.is_found_and_mended(&Fault { about: Some("ebs"), ..warned(11, "EKB-PODID-001", says, back) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,7 +45,7 @@ async fn admitted_too_early(stage: &Stage) {
     stage.is_found_and_mended(&lbc(11, "EKB-PODID-005", says, restart)).await;
 }
 
-/// 11: each link that is wrong, and an annotation that would win over all of them.
+/// 11: each link that is wrong, and an annotation that misleads.
 async fn links(stage: &Stage) {
     let world = World::of(&stage.lab).await;
     let associate = "eks-bootstrap apply --only eks.pod-identity.lbc --identity lbc=pod-identity";
@@ -55,7 +55,7 @@ async fn links(stage: &Stage) {
     for (drift, check, says, mend) in [
         ("association with another role", "EKB-PODID-003", "the association names another role", associate),
         ("trust without TagSession", "EKB-PODID-004", "sts:TagSession is missing", role),
-        ("annotation put back", "EKB-PODID-006", "annotated with a role, which would win", bare),
+        ("annotation put back", "EKB-PODID-006", "annotated with a role, which has no effect", bare),
     ] {
         world.break_by(drift).await;
         stage.is_found_and_mended(&lbc(11, check, says, mend)).await;
