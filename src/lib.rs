@@ -54,6 +54,7 @@ pub mod permissions;
 pub mod plan;
 pub mod policy;
 pub mod read;
+mod profile;
 pub mod render;
 pub mod report;
 pub mod retry;
