@@ -12,6 +12,7 @@
 
 pub mod aws;
 pub mod control_plane;
+pub mod seal;
 mod stand_in;
 
 use std::fs;
@@ -202,7 +203,8 @@ impl Sandbox {
         &self.cluster
     }
 
-    /// The variables by which the aws CLI, kubectl, helm and this program find the sandbox.
+    /// The variables by which the aws CLI, kubectl, helm and this program find the sandbox; [`seal`] knows those that have to go
+    /// before they are set.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let text = |path: &Path| path.display().to_string();
         let key = self.simulator.access_key();
@@ -218,6 +220,7 @@ impl Sandbox {
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
             ("EKS_BOOTSTRAP_CLUSTER", self.cluster.clone()),
             ("EKS_BOOTSTRAP_HELM", text(&self.helm)),
+            ("EKS_BOOTSTRAP_SANDBOX_TOKEN", self.front.token().to_owned()),
             ("HELM_BIN", text(&self.helm)),
             ("KUBECONFIG", text(&self.kubeconfig)),
         ];
@@ -229,16 +232,6 @@ impl Sandbox {
         }
         variables
     }
-
-    /// Variables that would lead elsewhere and are taken away from commands run inside.
-    pub const FOREIGN_VARIABLES: [&'static str; 6] = [
-        "AWS_PROFILE",
-        "AWS_SESSION_TOKEN",
-        "AWS_ROLE_ARN",
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    ];
 
     /// Ends everything and removes the files.
     pub async fn stop(self) {

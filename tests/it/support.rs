@@ -104,6 +104,11 @@ impl Aws {
         self.front.url()
     }
 
+    /// What its own paths want to be shown.
+    pub(crate) fn token(&self) -> &str {
+        self.front.token()
+    }
+
     /// A file in the folder in which the program runs.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
