@@ -8,6 +8,7 @@ mod merging;
 mod migration;
 mod removal;
 mod reserved;
+mod saved;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -240,7 +241,7 @@ impl Config {
         Ok(config)
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         validate::cluster_name(&self.cluster)?;
         check(self.region.as_deref(), validate::region)?;
         check(self.account.as_deref(), validate::account)?;
