@@ -143,13 +143,13 @@ pub async fn connect(config: Config, http_client: Option<SharedHttpClient>) -> R
 async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Result<Connection> {
     let aws = aws_config(&config, http_client).await?;
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
-    partition::check(&config, names::partition_of_region(&region))?;
+    partition::check(&config, names::partition_of_region(&region), None)?;
     let provider = credentials(&aws).await?;
     let sts = StsRead::new(&aws);
     let eks = EksRead::new(&aws);
     let (caller, cluster) = tokio::join!(sts.caller(), eks.cluster(&config.cluster));
     let facts = facts(&config, &aws, caller?, cluster, &eks).await?;
-    partition::check(&config, &facts.partition)?;
+    partition::check(&config, &facts.partition, Some(&facts.account))?;
     check_cluster(&config, &facts)?;
     let kube = match &config.kubeconfig {
         Some(path) => KubeTarget::Kubeconfig { path: path.clone(), context: config.context.clone() },
