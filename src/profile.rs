@@ -79,9 +79,9 @@ impl Profiles {
 
     async fn of(files: [SharedFile; 2], named: Option<(&'static str, String)>) -> Result<Profiles> {
         for file in &files {
-            parsed(std::slice::from_ref(file)).await.map_err(|reason| file.unusable(reason))?;
+            parsed(std::slice::from_ref(file)).await.map_err(|reason| file.unusable(&reason))?;
         }
-        let set = parsed(&files).await.map_err(|reason| files[0].unusable(reason))?;
+        let set = parsed(&files).await.map_err(|reason| files[0].unusable(&reason))?;
         let profiles = Profiles { files, set, named };
         if let Some((field, name)) = &profiles.named {
             profiles.check(field, name)?;
@@ -202,7 +202,7 @@ impl SharedFile {
         let mut bytes = Vec::new();
         match std::fs::File::open(&file.path).and_then(|open| open.take(LIMIT + 1).read_to_end(&mut bytes)) {
             Ok(_) if bytes.len() as u64 > LIMIT => {
-                return Err(file.unusable(format!("it holds more than {} MiB", LIMIT >> 20)));
+                return Err(file.unusable(&format!("it holds more than {} MiB", LIMIT >> 20)));
             }
             Ok(_) => {}
             Err(error) => {
@@ -218,12 +218,12 @@ impl SharedFile {
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         match std::str::from_utf8(bytes) {
             Ok(text) => text.clone_into(&mut file.text),
-            Err(_) => return Err(file.unusable("it is not UTF-8; PowerShell's `>` writes UTF-16".to_owned())),
+            Err(_) => return Err(file.unusable("it is not UTF-8; PowerShell's `>` writes UTF-16")),
         }
         Ok(file)
     }
 
-    fn unusable(&self, reason: String) -> Error {
+    fn unusable(&self, reason: &str) -> Error {
         Error::Usage {
             message: format!("cannot use the AWS {} `{}`: {reason}", self.word(), self.path.display()),
             mend: format!("correct it, or name another file in {}", self.variable),

@@ -228,9 +228,10 @@ fn check_form(document: &Value) -> Result<(), String> {
     if schema != plan_json::SCHEMA {
         let number = |form: Option<(&str, &str)>| form.and_then(|(_, number)| number.parse::<u32>().ok());
         let is_newer = form.map(|form| form.0) == own.map(|own| own.0) && number(form) > number(own);
-        return Err(match is_newer {
-            true => format!("a newer eks-bootstrap saved it ({schema}, this one knows {})", plan_json::SCHEMA),
-            false => format!("it is no plan that `plan --out` saved (schema {})", document["schema"]),
+        return Err(if is_newer {
+            format!("a newer eks-bootstrap saved it ({schema}, this one knows {})", plan_json::SCHEMA)
+        } else {
+            format!("it is no plan that `plan --out` saved (schema {})", document["schema"])
         });
     }
     if document["binding"].is_null() || document["config"].is_null() {

@@ -46,8 +46,8 @@ pub(super) fn digest_of_folder(folder: &Path) -> Result<String> {
 
 fn add_folder(folder: &Path, prefix: &str, depth: usize, left: &mut u64, digest: &mut Sha256) -> std::io::Result<()> {
     let too_much = || std::io::Error::other("it is too large or too deep for a chart");
-    let entries: std::io::Result<Vec<_>> = fs::read_dir(folder)?.collect();
-    let mut names: Vec<_> = entries?.into_iter().map(|entry| entry.file_name()).collect();
+    let names: std::io::Result<Vec<_>> = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect();
+    let mut names = names?;
     names.sort();
     for name in names {
         let path = folder.join(&name);
