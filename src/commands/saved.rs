@@ -28,6 +28,8 @@ use crate::render::plan_json;
 /// What a plan may hold; those of large charts stay below a twentieth of it.
 const LIMIT: u64 = 64 << 20;
 
+/// Flags that end a run before it begins.
+const OF_CLAP: [&str; 2] = ["help", "version"];
 /// The flags that `apply PLAN` accepts; everything else is in the plan. `--account` and `--cluster` are compared with it.
 const ACCEPTED: [&str; 12] = [
     "yes",
@@ -256,7 +258,9 @@ fn check_flags(matches: &ArgMatches) -> Result<()> {
     program.build();
     let known = program.find_subcommand("apply").into_iter().flat_map(clap::Command::get_arguments);
     for argument in known {
-        let Some(long) = argument.get_long().filter(|long| !ACCEPTED.contains(long)) else { continue };
+        let Some(long) = argument.get_long().filter(|long| !ACCEPTED.contains(long) && !OF_CLAP.contains(long)) else {
+            continue;
+        };
         if given.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine) {
             return Err(Error::Usage {
                 message: format!("--{long} cannot be used with a saved plan, which says it already"),
