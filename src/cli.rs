@@ -157,7 +157,8 @@ pub struct PlanArgs {
 /// `apply`.
 #[derive(Debug, Args)]
 pub struct ApplyArgs {
-    /// A plan saved by `plan --out`; refused if the cluster has changed since
+    /// A plan saved by `plan --out`; refused if the cluster has changed since. Flags of the plan cannot be repeated with it, and
+    /// variables for them have no effect, but EKS_BOOTSTRAP_CHARTS may name another place of the same charts
     #[arg(value_name = "PLAN")]
     pub plan: Option<PathBuf>,
     /// Do not ask

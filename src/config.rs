@@ -8,6 +8,7 @@ mod merging;
 mod migration;
 mod removal;
 mod reserved;
+mod saved;
 mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +31,7 @@ pub use installation::NodeRoles;
 pub use removal::Removal;
 pub use reserved::check_cluster;
 pub use sources::{ChartOrigin, registry_logins};
-pub(crate) use sources::{endpoint_variable, haste};
+pub(crate) use sources::{haste, variable};
 
 /// How long one step may wait by default: the time that `helm --wait` needs for image pulls on fresh nodes, twice.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);
@@ -240,7 +241,7 @@ impl Config {
         Ok(config)
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         validate::cluster_name(&self.cluster)?;
         check(self.region.as_deref(), validate::region)?;
         check(self.account.as_deref(), validate::account)?;

@@ -21,6 +21,7 @@ use crate::helm_process::Helm;
 use crate::kube_client::KubeTarget;
 use crate::limits::{AWS_ATTEMPT, AWS_OPERATION};
 use crate::names;
+use crate::profile::Profiles;
 use crate::read::accelerator::AcceleratorRead;
 use crate::read::chart::ChartRead;
 use crate::read::ec2::Ec2Read;
@@ -58,6 +59,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// # Errors
 /// No region, or no credentials.
 pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) -> Result<SdkConfig> {
+    let profiles = Profiles::read(config.profile.as_deref()).await?;
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(
             aws_config::retry::RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_WAIT),
@@ -72,7 +74,8 @@ pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) 
         )
         // Credentials bound themselves; the SDK would give up a slow `credential_process` after five seconds.
         .identity_cache(IdentityCache::lazy().load_timeout(AWS_OPERATION.get() + Duration::from_secs(1)).build())
-        .app_name(aws_config::AppName::new("eks-bootstrap").expect("a valid name"));
+        .app_name(aws_config::AppName::new("eks-bootstrap").expect("a valid name"))
+        .profile_files(profiles.files());
     if let Some(region) = &config.region {
         loader = loader.region(Region::new(region.clone()));
     }
@@ -88,10 +91,17 @@ pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) 
     let base = loader.load().await;
     if base.region().is_none() {
         return Err(Error::Usage {
-            message: "no AWS region is known".to_owned(),
+            message: match profiles.remark() {
+                Some(remark) => format!("no AWS region is known ({remark})"),
+                None => "no AWS region is known".to_owned(),
+            },
             mend: "pass --region, set AWS_REGION, or give the profile a region".to_owned(),
         });
     }
+    let base = match profiles.provider(&base) {
+        Some(provider) => base.into_builder().credentials_provider(provider).build(),
+        None => base,
+    };
     let base = kept(base, Kept::of_profile);
     endpoint::remember(&base);
     let Some(arn) = &config.assume_role else { return Ok(base) };
@@ -133,13 +143,13 @@ pub async fn connect(config: Config, http_client: Option<SharedHttpClient>) -> R
 async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Result<Connection> {
     let aws = aws_config(&config, http_client).await?;
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
-    partition::check(&config, names::partition_of_region(&region))?;
+    partition::check(&config, names::partition_of_region(&region), None)?;
     let provider = credentials(&aws).await?;
     let sts = StsRead::new(&aws);
     let eks = EksRead::new(&aws);
     let (caller, cluster) = tokio::join!(sts.caller(), eks.cluster(&config.cluster));
     let facts = facts(&config, &aws, caller?, cluster, &eks).await?;
-    partition::check(&config, &facts.partition)?;
+    partition::check(&config, &facts.partition, Some(&facts.account))?;
     check_cluster(&config, &facts)?;
     let kube = match &config.kubeconfig {
         Some(path) => KubeTarget::Kubeconfig { path: path.clone(), context: config.context.clone() },

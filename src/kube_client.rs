@@ -65,6 +65,7 @@ pub(crate) struct KubeApi {
     sign_in: SignIn,
     endpoint: Arc<str>,
     private_only: bool,
+    authorities: Arc<[Vec<u8>]>,
     clock: Skew,
     /// Whether the last request got no answer in time.
     silent: Arc<AtomicBool>,
@@ -129,11 +130,13 @@ impl KubeApi {
                 let uri = url.parse().map_err(|source: http::uri::InvalidUri| unreachable(source.into()))?;
                 let mut config = kube::Config::new(uri);
                 config.root_cert = Some(certificates(ca_pem).map_err(unreachable)?);
+                let authorities = checked_by(&config);
                 limits(&mut config);
                 let client = kube::Client::try_from(config).map_err(|source| unreachable(source.into()))?;
                 let sign_in = SignIn::Signer(signer.clone());
                 let (endpoint, private_only) = (url.as_str().into(), *private_only);
-                Ok(KubeApi { client, sign_in, endpoint, private_only, clock: Skew::new(), silent: Arc::default() })
+                let (clock, silent) = (Skew::new(), Arc::default());
+                Ok(KubeApi { client, sign_in, endpoint, private_only, authorities, clock, silent })
             }
             KubeTarget::Kubeconfig { path, context } => {
                 let unusable = |source: Cause| Error::ConfigFile { path: path.display().to_string(), source };
@@ -150,6 +153,7 @@ impl KubeApi {
                         "kubectl 1.26 gave up `auth-provider`: use the provider's exec plugin".into(),
                     ));
                 }
+                let authorities = checked_by(&config);
                 // Taken out: the library would run it itself, with nothing that ends it.
                 let plugin = config.auth_info.exec.take();
                 let client = kube::Client::try_from(config.clone()).map_err(|source| unusable(source.into()))?;
@@ -167,6 +171,7 @@ impl KubeApi {
                     sign_in,
                     endpoint,
                     private_only: false,
+                    authorities,
                     clock: Skew::new(),
                     silent: Arc::default(),
                 })
@@ -282,6 +287,11 @@ impl KubeApi {
         Error::ApiServerUnreachable { endpoint: self.endpoint.to_string(), private_only: self.private_only, source }
     }
 
+    /// The certificate authorities that this connection is sure of; empty where it takes any certificate.
+    pub(crate) fn authorities(&self) -> &[Vec<u8>] {
+        &self.authorities
+    }
+
     /// Seconds since 1970 by the clock of the API server, as its last answer told; by this machine's before the first one.
     pub(crate) fn now(&self) -> i64 {
         jiff::Timestamp::now().as_second() + self.clock.seconds().unwrap_or(0)
@@ -352,7 +362,15 @@ fn limits(config: &mut kube::Config) {
     config.default_retry = false;
 }
 
-fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Cause> {
+/// The authorities, as DER, one of which has signed the certificate of whoever answers; none where that is not checked, or where
+/// it may be any that the system trusts.
+fn checked_by(config: &kube::Config) -> Arc<[Vec<u8>]> {
+    let is_checked = config.cluster_url.scheme_str() == Some("https") && !config.accept_invalid_certs;
+    config.root_cert.clone().filter(|_| is_checked).unwrap_or_default().into()
+}
+
+/// The certificates of a PEM text, as DER.
+pub(crate) fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Cause> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject as _;
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();

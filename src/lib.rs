@@ -13,6 +13,7 @@
 //!
 //! The library exists for the program and its tests; its types are no stable interface.
 
+mod behind;
 pub mod bundle;
 pub mod check;
 pub mod checks;
@@ -53,6 +54,7 @@ pub mod owner;
 pub mod permissions;
 pub mod plan;
 pub mod policy;
+mod profile;
 pub mod read;
 pub mod render;
 pub mod report;

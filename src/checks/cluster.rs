@@ -5,10 +5,11 @@ mod nodes;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use crate::behind::{self, Behind};
 use crate::check::{ANSWERS, Check, Finding, Scene, Severity};
 use crate::checks::ALWAYS;
 use crate::component::{Component, NEWEST_KUBERNETES_TRIED};
-use crate::context::Facts;
+use crate::context::{Facts, ReadContext};
 use crate::error::Error;
 use crate::hint;
 
@@ -97,6 +98,20 @@ pub(super) const CHECKS: &[Check] = &[
             "kubernetes-sigs/aws-load-balancer-controller#1734",
         ],
     },
+    Check {
+        id: "EKB-CLUS-008",
+        title: "the kubeconfig leads to the cluster",
+        severity: Severity::Error,
+        stages: ALWAYS,
+        why: "AWS is asked about --cluster and Kubernetes by --kubeconfig, and both have to mean one cluster",
+        breaks: "what is made for one cluster would be installed into another; apply and destroy refuse",
+        mend: "name the cluster's own kubeconfig or context",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/create-kubeconfig.html",
+            "helm/helm#5651",
+            "adobe/ops-cli#84",
+        ],
+    },
 ];
 
 const KNOWN: &Check = &CHECKS[0];
@@ -106,6 +121,7 @@ const NODES: &Check = &CHECKS[3];
 const VERSION: &Check = &CHECKS[4];
 const AUTO_MODE: &Check = &CHECKS[5];
 const ENDPOINT: &Check = &CHECKS[6];
+const KUBECONFIG: &Check = &CHECKS[7];
 
 /// Looks: that there is a scene at all means that EKS knows the cluster and that it can be worked on.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
@@ -145,6 +161,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         // A kubeconfig of the user's leads elsewhere.
         let private = !facts.endpoint_public && scene.cx.config.kubeconfig.is_none();
         findings.push(endpoint(private, reached));
+        findings.push(kubeconfig(scene.cx).await);
         findings
     }
     .boxed()
@@ -217,6 +234,22 @@ fn endpoint(private: bool, reached: bool) -> Finding {
             "a way into the VPC",
             "run the same command inside the VPC, or with --kubeconfig FILE and a proxy or tunnel in it",
         ),
+    }
+}
+
+async fn kubeconfig(cx: &ReadContext) -> Finding {
+    let behind = match behind::look(cx).await {
+        Ok(Some(behind)) => behind,
+        Ok(None) => return KUBECONFIG.skipped("no kubeconfig is used"),
+        Err(error) => return KUBECONFIG.unread(&error),
+    };
+    match (&behind, behind::said(&behind, cx)) {
+        (Behind::TheCluster(proof), _) => KUBECONFIG.passed(*proof),
+        (_, said) => {
+            let (what, mend) = said.unwrap_or_default();
+            let expected = format!("the cluster {}", cx.facts.arn);
+            KUBECONFIG.failed("the kubeconfig is not known to lead to the cluster", what, expected, mend)
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! `apply`: plan, confirm, run.
 
-use std::path::Path;
+use clap::ArgMatches;
 
-use serde_json::Value;
-
+use crate::behind;
 use crate::cli::{ApplyArgs, Global, Output};
+use crate::commands::saved::{self, Binding, Saved};
 use crate::commands::{assess, execute};
 use crate::config::Config;
 use crate::connect::{self, Connection};
@@ -12,18 +12,18 @@ use crate::context::ReadContext;
 use crate::error::{Error, Result};
 use crate::exit_code;
 use crate::plan::{Goal, Plan};
+use crate::render::plan_text;
 use crate::render::terminal::Terminal;
-use crate::render::{plan_json, plan_text};
 
 /// Runs the command.
 ///
 /// # Errors
 /// Whatever kept the run from beginning; failures of steps are told as they happen and in the exit code.
-pub async fn run(global: &Global, args: &ApplyArgs, terminal: Terminal) -> Result<u8> {
+pub async fn run(global: &Global, args: &ApplyArgs, matches: &ArgMatches, terminal: Terminal) -> Result<u8> {
     let (config, saved) = match &args.plan {
         Some(file) => {
-            let (config, fingerprint) = load(file)?;
-            (config, Some(fingerprint))
+            let saved = saved::load(file, global, args.wanted.account.as_deref(), matches)?;
+            (saved.config.clone(), Some(saved))
         }
         None => (Config::resolve(global, &args.wanted, &args.selection)?, None),
     };
@@ -39,11 +39,15 @@ pub async fn run(global: &Global, args: &ApplyArgs, terminal: Terminal) -> Resul
 /// The same.
 pub(super) async fn carry_out(
     mut connection: Connection,
-    saved: Option<String>,
+    saved: Option<Saved>,
     yes: bool,
     json: bool,
     terminal: Terminal,
 ) -> Result<u8> {
+    if let Some(saved) = &saved {
+        saved.binding.fits(&Binding::of_cluster(&connection.read.facts))?;
+    }
+    behind::require(&connection.read).await?;
     // Who may write may try: what admission changes again is no difference here.
     connection.read.dry_runs = true;
     let mut assessed = assess::assess(&connection.read, Goal::Present).await?;
@@ -51,12 +55,14 @@ pub(super) async fn carry_out(
         terminal.note(&plan_text::of(&assessed.plan, terminal.err));
         return Err(refusal);
     }
-    if let Some(saved) = saved
-        && saved != assessed.plan.fingerprint()
-        && !fits_without_dry_runs(&mut connection.read, &saved).await?
-    {
-        terminal.note(&plan_text::of(&assessed.plan, terminal.err));
-        return Err(Error::Stale { what: "the saved plan no longer fits".to_owned() });
+    if let Some(saved) = saved {
+        saved.binding.fits(&Binding::of(&connection.read, &connection.helm, &assessed.plan).await?)?;
+        if saved.changes != assessed.plan.fingerprint()
+            && !fits_without_dry_runs(&mut connection.read, &saved.changes).await?
+        {
+            terminal.note(&plan_text::of(&assessed.plan, terminal.err));
+            return Err(Error::Stale { what: "the saved plan no longer fits".to_owned() });
+        }
     }
     if !json {
         let counts = assessed.plan.counts();
@@ -103,19 +109,4 @@ async fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
         return Ok(());
     }
     refused("not confirmed; nothing was changed", "answer `y`, or pass --yes")
-}
-
-/// Reads a saved plan: its configuration and its fingerprint.
-fn load(file: &Path) -> Result<(Config, String)> {
-    let unusable = |reason: String| Error::ConfigFile { path: file.display().to_string(), source: reason.into() };
-    let text = std::fs::read_to_string(file).map_err(|source| unusable(source.to_string()))?;
-    let document: Value = serde_json::from_str(&text).map_err(|source| unusable(source.to_string()))?;
-    if document["schema"] != plan_json::SCHEMA {
-        return Err(unusable(format!("not a plan saved by this version (schema {})", document["schema"])));
-    }
-    let config = serde_json::from_value(document["config"].clone()).map_err(|source| unusable(source.to_string()))?;
-    let Some(fingerprint) = document["fingerprint"].as_str() else {
-        return Err(unusable("it has no fingerprint".to_owned()));
-    };
-    Ok((config, fingerprint.to_owned()))
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::behind;
 use crate::check::Finding;
 use crate::checks::smoke as checks;
 use crate::cli::{Global, VerifyArgs};
@@ -43,6 +44,11 @@ pub(super) async fn agree(
         storage_class: args.smoke.smoke_storage_class.clone(),
         timeout: validate::duration("--timeout", global.timeout.as_deref().unwrap_or(TIMEOUT))?,
     };
+    match behind::require(&connection.read).await {
+        Ok(()) => {}
+        Err(error @ Error::Refused { .. }) => return Err(error),
+        Err(error) => return Ok(Agreed::Unread(error)),
+    }
     let plan = match smoke::plan(&connection.read.kube, options).await {
         Ok(plan) => plan,
         Err(error @ (Error::Refused { .. } | Error::Config { .. })) => return Err(error),

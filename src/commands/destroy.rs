@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::behind;
 use crate::cli::{DestroyArgs, Global, Output};
 use crate::commands::assess::{self, Assessed};
 use crate::commands::execute;
@@ -35,6 +36,7 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Res
         ));
     }
     let connection = connect::connect(config, None).await?;
+    behind::require(&connection.read).await?;
     let mut assessed = assess::assess(&connection.read, Goal::Absent).await?;
     if let Err(refusal) = Box::pin(guards(&connection.read, &mut assessed, args)).await {
         terminal.note(&plan_text::of(&assessed.plan, terminal.err));

@@ -7,6 +7,7 @@ mod network;
 mod versions;
 mod volumes;
 
+use crate::behind;
 use crate::component::{self, EBS_CSI_DRIVER, GP3_STORAGE_CLASS, METRICS_SERVER};
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
@@ -19,7 +20,8 @@ pub async fn of(cx: &ReadContext, goal: Goal) -> Vec<Diagnostic> {
     if goal == Goal::Absent || !cx.config.migrating.is_empty() {
         return Vec::new();
     }
-    let mut all = brought_by_auto_mode(cx);
+    let mut all: Vec<_> = another_cluster(cx).await.into_iter().collect();
+    all.extend(brought_by_auto_mode(cx));
     all.extend(opened_to_nodes(cx));
     all.extend(keys::not_granted(cx));
     all.extend(versions::tried(cx));
@@ -59,6 +61,13 @@ fn note(message: String) -> Diagnostic {
 
 fn warning(message: String) -> Diagnostic {
     Diagnostic { severity: "warning", message }
+}
+
+/// A plan for one cluster that reads another; `apply` refuses it.
+async fn another_cluster(cx: &ReadContext) -> Option<Diagnostic> {
+    // An API server that does not answer is what the steps tell of.
+    let behind = behind::look(cx).await.ok()??;
+    behind::said(&behind, cx).map(|(what, mend)| warning(format!("{what}: {mend}")))
 }
 
 fn brought_by_auto_mode(cx: &ReadContext) -> Vec<Diagnostic> {

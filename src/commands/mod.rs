@@ -16,6 +16,7 @@ pub mod permissions;
 pub mod plan;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+mod saved;
 pub mod smoke;
 pub mod token;
 pub mod verify;
@@ -35,7 +36,7 @@ pub async fn run(cli: Cli, matches: &clap::ArgMatches, terminal: Terminal) -> Re
     check_form(&cli)?;
     match cli.command {
         Command::Plan(args) => Box::pin(plan::run(&cli.global, &args, terminal)).await,
-        Command::Apply(args) => Box::pin(apply::run(&cli.global, &args, terminal)).await,
+        Command::Apply(args) => Box::pin(apply::run(&cli.global, &args, matches, terminal)).await,
         Command::Destroy(args) => Box::pin(destroy::run(&cli.global, &args, terminal)).await,
         Command::Verify(args) => Box::pin(verify::run(&cli.global, &args, terminal)).await,
         Command::Migrate(args) => Box::pin(migrate::run(&cli.global, &args, terminal)).await,
@@ -47,7 +48,7 @@ pub async fn run(cli: Cli, matches: &clap::ArgMatches, terminal: Terminal) -> Re
         Command::Smoke(args) => smoke::run(&cli.global, args, terminal),
         Command::Token(_) => token::run(&cli.global, terminal).await,
         #[cfg(feature = "sandbox")]
-        Command::Sandbox(args) => Box::pin(sandbox::run(&cli.global, args, terminal)).await,
+        Command::Sandbox(args) => Box::pin(sandbox::run(&cli.global, args, matches, terminal)).await,
         #[cfg(feature = "sandbox")]
         Command::SandboxReaper => {
             crate::sandbox::control_plane::run_reaper(std::io::stdin().lock());

@@ -1,14 +1,13 @@
 //! `plan`: a read-only audit of every step.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use crate::cli::{Global, Output, PlanArgs};
 use crate::commands::assess::{self, Assessed};
+use crate::commands::saved::{self, Binding};
 use crate::config::Config;
 use crate::connect::{self, Connection};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit_code;
 use crate::plan::{Goal, Plan};
 use crate::render::terminal::Terminal;
@@ -21,12 +20,13 @@ use crate::render::{plan_commands, plan_json, plan_text};
 pub async fn run(global: &Global, args: &PlanArgs, terminal: Terminal) -> Result<u8> {
     let config = Config::resolve(global, &args.wanted, &args.selection)?;
     config.guard_isolation()?;
-    let Connection { read, .. } = connect::connect(config, None).await?;
+    let Connection { read, helm, .. } = connect::connect(config, None).await?;
     let mut assessed = assess::assess(&read, Goal::Present).await?;
     show(&assessed.plan, global.output, terminal);
     // What could be read is a plan too: `apply FILE` finds the same unknown steps, or says that the plan no longer fits.
     if let Some(file) = &args.out {
-        save(file, &plan_json::saved(&assessed.plan, &read.config))?;
+        let binding = Binding::of(&read, &helm, &assessed.plan).await?;
+        saved::save(file, &saved::document(&assessed.plan, &read.config, &binding))?;
         terminal.note(&format!("saved; run it with `eks-bootstrap apply {}`\n", file.display()));
     }
     if !assessed.errors.is_empty() {
@@ -58,16 +58,4 @@ pub fn show(plan: &Plan, output: Output, terminal: Terminal) {
 
 fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
-}
-
-fn save(file: &Path, document: &Value) -> Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    // It holds the configuration, chart values and all: for its owner only.
-    let write = || -> std::io::Result<()> {
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
-        file.write_all(pretty(document).as_bytes())
-    };
-    write().map_err(|source| Error::io(format!("write the plan to `{}`", file.display()), source))
 }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::CommandFactory as _;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory as _};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli::{Cli, Global, Output, SandboxArgs};
+use crate::config;
 use crate::error::{Error, Result};
 use crate::exit_code;
 use crate::helm_process::Helm;
@@ -16,27 +18,23 @@ use crate::op::shell::quote;
 use crate::render::starting::Starting;
 use crate::render::terminal::Terminal;
 use crate::sandbox::aws::Seed;
-use crate::sandbox::{Charts, Options, Sandbox};
+use crate::sandbox::{Options, Sandbox, seal};
 use crate::stop::{self, Stop, Stops};
 
 /// So long before all has to be over, a command inside that does not end is killed.
 const KILLED: Duration = Duration::from_millis(100);
 
+/// What no proxy is to be asked for.
+const LOOPBACK: &str = "127.0.0.1,localhost";
+
 /// Runs the command.
 ///
 /// # Errors
 /// The sandbox does not start, or its command cannot be run.
-pub async fn run(global: &Global, args: SandboxArgs, terminal: Terminal) -> Result<u8> {
+pub async fn run(global: &Global, args: SandboxArgs, matches: &ArgMatches, terminal: Terminal) -> Result<u8> {
     let seed = seed(&args)?;
+    let outside = Outside::of(global, &args, matches)?;
     let program = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
-    let charts = match &global.charts {
-        // Commands inside may run in another folder.
-        Some(folder) => Charts::Folder(
-            std::path::absolute(folder).map_err(|source| Error::io("find the folder of charts", source))?,
-        ),
-        None if args.official_charts => Charts::Official,
-        None => Charts::StandIns,
-    };
     let starting = Arc::new(Starting::new(terminal));
     let told = starting.clone();
     let start = Sandbox::start(Options {
@@ -44,8 +42,8 @@ pub async fn run(global: &Global, args: SandboxArgs, terminal: Terminal) -> Resu
         latency: Duration::from_millis(args.latency),
         program: program.clone(),
         helm: Helm::locate(global.helm.as_deref()),
-        charts,
-        existing: global.context.clone().map(|context| (global.kubeconfig.clone(), context)),
+        stand_in_charts: !args.official_charts && outside.charts.is_none(),
+        existing: outside.existing.clone(),
         progress: Arc::new(move |progress| told.progress(&progress.to_string())),
     });
     // A signal cuts the start off, and dropping it ends what it has begun.
@@ -54,20 +52,59 @@ pub async fn run(global: &Global, args: SandboxArgs, terminal: Terminal) -> Resu
     let _claim = stops.claim();
     starting.ready(&format!("sandbox ready: cluster {}, simulated AWS at {}", sandbox.cluster(), sandbox.aws_url()));
     let outcome = if args.command.is_empty() {
-        announce(&sandbox, global.output, terminal);
+        announce(&sandbox, &outside, global.output, terminal);
         stops.first().await;
         terminal.note("\nstopping the sandbox\n");
         Ok(exit_code::DONE)
     } else {
-        inside(&sandbox, &program, &args.command, &stops).await
+        inside(&sandbox, &outside, &program, &args.command, &stops).await
     };
     sandbox.stop().await;
-    terminal.note(if global.context.is_some() {
+    terminal.note(if outside.existing.is_some() {
         "sandbox ended; what was made in the cluster of the context stays there\n"
     } else {
         "sandbox ended, nothing of it is left\n"
     });
     outcome
+}
+
+/// What a sandbox was told to use of the world outside. Only flags count: a variable that was set for other commands would lead a
+/// simulated apply to a real cluster.
+struct Outside {
+    /// `--context`, with `--kubeconfig`.
+    existing: Option<(Option<PathBuf>, String)>,
+    /// `--charts`.
+    charts: Option<PathBuf>,
+    /// Something lies beyond this machine's loopback, or may.
+    reaches_out: bool,
+}
+
+impl Outside {
+    fn of(global: &Global, args: &SandboxArgs, matches: &ArgMatches) -> Result<Outside> {
+        let matches = matches.subcommand_matches("sandbox").unwrap_or(matches);
+        let is_flag = |name| matches.value_source(name) == Some(ValueSource::CommandLine);
+        let kubeconfig = global.kubeconfig.clone().filter(|_| is_flag("kubeconfig"));
+        let existing = global.context.clone().filter(|_| is_flag("context")).map(|context| (kubeconfig, context));
+        let charts = global.charts.as_ref().filter(|_| is_flag("charts")).map(|charts| {
+            // The command inside may run in another folder.
+            std::path::absolute(charts).map_err(|source| Error::io(format!("find `{}`", charts.display()), source))
+        });
+        let reaches_out = args.official_charts || existing.is_some();
+        Ok(Outside { existing, charts: charts.transpose()?, reaches_out })
+    }
+
+    /// The variables that lead into the sandbox.
+    fn environment(&self, sandbox: &Sandbox) -> Vec<(&'static str, String)> {
+        let mut variables = sandbox.environment();
+        variables.extend(self.charts.iter().map(|charts| ("EKS_BOOTSTRAP_CHARTS", charts.display().to_string())));
+        if self.reaches_out {
+            // The simulated AWS is on this machine, whichever proxy leads out.
+            let own = config::variable("NO_PROXY").or_else(|| config::variable("no_proxy"));
+            let hosts = own.map_or_else(|| LOOPBACK.to_owned(), |own| format!("{own},{LOOPBACK}"));
+            variables.extend(["NO_PROXY", "no_proxy"].map(|name| (name, hosts.clone())));
+        }
+        variables
+    }
 }
 
 fn seed(args: &SandboxArgs) -> Result<Seed> {
@@ -79,33 +116,45 @@ fn seed(args: &SandboxArgs) -> Result<Seed> {
 }
 
 /// Prints how to reach the sandbox.
-fn announce(sandbox: &Sandbox, output: Output, terminal: Terminal) {
-    let variables = sandbox.environment();
+fn announce(sandbox: &Sandbox, outside: &Outside, output: Output, terminal: Terminal) {
+    let variables = outside.environment(sandbox);
     if output == Output::Json {
         let object: serde_json::Map<_, _> =
             variables.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
         terminal.result(&format!("{:#}\n", serde_json::Value::Object(object)));
         return;
     }
-    let lines: Vec<_> = variables.iter().map(|(name, value)| format!("export {name}={}\n", quote(value))).collect();
-    terminal.result(&lines.concat());
+    let own: Vec<_> = variables.iter().map(|(name, _)| *name).collect();
+    let here = config::variable_names().into_iter().chain(options());
+    let unset = seal::to_unset(here, &own, outside.reaches_out).join(" ");
+    let lines = variables.iter().map(|(name, value)| format!("export {name}={}\n", quote(value)));
+    terminal.result(&format!("unset {unset}\n{}", lines.collect::<String>()));
     terminal.note(
         "\nPaste these lines into another terminal; eks-bootstrap, aws, kubectl and helm then work on the sandbox.\n\
          AWS is simulated, with it load balancers and volumes; Kubernetes is real, nodes are not. Ctrl-C ends it.\n",
     );
 }
 
+/// The variables that stand for flags of this program.
+fn options() -> Vec<String> {
+    let program = Cli::command();
+    let all = program.get_subcommands().chain([&program]).flat_map(clap::Command::get_arguments);
+    let named = all.filter_map(|argument| argument.get_env()?.to_str().map(ToOwned::to_owned));
+    named.collect()
+}
+
 /// Runs one command inside: one of this program's, else another program.
 #[expect(clippy::disallowed_methods, reason = "the sandbox starts children")]
-async fn inside(sandbox: &Sandbox, program: &Path, words: &[String], stops: &Stops) -> Result<u8> {
+async fn inside(sandbox: &Sandbox, outside: &Outside, program: &Path, words: &[String], stops: &Stops) -> Result<u8> {
     let ours = Cli::command().get_subcommands().any(|known| known.get_name() == words[0]) || words[0].starts_with('-');
     let (executable, arguments) =
         if ours { (program.to_path_buf(), words) } else { (PathBuf::from(&words[0]), &words[1..]) };
     let mut command = tokio::process::Command::new(&executable);
-    command.args(arguments).envs(sandbox.environment());
-    for name in Sandbox::FOREIGN_VARIABLES {
+    command.args(arguments);
+    for name in config::variable_names().iter().filter(|name| seal::leads_elsewhere(name, outside.reaches_out)) {
         command.env_remove(name);
     }
+    command.envs(outside.environment(sandbox));
     let what = || format!("run `{}` inside the sandbox", executable.display());
     let mut child = command.kill_on_drop(true).spawn().map_err(|source| Error::io(what(), source))?;
     let (mut count, mut killed) = (0, false);

@@ -245,10 +245,10 @@ pub(crate) fn haste() -> u32 {
     text.parse().ok().filter(|factor| *factor >= 1).unwrap_or(1)
 }
 
-/// A variable that names one endpoint for a service, such as `AWS_ENDPOINT_URL_IAM`.
+/// A variable that is set and not empty, such as `AWS_ENDPOINT_URL_IAM`, `AWS_PROFILE` or `NO_PROXY`.
 #[expect(clippy::disallowed_methods, reason = "this is the reader of the environment")]
-pub(crate) fn endpoint_variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|url| !url.is_empty())
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 #[cfg(test)]

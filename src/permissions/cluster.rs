@@ -11,9 +11,11 @@ mod contents;
 use std::collections::BTreeMap;
 
 use super::Purpose::{self, Apply, Destroy, Migrate, Plan, Verify};
+use crate::behind;
 use crate::component::{Component, ServiceAccountMaker};
 use crate::config::{Config, Identity};
 use crate::context::Facts;
+use crate::read::kube::DISCOVERY;
 use crate::steps::{namespace, pod_identity_agent};
 
 pub use contents::{Contents, Kind, Told};
@@ -94,6 +96,8 @@ pub struct Rule {
     pub group: String,
     /// Plurals.
     pub resources: Vec<String>,
+    /// Paths of the API server that are no resources; a rule has these or plurals.
+    pub urls: Vec<String>,
     /// The only names that it holds for; empty means all.
     pub names: Vec<String>,
     /// Verbs, sorted.
@@ -158,6 +162,9 @@ pub fn rights(purpose: Purpose, config: &Config, facts: &Facts, group: &str, cha
         let (driver, reason) = (&crate::component::EBS_CSI_DRIVER, "the StorageClass gp3, and which is the default");
         rights.add(Cluster, driver, reason, ("storage.k8s.io", "storageclasses"), &[], own);
     }
+    if config.kubeconfig.is_some() {
+        rights.add_proofs();
+    }
     for rules in rights.namespaced.values_mut().chain([&mut rights.cluster]) {
         *rules = shortened(rules);
     }
@@ -186,6 +193,21 @@ impl Rights {
             let inside = namespace.as_deref().unwrap_or(component.namespace);
             self.add_in(*place, inside, &reason, (RBAC, plural), &words(names), &["bind"]);
         }
+    }
+
+    /// Which cluster a kubeconfig leads to, where its certificate authority does not say so.
+    fn add_proofs(&mut self) {
+        let reason = "which cluster the kubeconfig leads to";
+        let (namespace, name) = behind::ROOT_CA;
+        self.add_in(Namespace, namespace, reason, ("", "configmaps"), &[name], &["get"]);
+        self.cluster.push(Rule {
+            reason: reason.to_owned(),
+            group: String::new(),
+            resources: Vec::new(),
+            urls: vec![DISCOVERY.to_owned()],
+            names: Vec::new(),
+            verbs: vec!["get".to_owned()],
+        });
     }
 
     /// The namespace of a component that is in none of every cluster's.
@@ -287,6 +309,7 @@ impl Rights {
             reason: reason.to_owned(),
             group: group.to_owned(),
             resources: texts(&[resource]),
+            urls: Vec::new(),
             names: texts(names),
             verbs: texts(verbs),
         };

@@ -27,8 +27,7 @@ pub(crate) use place::is_loopback;
 pub use place::{OCI, oci_reference};
 
 /// Where charts come from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChartSource {
     /// A folder with one folder or `.tgz` per chart.
     Folder(PathBuf),
@@ -45,7 +44,8 @@ pub struct ChartRef {
     pub name: String,
     /// Its exact version.
     pub version: String,
-    /// Where it comes from.
+    /// Where it comes from. No part of a plan's fingerprint, which is about content: the same chart may lie elsewhere.
+    #[serde(skip)]
     pub source: ChartSource,
     /// What its archive must be, `sha256:` and 64 digits.
     pub digest: Option<String>,
@@ -62,6 +62,17 @@ pub struct LocalChart {
 }
 
 impl LocalChart {
+    /// The digest of all that it holds, wherever it lies: that of the archive, or of the names and contents of a folder's files.
+    ///
+    /// # Errors
+    /// A file of the folder cannot be read, or it holds too much for a chart.
+    pub fn content_digest(&self) -> Result<String> {
+        match &self.digest {
+            Some(digest) => Ok(digest.clone()),
+            None => archive::digest_of_folder(&self.path),
+        }
+    }
+
     /// Its CRDs, and those of the charts inside it that these values turn on.
     pub fn crds(&self, values: &Value) -> Vec<Value> {
         self.content.crds(values)

@@ -23,6 +23,10 @@ pub use address::ObjectRef;
 pub use capabilities::Capabilities;
 pub use few::Few;
 
+/// Where the API server tells the issuer of its tokens.
+/// <https://kubernetes.io/docs/tasks/configure-pod-container/configure-service-account/#service-account-issuer-discovery>
+pub(crate) const DISCOVERY: &str = "/.well-known/openid-configuration";
+
 /// A secret text that no log shows.
 pub struct SecretText(String);
 
@@ -160,6 +164,18 @@ impl KubeRead {
     pub async fn connect(target: &KubeTarget) -> Result<KubeRead> {
         let api = KubeApi::connect(target).await?;
         Ok(KubeRead { paths: Paths::new(api.clone()), api, capabilities: capabilities::Known::default() })
+    }
+
+    /// The certificate authorities, as DER, that this connection is sure of; empty where it takes any certificate.
+    pub(crate) fn authorities(&self) -> &[Vec<u8>] {
+        self.api.authorities()
+    }
+
+    /// The issuer of the API server's service-account tokens; none where it tells none.
+    pub(crate) async fn issuer(&self) -> Result<Option<String>> {
+        let answer = self.api.read(&format!("get {DISCOVERY}"), DISCOVERY).await?;
+        let issuer = answer.as_ref().and_then(|answer| answer["issuer"].as_str());
+        Ok(issuer.filter(|issuer| !issuer.is_empty()).map(ToOwned::to_owned))
     }
 
     /// Seconds since 1970 by the clock of the API server, as its last answer told; by this machine's before the first one.

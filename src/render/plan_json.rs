@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::config::Config;
 use crate::plan::Plan;
 
 /// Name and version of the form.
@@ -43,11 +42,4 @@ pub fn of(plan: &Plan) -> Value {
         "steps": steps,
         "diagnostics": plan.diagnostics,
     })
-}
-
-/// The document that `plan --out` saves: with the configuration, so that `apply FILE` needs no flags.
-pub fn saved(plan: &Plan, config: &Config) -> Value {
-    let mut document = of(plan);
-    document["config"] = json!(config);
-    document
 }

@@ -53,6 +53,9 @@ fn role(rights: &Rights, granted: &Granted<'_>) -> Value {
 }
 
 fn rule(rule: &Rule) -> Value {
+    if !rule.urls.is_empty() {
+        return json!({"nonResourceURLs": rule.urls, "verbs": rule.verbs});
+    }
     let mut fields = BTreeMap::from([
         ("apiGroups", json!([rule.group])),
         ("resources", json!(rule.resources)),
@@ -92,7 +95,7 @@ pub fn yaml(rights: &Rights, head: &[String]) -> String {
                 let _ = writeln!(text, "  # {reason}");
             }
             let fields = rule(each);
-            let order = ["apiGroups", "resources", "resourceNames", "verbs"];
+            let order = ["apiGroups", "resources", "resourceNames", "nonResourceURLs", "verbs"];
             let fields =
                 order.iter().filter_map(|name| fields.get(name).map(|value| format!("{name}: {}", flow(value))));
             let _ = writeln!(text, "  - {}", fields.collect::<Vec<_>>().join("\n    "));
@@ -142,6 +145,7 @@ mod tests {
             reason: reason.to_owned(),
             group: group.to_owned(),
             resources: texts(&[resource]),
+            urls: Vec::new(),
             names: texts(names),
             verbs: texts(&["get", "list"]),
         };

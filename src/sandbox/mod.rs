@@ -12,6 +12,7 @@
 
 pub mod aws;
 pub mod control_plane;
+pub mod seal;
 mod stand_in;
 
 use std::fs;
@@ -47,23 +48,12 @@ pub struct Options {
     pub program: PathBuf,
     /// The helm binary; none means one of PATH, else one that is built.
     pub helm: Option<PathBuf>,
-    /// Which charts its commands find.
-    pub charts: Charts,
+    /// Whether the stand-in charts are used.
+    pub stand_in_charts: bool,
     /// A context of a kubeconfig (the usual files where none is named) whose cluster takes the control plane's place.
     pub existing: Option<(Option<PathBuf>, String)>,
     /// Told what takes long.
     pub progress: Arc<dyn Fn(Progress) + Send + Sync>,
-}
-
-/// The charts that commands inside find without being told where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Charts {
-    /// The stand-ins.
-    StandIns,
-    /// Those of a folder.
-    Folder(PathBuf),
-    /// None: they come from their repositories.
-    Official,
 }
 
 /// A running sandbox; it ends with [`Sandbox::stop`], on drop, and when this process dies.
@@ -136,7 +126,7 @@ impl Sandbox {
     /// # Errors
     /// What is missing on this machine, or what failed.
     pub async fn start(options: Options) -> Result<Sandbox> {
-        let Options { mut seed, latency, program, helm, charts, existing, progress } = options;
+        let Options { mut seed, latency, program, helm, stand_in_charts, existing, progress } = options;
         let cluster = Cluster::first(&seed)?;
         let plane = match &existing {
             Some((kubeconfig, context)) => {
@@ -196,11 +186,7 @@ impl Sandbox {
             cluster: cluster.name,
             region: cluster.region,
             helm,
-            charts: match charts {
-                Charts::StandIns => Some(unpacked),
-                Charts::Folder(folder) => Some(folder),
-                Charts::Official => None,
-            },
+            charts: stand_in_charts.then_some(unpacked),
             kubeconfig,
             existing: existing.is_some(),
             stand_ins,
@@ -217,7 +203,8 @@ impl Sandbox {
         &self.cluster
     }
 
-    /// The variables by which the aws CLI, kubectl, helm and this program find the sandbox.
+    /// The variables by which the aws CLI, kubectl, helm and this program find the sandbox; [`seal`] knows those that have to go
+    /// before they are set.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let text = |path: &Path| path.display().to_string();
         let key = self.simulator.access_key();
@@ -233,6 +220,7 @@ impl Sandbox {
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
             ("EKS_BOOTSTRAP_CLUSTER", self.cluster.clone()),
             ("EKS_BOOTSTRAP_HELM", text(&self.helm)),
+            ("EKS_BOOTSTRAP_SANDBOX_TOKEN", self.front.token().to_owned()),
             ("HELM_BIN", text(&self.helm)),
             ("KUBECONFIG", text(&self.kubeconfig)),
         ];
@@ -244,16 +232,6 @@ impl Sandbox {
         }
         variables
     }
-
-    /// Variables that would lead elsewhere and are taken away from commands run inside.
-    pub const FOREIGN_VARIABLES: [&'static str; 6] = [
-        "AWS_PROFILE",
-        "AWS_SESSION_TOKEN",
-        "AWS_ROLE_ARN",
-        "AWS_WEB_IDENTITY_TOKEN_FILE",
-        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    ];
 
     /// Ends everything and removes the files.
     pub async fn stop(self) {

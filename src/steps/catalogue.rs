@@ -219,6 +219,7 @@ impl Builder<'_> {
             adopt: self.adopts(&id),
             id,
             name: self.role_name(),
+            arn: component.role_arn(config, facts),
             path: config.iam.path.clone(),
             description: format!("{} of EKS cluster {}", component.title, facts.cluster),
             permissions_boundary: config.iam.permissions_boundary.clone(),

@@ -87,7 +87,18 @@ impl NodeRoleStep {
                     mend: format!("name a role of account {}, or leave it out", cx.facts.account),
                 });
             }
-            roles.insert(last_part(arn).to_owned());
+            let name = last_part(arn);
+            // IAM finds roles by their names, whatever their paths.
+            if arn.starts_with("arn:")
+                && self.more.contains(arn)
+                && let Some(role) = cx.iam.role(name).await?.filter(|role| role.arn != *arn)
+            {
+                return Err(Error::Refused {
+                    what: format!("the node role {arn} does not exist; {} does", role.arn),
+                    mend: format!("pass --node-role {}", role.arn),
+                });
+            }
+            roles.insert(name.to_owned());
         }
         Ok(roles)
     }

@@ -30,6 +30,8 @@ pub struct RoleStep {
     pub id: StepId,
     /// The role's name.
     pub name: String,
+    /// Its ARN, by which the pods ask for it.
+    pub arn: String,
     /// Its path.
     pub path: String,
     /// Its description.
@@ -143,6 +145,18 @@ impl RoleStep {
             tags: self.tags.clone(),
         };
         Assessment::create(format!("trusts {short}"), vec![self.change(fields, op)])
+    }
+
+    /// The role that was named does not exist, and one of its name does, under another path.
+    fn misnamed(&self, role: &Role, goal: Goal) -> Assessment {
+        if goal == Goal::Absent {
+            return Assessment::keep("absent");
+        }
+        let reason = format!("role {} was named but does not exist; {} does", self.arn, role.arn);
+        Assessment {
+            mend: Some(format!("{} {}", self.setting, role.arn)),
+            ..Assessment::blocked(&self.id, Owner::Unmarked, reason)
+        }
     }
 
     /// How many other clusters' service accounts the role lets in, for the plan's reason.
@@ -290,6 +304,10 @@ impl Step for RoleStep {
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
         let role = cx.iam.role(&self.name).await?;
+        // IAM finds roles by their names, whatever their paths; only the ARN that was named says which is meant.
+        if let Some(role) = role.as_ref().filter(|role| self.named_by_user && role.arn != self.arn) {
+            return Ok(self.misnamed(role, goal));
+        }
         if goal == Goal::Absent {
             let hangers = self.hangers(cx).await?;
             return Ok(self.absent_diff(role.as_ref(), &hangers));

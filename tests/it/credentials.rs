@@ -174,8 +174,35 @@ async fn profiles_of_the_shared_files_are_used() {
     let variables = [("AWS_CONFIG_FILE", elsewhere.to_str().unwrap()), ("AWS_PROFILE", "deploy")];
     assert_eq!(caller(&aws, &[], &[&unset[..], &variables].concat()).await, assumed);
 
-    let run = aws.run(&["plan", "-c", "demo", "--profile", "nobody"], &WITHOUT_KEYS).await.expect(77);
-    assert!(run.stderr.contains("nobody"), "{}", run.stderr);
+    // A profile that was named wins over keys of the environment; where only AWS' variable names it, these win, as in every SDK.
+    let file = ("AWS_CONFIG_FILE", elsewhere.to_str().unwrap());
+    assert_eq!(caller(&aws, &["--profile", "ops"], &[file]).await, MACHINE);
+    assert_eq!(caller(&aws, &["--profile", "deploy"], &[file]).await, assumed);
+    assert_eq!(caller(&aws, &[], &[file, ("EKS_BOOTSTRAP_PROFILE", "ops")]).await, MACHINE);
+    let keys = aws.simulator.access_key().access_key_id;
+    assert_ne!(caller(&aws, &[], &[file, ("AWS_PROFILE", "ops")]).await, MACHINE, "{keys} are the environment's");
+
+    // One that does not exist is refused, keys or not, before anything is asked.
+    aws.simulator.clear_calls();
+    for variables in [&WITHOUT_KEYS[..], &[]] {
+        let named = |run: &Run, field: &str| {
+            assert!(run.stderr.contains(&format!("`opps` for {field}")), "{}", run.stderr);
+            assert!(run.stderr.contains("did you mean `ops`?"), "{}", run.stderr);
+        };
+        named(&aws.run(&["plan", "-c", "demo", "--profile", "opps"], variables).await.expect(64), "--profile");
+        let by_variable = [variables, &[("AWS_PROFILE", "opps")]].concat();
+        named(&aws.run(&["apply", "--yes", "-c", "demo"], &by_variable).await.expect(64), "AWS_PROFILE");
+    }
+    // A file that was named and is not there is part of the answer.
+    let gone = [("AWS_CONFIG_FILE", "/nowhere/config"), ("AWS_REGION", "")];
+    for flags in [&["plan", "-c", "demo", "--profile", "deploy"][..], &["plan", "-c", "demo"]] {
+        let run = aws.run(flags, &gone).await.expect(64);
+        assert!(run.stderr.contains("AWS_CONFIG_FILE names /nowhere/config, which does not exist"), "{}", run.stderr);
+    }
+    assert!(aws.simulator.calls().is_empty(), "{:?}", aws.simulator.calls());
+    // A mark before the first line, as Notepad writes it.
+    std::fs::write(&elsewhere, "\u{feff}[profile ops]\r\nregion = eu-west-1\r\n").unwrap();
+    assert_eq!(caller(&aws, &["--profile", "ops"], &[file]).await, MACHINE);
 }
 
 /// A signed token of the issuer for a subject, after STS has been told the issuer's keys.

@@ -87,6 +87,8 @@ mod stuck;
 #[cfg(feature = "sandbox")]
 mod support;
 #[cfg(feature = "sandbox")]
+mod target;
+#[cfg(feature = "sandbox")]
 mod verify;
 #[cfg(feature = "sandbox")]
 mod versions;

@@ -379,3 +379,39 @@ async fn a_move_between_irsa_and_pod_identity_gets_along_with_what_is_printed() 
     rights.run(&rights.printed("plan", &[]).await, &["plan", "--detailed-exitcode"]).await.expect(0);
     rights.lab.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_printed_rights_show_which_cluster_a_kubeconfig_leads_to() {
+    let rights = Rights::start(|_| {}).await;
+    let variables: std::collections::BTreeMap<_, _> = rights.lab.sandbox.environment().into_iter().collect();
+    let mut kubeconfig: Value = serde_json::from_slice(&std::fs::read(&variables["KUBECONFIG"]).unwrap()).unwrap();
+    let cluster = &mut kubeconfig["clusters"][0]["cluster"];
+    // As through a tunnel: nobody checks who answers.
+    *cluster = json!({"server": cluster["server"], "insecure-skip-tls-verify": true});
+    let path = rights.lab.work.path().join("tunnel");
+    std::fs::write(&path, kubeconfig.to_string()).unwrap();
+    let flags = ["--kubeconfig", path.to_str().unwrap()];
+    let apply = [&["apply", "--yes", "--only", "iam.oidc-provider"], &flags[..]].concat();
+
+    let printed = rights.printed("apply", &flags).await;
+    let is_root = |rule: &Value| rule["resourceNames"] == json!(["kube-root-ca.crt"]);
+    let is_issuer = |rule: &Value| rule["nonResourceURLs"] == json!(["/.well-known/openid-configuration"]);
+    let kept = |rules: &[Value], gone: &dyn Fn(&Value) -> bool| rules.iter().filter(|it| !gone(it)).cloned().collect();
+    let without_root = Printed { namespaced: kept(&printed.namespaced, &is_root), ..printed.clone() };
+    let without_issuer = Printed { cluster: kept(&printed.cluster, &is_issuer), ..printed.clone() };
+    assert_eq!(without_root.namespaced.len() + 1, printed.namespaced.len());
+    assert_eq!(without_issuer.cluster.len() + 1, printed.cluster.len());
+    let neither = Printed { cluster: without_issuer.cluster.clone(), ..without_root.clone() };
+    let run = rights.run(&neither, &apply).await.expect(4);
+    assert!(run.stderr.contains("nothing shows that kubeconfig"), "{}", run.stderr);
+    assert!(run.stderr.contains("permissions --kubernetes --kubeconfig"), "{}", run.stderr);
+    assert_eq!(rights.lab.aws_writes(), Vec::<String>::new());
+    // Either of both will do.
+    for one in [&without_root, &without_issuer] {
+        rights.run(one, &apply).await.expect(0);
+    }
+    // Without a kubeconfig nothing of it is asked, and so nothing is granted.
+    let plain = rights.printed("apply", &[]).await;
+    assert!(!plain.namespaced.iter().any(is_root) && !plain.cluster.iter().any(is_issuer));
+    rights.lab.stop().await;
+}

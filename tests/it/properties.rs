@@ -68,6 +68,53 @@ async fn a_saved_plan_is_refused_once_the_world_has_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_saved_plan_is_bound_by_content() {
+    let aws = Aws::start(|_| {}).await;
+    let mut plan = arguments();
+    plan.splice(0..2, ["plan", "--out", "plan.json"]);
+    aws.run(&plan, &[]).await.expect(0);
+    let apply = async |flags: &[&str], variables: &[(&str, &str)]| {
+        aws.run(&[&["apply", "--yes", "plan.json"], flags].concat(), variables).await
+    };
+    let text = std::fs::read_to_string(aws.file("plan.json")).unwrap();
+    let write = |text: &str| std::fs::write(aws.file("plan.json"), text).unwrap();
+
+    // An edit of whatever part of it.
+    let mut edited: serde_json::Value = serde_json::from_str(&text).unwrap();
+    edited["config"]["iam"]["path"] = "/elsewhere/".into();
+    write(&edited.to_string());
+    let run = apply(&[], &[]).await.expect(4);
+    assert!(run.stderr.contains("was changed after it was saved"), "{}", run.stderr);
+    // Spaces and the order of fields are none.
+    let same: serde_json::Value = serde_json::from_str(&text).unwrap();
+    write(&same.to_string());
+
+    // Flags that the plan says already are named; those that it is compared with have to fit.
+    for flag in
+        [&["--enable", "metrics-server"][..], &["--region", "eu-west-2"], &["--timeout", "5m"], &["-f", "x.yaml"]]
+    {
+        let run = apply(flag, &[]).await.expect(64);
+        let name = if flag[0] == "-f" { "--file" } else { flag[0] };
+        assert!(run.stderr.contains(&format!("{name} cannot be used with a saved plan")), "{}", run.stderr);
+    }
+    for (flag, other) in [("--cluster", "other"), ("--account", "444455556666")] {
+        let run = apply(&[flag, other], &[]).await.expect(4);
+        assert!(run.stderr.contains(&format!("{flag} says {other}")), "{}", run.stderr);
+    }
+    assert_eq!(aws.writes(), Vec::<String>::new());
+
+    // In another folder, with variables that are set for other commands, and flags that agree.
+    std::fs::create_dir(aws.file("job")).unwrap();
+    let file = aws.file("plan.json").display().to_string();
+    let agreeing = ["apply", "--yes", "--cluster", "demo", "--account", "111122223333", "-q", &file];
+    let mut command = aws.command(&agreeing, &[("EKS_BOOTSTRAP_IAM_PATH", "/x/"), ("EKS_BOOTSTRAP_TIMEOUT", "7m")]);
+    command.current_dir(aws.file("job"));
+    let run = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(!aws.writes().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_run_finishes_its_call_and_says_what_remains() {
     let (wanted, _) = undisturbed().await;
     let aws = Aws::start(|_| {}).await;

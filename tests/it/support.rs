@@ -11,7 +11,7 @@ use eks_bootstrap::kube_client::KubeTarget;
 use eks_bootstrap::read::kube::{KubeRead, ObjectRef};
 use eks_bootstrap::sandbox::aws::{Front, Seed, Simulator};
 use eks_bootstrap::sandbox::control_plane::{self, HelmMajor};
-use eks_bootstrap::sandbox::{Charts, Options, Sandbox};
+use eks_bootstrap::sandbox::{Options, Sandbox};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -104,6 +104,11 @@ impl Aws {
         self.front.url()
     }
 
+    /// What its own paths want to be shown.
+    pub(crate) fn token(&self) -> &str {
+        self.front.token()
+    }
+
     /// A file in the folder in which the program runs.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
@@ -160,7 +165,7 @@ impl Lab {
             latency: Duration::ZERO,
             program: PathBuf::from(PROGRAM),
             helm: Some(counted),
-            charts: Charts::StandIns,
+            stand_in_charts: true,
             existing: None,
             progress: Arc::new(|progress| eprintln!("{progress}")),
         })

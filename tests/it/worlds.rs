@@ -124,8 +124,18 @@ async fn a_denied_read_is_unknown_and_not_absent() {
 
 /// Runs the program's own `sandbox` command.
 async fn sandbox(arguments: &'static [&'static str], home: &tempfile::TempDir) -> Run {
+    sandbox_with(arguments, home, &[]).await
+}
+
+/// The same with variables that were set for other commands.
+async fn sandbox_with(
+    arguments: &'static [&'static str],
+    home: &tempfile::TempDir,
+    variables: &'static [(&'static str, &'static str)],
+) -> Run {
     let mut command = program(arguments, home.path());
     keep_cache(&mut command);
+    command.envs(variables.iter().copied());
     tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap().into()
 }
 
@@ -154,6 +164,87 @@ async fn the_sandbox_runs_one_command_and_gives_its_exit_code() {
     assert_eq!(run.stdout, format!("eu-west-1\n{}\n", home.path().join("mine").display()));
     let run = sandbox(&["sandbox", "--seed", "nowhere.yaml", "--", "plan"], &home).await.expect(64);
     assert!(run.stderr.contains("nowhere.yaml"), "{}", run.stderr);
+}
+
+/// What leads elsewhere, as people have it set.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("EKS_BOOTSTRAP_KUBECONFIG", "/nowhere/production"),
+    ("EKS_BOOTSTRAP_CONTEXT", "production"),
+    ("EKS_BOOTSTRAP_CHARTS", "/nowhere/charts"),
+    ("EKS_BOOTSTRAP_PROFILE", "production"),
+    ("AWS_PROFILE", "production"),
+    ("AWS_SESSION_TOKEN", "of-another-key"),
+    ("AWS_ENDPOINT_URL_IAM", "http://127.0.0.1:9"),
+    ("HELM_KUBECONTEXT", "production"),
+    ("HELM_NAMESPACE", "production"),
+    ("KUBERNETES_MASTER", "https://production"),
+    ("NO_PROXY", "production.internal"),
+    ("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem"),
+];
+
+/// Ways to everything, this machine too.
+const PROXIES: [(&str, &str); 3] =
+    [("HTTPS_PROXY", "http://127.0.0.1:9"), ("http_proxy", "http://127.0.0.1:9"), ("SSL_CERT_FILE", "/nowhere/ca.pem")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandbox_is_sealed_against_variables_that_lead_elsewhere() {
+    let home = tempfile::tempdir().unwrap();
+    let run = sandbox_with(&["sandbox", "--", "sh", "-c", "env"], &home, ELSEWHERE).await.expect(0);
+    for (name, value) in ELSEWHERE {
+        let line = format!("{name}={value}");
+        assert!(!run.stdout.lines().any(|found| found == line), "{line}: {}", run.stdout);
+    }
+    assert!(run.stdout.contains("AWS_ENDPOINT_URL=http://127.0.0.1:"), "{}", run.stdout);
+    assert!(run.stderr.ends_with("sandbox ended, nothing of it is left\n"), "{}", run.stderr);
+    let run = sandbox_with(&["sandbox", "--", "plan", "--detailed-exitcode"], &home, ELSEWHERE).await.expect(2);
+    assert!(run.stdout.starts_with("Plan for demo"), "{}", run.stdout);
+
+    // What is printed to be pasted works in a terminal where all this is set.
+    let mut command = program(&["sandbox"], home.path());
+    keep_cache(&mut command);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let lines = tokio::task::spawn_blocking(move || {
+        let (mut text, mut byte) = (Vec::new(), [0]);
+        while !(text.ends_with(b"\n") && text.windows(27).any(|word| word == b"export EKS_BOOTSTRAP_CHARTS")) {
+            assert_eq!(stdout.read(&mut byte).unwrap(), 1);
+            text.push(byte[0]);
+        }
+        String::from_utf8(text).unwrap()
+    })
+    .await
+    .unwrap();
+    let mut shell = std::process::Command::new("sh");
+    let script = format!("{lines}\nexec {} plan -o json", crate::support::PROGRAM);
+    shell.arg("-c").arg(script).env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("HOME", home.path());
+    shell.envs(ELSEWHERE.iter().copied().chain(PROXIES));
+    let plan = Run::from(tokio::task::spawn_blocking(move || shell.output()).await.unwrap().unwrap());
+    crate::support::signal(&child, rustix::process::Signal::INT);
+    tokio::task::spawn_blocking(move || child.wait()).await.unwrap().unwrap();
+    assert_eq!(plan.expect(0).json()["target"]["cluster"], "demo");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sandboxs_own_paths_want_its_token() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let aws = Aws::start(|_| {}).await;
+    let ask = async |token: &str| {
+        let host = aws.url().trim_start_matches("http://").to_owned();
+        let mut stream = tokio::net::TcpStream::connect(&host).await.unwrap();
+        let request = format!(
+            "GET /_sandbox/world HTTP/1.1\r\nhost: {host}\r\nauthorization: {token}\r\nconnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    for token in ["", "Bearer ", "Bearer 0123"] {
+        let answer = ask(token).await;
+        assert!(answer.starts_with("HTTP/1.1 401") && !answer.contains("clusters"), "{token}: {answer}");
+        assert!(answer.contains("EKS_BOOTSTRAP_SANDBOX_TOKEN"), "{answer}");
+    }
+    assert!(ask(&format!("Bearer {}", aws.token())).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

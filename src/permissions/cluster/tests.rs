@@ -8,6 +8,7 @@ fn rule(resource: &str, names: &[&str], verbs: &[&str]) -> Rule {
         reason: "r".to_owned(),
         group: String::new(),
         resources: texts(&[resource]),
+        urls: Vec::new(),
         names: texts(names),
         verbs: texts(verbs),
     }

@@ -15,6 +15,7 @@ pub(in crate::steps) fn step() -> RoleStep {
     RoleStep {
         id: StepId::new("iam.role.lbc"),
         name: "r".to_owned(),
+        arn: "arn:aws:iam::111122223333:role/r".to_owned(),
         path: "/".to_owned(),
         description: "d".to_owned(),
         permissions_boundary: None,
