@@ -13,11 +13,13 @@
 //!
 //! The library exists for the program and its tests; its types are no stable interface.
 
+mod authorities;
 pub mod bundle;
 pub mod check;
 pub mod checks;
 pub mod child;
 pub mod cli;
+pub(crate) mod clock;
 pub mod commands;
 pub mod component;
 pub mod component_file;
@@ -53,6 +55,7 @@ pub mod owner;
 pub mod permissions;
 pub mod plan;
 pub mod policy;
+mod proxy;
 pub mod read;
 pub mod render;
 pub mod report;

@@ -13,7 +13,6 @@ use crate::connect;
 use crate::context::Facts;
 use crate::error::{Error, Result};
 use crate::exit_code;
-use crate::helm_process::Helm;
 use crate::permissions;
 use crate::permissions::cluster::{self, Kind, Told};
 use crate::permissions::entry::{self, Principal};
@@ -71,7 +70,7 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
             ours.map_or(Principal::Unknown, |caller| Principal::of_caller(&caller.arn))
         }
     };
-    let charts = ChartRead::new(Helm::new(config.helm.clone()));
+    let charts = ChartRead::new(connect::helm(&config).await?);
     let charts = contents::rendered(&charts, &config, &images::facts(&config)).await?;
     let told = asked(&config, contents::unknown(&charts)).await;
     let charts: Vec<_> = charts.iter().map(|chart| chart.contents(&told)).collect();

@@ -24,7 +24,7 @@ pub(crate) fn remember(aws: &SdkConfig) {
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let suffix = names::dns_suffix(names::partition_of_region(&region));
     let known = SERVICES.into_iter().map(|(prefix, variable, host, global)| {
-        let own = config::endpoint_variable(&format!("AWS_ENDPOINT_URL_{variable}"));
+        let own = config::variable(&format!("AWS_ENDPOINT_URL_{variable}"));
         let address = own.or_else(|| aws.endpoint_url().map(ToOwned::to_owned)).unwrap_or_else(|| {
             if global { format!("https://{host}.{suffix}") } else { format!("https://{host}.{region}.{suffix}") }
         });
