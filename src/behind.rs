@@ -54,7 +54,7 @@ pub(crate) async fn look(cx: &ReadContext) -> Result<Option<Behind>> {
         return Ok(None);
     }
     let facts = &cx.facts;
-    let own = certificates(&facts.ca_pem).unwrap_or_default();
+    let own = certificates(facts.ca_pem.as_bytes()).unwrap_or_default();
     let expected = shown(&own);
     let trusted = cx.kube.authorities();
     // Whoever answers has shown a certificate of one of these, so all of them have to be the cluster's. Where the server is reached
@@ -72,7 +72,7 @@ pub(crate) async fn look(cx: &ReadContext) -> Result<Option<Behind>> {
     let found = match cx.kube.get(&ObjectRef::new("v1", "ConfigMap", namespace, name)).await {
         Ok(object) => {
             let text = object.as_ref().and_then(|object| object.pointer("/data/ca.crt")).and_then(Value::as_str);
-            let inside = text.and_then(|text| certificates(text).ok()).unwrap_or_default();
+            let inside = text.and_then(|text| certificates(text.as_bytes()).ok()).unwrap_or_default();
             if inside.iter().any(|one| own.contains(one)) {
                 return Ok(Some(Behind::TheCluster("its kube-root-ca.crt holds the cluster's certificate authority")));
             }

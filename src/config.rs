@@ -31,7 +31,7 @@ pub use installation::NodeRoles;
 pub use removal::Removal;
 pub use reserved::check_cluster;
 pub use sources::{ChartOrigin, registry_logins};
-pub(crate) use sources::{haste, variable};
+pub(crate) use sources::{MEASURED_SKEW, haste, measured_skew, variable};
 
 /// How long one step may wait by default: the time that `helm --wait` needs for image pulls on fresh nodes, twice.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_mins(10);

@@ -13,6 +13,7 @@ use aws_sdk_eks::types::{Cluster, ComputeConfigResponse, VpcConfigResponse};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use base64::Engine as _;
 
+use crate::authorities::Authorities;
 use crate::config::{Config, check_cluster};
 use crate::context::{Facts, ReadContext};
 use crate::credentials::Kept;
@@ -85,7 +86,8 @@ pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) 
     if let Some(url) = &config.endpoint_url {
         loader = loader.endpoint_url(url);
     }
-    if let Some(client) = http_client {
+    let authorities = Authorities::of_aws(config.profile.as_deref()).await?;
+    if let Some(client) = http_client.or_else(|| authorities.as_ref().map(Authorities::http_client)) {
         loader = loader.http_client(client);
     }
     let base = loader.load().await;
@@ -108,6 +110,15 @@ pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) 
     let provider =
         aws_config::sts::AssumeRoleProvider::builder(arn).session_name("eks-bootstrap").configure(&base).build().await;
     Ok(kept(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build(), Kept::new))
+}
+
+/// Helm as the user names it, which trusts whom AWS' clients trust.
+///
+/// # Errors
+/// A file of certificates that cannot be used.
+pub(crate) async fn helm(config: &Config) -> Result<Helm> {
+    let authorities = Authorities::of_aws(config.profile.as_deref()).await?;
+    Ok(Helm::new(config.helm.clone()).trusting(authorities.as_ref()))
 }
 
 /// The same with credentials that are loaded once for the SDK and for tokens.
@@ -160,7 +171,7 @@ async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Res
             signer: TokenSigner::new(provider, &facts.region, names::dns_suffix(&facts.partition), &facts.cluster),
         },
     };
-    let helm = Helm::new(config.helm.clone());
+    let helm = helm(&config).await?;
     let read = ReadContext {
         iam: IamRead::new(&aws),
         eks,

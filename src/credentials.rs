@@ -11,6 +11,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use crate::child::Host;
 use crate::error::{Error, Result, chain_of};
 use crate::flight::Renewal;
+use crate::heard;
 use crate::limits::{self, AWS_OPERATION};
 
 /// A provider that keeps what another one gave.
@@ -72,7 +73,8 @@ impl ProvideCredentials for Kept {
         Self: 'a,
     {
         future::ProvideCredentials::new(async {
-            self.at(SystemTime::now()).await.map_err(|error| match error {
+            // AWS says by its own clock when they end.
+            self.at(heard::clock().there(SystemTime::now())).await.map_err(|error| match error {
                 Error::Credentials { source } => CredentialsError::provider_error(source),
                 other => CredentialsError::provider_error(other),
             })

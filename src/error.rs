@@ -118,13 +118,17 @@ pub enum Error {
     /// The Kubernetes API server refused or failed.
     #[error(transparent)]
     Kube(#[from] KubeError),
-    /// The Kubernetes API server does not answer.
-    #[error("the Kubernetes API server {endpoint} does not answer")]
+    /// The Kubernetes API server does not answer, or another server answers in its place.
+    #[error("the Kubernetes API server {endpoint} {}{}", silence(*intercepted), through(proxy.as_deref()))]
     ApiServerUnreachable {
         /// Its address.
         endpoint: String,
         /// Whether the cluster's endpoint is private only.
         private_only: bool,
+        /// The proxy that was asked, with who names it and without its credentials.
+        proxy: Option<String>,
+        /// Whether a server answered whose certificate is of no authority of the cluster's.
+        intercepted: bool,
         /// Why.
         #[source]
         source: Cause,
@@ -260,6 +264,18 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Seen(pub String);
+
+fn silence(intercepted: bool) -> &'static str {
+    if intercepted {
+        "is answered for by another server, whose certificate is not of the cluster's certificate authority,"
+    } else {
+        "does not answer"
+    }
+}
+
+fn through(proxy: Option<&str>) -> String {
+    proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default()
+}
 
 /// An error and its sources, outermost first.
 fn causes<'a>(

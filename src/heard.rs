@@ -1,5 +1,6 @@
 //! What AWS's services were last heard to say: which answers have begun and not ended, for errors that name the HTTP status,
-//! and who has just said nothing for the whole time of a call, so that not every further call waits for as long.
+//! who has just said nothing for the whole time of a call, so that not every further call waits for as long, and what their
+//! clock shows.
 //!
 //! The SDK's time-out errors know neither. Its interceptors see an answer's head before its body is read
 //! (aws-smithy-runtime's orchestrator), and every client of the run has one of them.
@@ -18,6 +19,8 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::config_bag::ConfigBag;
 use tokio::time::Instant;
 
+use crate::clock::Skew;
+use crate::config;
 use crate::limits::{self, AWS_ATTEMPT, AWS_OPERATION};
 
 /// The calls of one service.
@@ -30,6 +33,14 @@ struct Service {
 }
 
 static HEARD: LazyLock<Mutex<BTreeMap<String, Service>>> = LazyLock::new(Mutex::default);
+
+/// AWS' clock, by its last answer of any service; at first what the run that started this one has measured.
+static CLOCK: LazyLock<Skew> = LazyLock::new(|| Skew::starting_at(config::measured_skew()));
+
+/// AWS' clock. Clones go on listening.
+pub(crate) fn clock() -> Skew {
+    CLOCK.clone()
+}
 
 fn heard() -> MutexGuard<'static, BTreeMap<String, Service>> {
     HEARD.lock().unwrap_or_else(PoisonError::into_inner)
@@ -106,6 +117,7 @@ impl Intercept for Heard {
         _: &RuntimeComponents,
         cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        CLOCK.heard(context.response().headers().get("date"));
         let status = context.response().status().as_u16();
         self.note(cfg, |service, name| {
             service.begun.insert(name.to_owned(), status);

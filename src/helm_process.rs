@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use semver::Version;
 
+use crate::authorities::Authorities;
 use crate::child::{self, Rules, Why};
 use crate::error::{Error, Result};
 use crate::flight::Flights;
@@ -38,13 +39,20 @@ const LAST_WORDS: usize = 800;
 #[derive(Clone, Debug)]
 pub struct Helm {
     named: Option<PathBuf>,
+    authorities: Option<PathBuf>,
     found: Flights<(), Arc<(PathBuf, Version)>>,
 }
 
 impl Helm {
     /// The binary that the user named, else one of PATH.
     pub fn new(named: Option<PathBuf>) -> Helm {
-        Helm { named, found: Flights::default() }
+        Helm { named, authorities: None, found: Flights::default() }
+    }
+
+    /// The same, which trusts the authorities of a file too when it downloads charts.
+    pub(crate) fn trusting(self, authorities: Option<&Authorities>) -> Helm {
+        let path = authorities.and_then(|it| std::path::absolute(it.path()).ok());
+        Helm { authorities: path, ..self }
     }
 
     /// Where the binary is, if there is one.
@@ -109,7 +117,8 @@ impl Helm {
         stops: Option<&Stops>,
     ) -> Result<String> {
         self.at_least(&OLDEST).await?;
-        run(&self.found().await?.0, command, arguments, home, &Rules { limit, interactive: false, stops }).await
+        let rules = Rules { limit, interactive: false, stops };
+        run(&self.found().await?.0, command, arguments, home, self.authorities.as_deref(), &rules).await
     }
 }
 
@@ -159,7 +168,7 @@ async fn version(path: &Path) -> Result<Version> {
     let home = Home::new()?;
     let rules = Rules { limit: HELM_LOCAL.get(), interactive: false, stops: None };
     let arguments = ["version".into(), "--template".into(), "{{.Version}}".into()];
-    let text = run(path, "version", &arguments, &home, &rules).await?;
+    let text = run(path, "version", &arguments, &home, None, &rules).await?;
     let number = text.trim().trim_start_matches('v');
     // A helm that was made by a plain `go install` knows only `v4.0`.
     Version::parse(number).or_else(|_| Version::parse(&format!("{number}.0"))).map_err(|_| Error::HelmFailed {
@@ -170,7 +179,14 @@ async fn version(path: &Path) -> Result<Version> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the place that starts helm")]
-async fn run(path: &Path, command: &str, arguments: &[OsString], home: &Home, rules: &Rules<'_>) -> Result<String> {
+async fn run(
+    path: &Path,
+    command: &str,
+    arguments: &[OsString],
+    home: &Home,
+    authorities: Option<&Path>,
+    rules: &Rules<'_>,
+) -> Result<String> {
     let mut child = tokio::process::Command::new(path);
     // Variables of helm's own would change what the flags say; proxies and registry logins stay.
     for name in crate::config::variable_names()
@@ -181,6 +197,11 @@ async fn run(path: &Path, command: &str, arguments: &[OsString], home: &Home, ru
     }
     if let Some(logins) = crate::config::registry_logins() {
         child.env("HELM_REGISTRY_CONFIG", logins);
+    }
+    // Besides what the machine trusts, on Linux (https://pkg.go.dev/crypto/x509#SystemCertPool); `--ca-file` would be instead of
+    // it, and a bundle for AWS need not know those of chart repositories. What the user says of Go's programs stays.
+    if let Some(authorities) = authorities.filter(|_| crate::config::variable("SSL_CERT_FILE").is_none()) {
+        child.env("SSL_CERT_FILE", authorities);
     }
     child
         .args(arguments)

@@ -45,6 +45,18 @@ pub fn of(error: &Error) -> Option<String> {
         }
         Error::Aws(error) => return of_aws(error),
         Error::Kube(error) => return of_kube(error),
+        Error::ApiServerUnreachable { intercepted: true, endpoint, .. } => {
+            format!(
+                "a proxy that inspects TLS does that: have {} left out of the inspection, or name it in NO_PROXY where there is \
+                 a way around the proxy",
+                endpoint.split("://").last().unwrap_or_default().trim_end_matches('/')
+            )
+        }
+        Error::ApiServerUnreachable { proxy: Some(_), .. } => {
+            "check the proxy's address, its sign-in and what it lets through; if no proxy leads to the API server, name its \
+             host in NO_PROXY"
+                .to_owned()
+        }
         Error::ApiServerUnreachable { private_only: true, .. } => {
             "the cluster's endpoint is private: run this inside the VPC (or over its VPN), or pass --kubeconfig \
              with a proxy or tunnel"

@@ -5,23 +5,24 @@
 //! from the signer, so that it is renewed during long runs.
 
 mod exec;
+pub(crate) mod kubeconfig;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Method, Request};
 use http_body_util::{BodyExt as _, Limited};
 use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 
+use crate::clock::Skew;
 use crate::error::{Cause, Error, KubeError, Result};
 use crate::limits::{self, KUBE_ANSWER, KUBE_REQUEST};
-use crate::read::clock::Skew;
+use crate::proxy::Proxy;
 use crate::retry::{BackOff, Overload, retry_after};
 use crate::token::TokenSigner;
 use exec::{Credential, ExecPlugin};
@@ -47,6 +48,8 @@ pub enum KubeTarget {
         /// The context; none means the current one.
         context: Option<String>,
     },
+    /// As a kubeconfig of the sandbox's says, whose API server is on this machine: no proxy leads there.
+    Local(PathBuf),
 }
 
 /// How long to wait for a connection. A private endpoint does not refuse, it stays silent.
@@ -66,6 +69,7 @@ pub(crate) struct KubeApi {
     endpoint: Arc<str>,
     private_only: bool,
     authorities: Arc<[Vec<u8>]>,
+    proxy: Option<Proxy>,
     clock: Skew,
     /// Whether the last request got no answer in time.
     silent: Arc<AtomicBool>,
@@ -125,58 +129,65 @@ impl KubeApi {
                 let unreachable = |source: Cause| Error::ApiServerUnreachable {
                     endpoint: url.clone(),
                     private_only: *private_only,
+                    proxy: None,
+                    intercepted: false,
                     source,
                 };
                 let uri = url.parse().map_err(|source: http::uri::InvalidUri| unreachable(source.into()))?;
+                let proxy = Proxy::of_environment(&uri)?;
                 let mut config = kube::Config::new(uri);
-                config.root_cert = Some(certificates(ca_pem).map_err(unreachable)?);
-                let authorities = checked_by(&config);
-                limits(&mut config);
-                let client = kube::Client::try_from(config).map_err(|source| unreachable(source.into()))?;
+                config.root_cert = Some(certificates(ca_pem.as_bytes()).map_err(unreachable)?);
+                config.proxy_url = proxy.as_ref().map(|proxy| proxy.uri().clone());
                 let sign_in = SignIn::Signer(signer.clone());
-                let (endpoint, private_only) = (url.as_str().into(), *private_only);
-                let (clock, silent) = (Skew::new(), Arc::default());
-                Ok(KubeApi { client, sign_in, endpoint, private_only, authorities, clock, silent })
+                let api = KubeApi::new(config, proxy, sign_in).map_err(unreachable)?;
+                Ok(KubeApi { endpoint: url.as_str().into(), private_only: *private_only, ..api })
             }
             KubeTarget::Kubeconfig { path, context } => {
-                let unusable = |source: Cause| Error::ConfigFile { path: path.display().to_string(), source };
-                let file = Kubeconfig::read_from(path).map_err(|source| unusable(source.into()))?;
-                let options = KubeConfigOptions { context: context.clone(), ..KubeConfigOptions::default() };
-                let mut config = kube::Config::from_custom_kubeconfig(file, &options)
-                    .await
-                    .map_err(|source| unusable(source.into()))?;
-                limits(&mut config);
-                let endpoint = config.cluster_url.to_string();
-                let runs = |provider: &kube::config::AuthProviderConfig| provider.config.contains_key("cmd-path");
-                if config.auth_info.auth_provider.as_ref().is_some_and(runs) {
-                    return Err(unusable(
-                        "kubectl 1.26 gave up `auth-provider`: use the provider's exec plugin".into(),
-                    ));
-                }
-                let authorities = checked_by(&config);
-                // Taken out: the library would run it itself, with nothing that ends it.
-                let plugin = config.auth_info.exec.take();
-                let client = kube::Client::try_from(config.clone()).map_err(|source| unusable(source.into()))?;
-                let sign_in = match plugin {
-                    None => SignIn::Fixed,
-                    Some(plugin) => {
-                        let folder = path.parent().unwrap_or(Path::new("."));
-                        let plugin = ExecPlugin::new(plugin, folder).map_err(unusable)?;
-                        SignIn::Plugin(Box::new(Plugged { plugin, config, client: Arc::default() }))
-                    }
-                };
-                let endpoint = endpoint.into();
-                Ok(KubeApi {
-                    client,
-                    sign_in,
-                    endpoint,
-                    private_only: false,
-                    authorities,
-                    clock: Skew::new(),
-                    silent: Arc::default(),
-                })
+                let (config, proxy) = kubeconfig::read(path, context.as_deref()).await?;
+                KubeApi::of_file(config, proxy, path)
+            }
+            KubeTarget::Local(path) => {
+                let config = kubeconfig::local(path).await;
+                let config = config.map_err(|source| Error::ConfigFile { path: path.display().to_string(), source })?;
+                KubeApi::of_file(config, None, path)
             }
         }
+    }
+
+    fn of_file(mut config: kube::Config, proxy: Option<Proxy>, path: &Path) -> Result<KubeApi> {
+        let unusable = |source: Cause| Error::ConfigFile { path: path.display().to_string(), source };
+        let runs = |provider: &kube::config::AuthProviderConfig| provider.config.contains_key("cmd-path");
+        if config.auth_info.auth_provider.as_ref().is_some_and(runs) {
+            return Err(unusable("kubectl 1.26 gave up `auth-provider`: use the provider's exec plugin".into()));
+        }
+        // Taken out: the library would run it itself, with nothing that ends it.
+        let sign_in = match config.auth_info.exec.take() {
+            None => SignIn::Fixed,
+            Some(plugin) => {
+                let folder = path.parent().unwrap_or(Path::new("."));
+                let plugin = ExecPlugin::new(plugin, folder).map_err(unusable)?;
+                limits(&mut config);
+                SignIn::Plugin(Box::new(Plugged { plugin, config: config.clone(), client: Arc::default() }))
+            }
+        };
+        KubeApi::new(config, proxy, sign_in).map_err(unusable)
+    }
+
+    fn new(mut config: kube::Config, proxy: Option<Proxy>, sign_in: SignIn) -> Result<KubeApi, Cause> {
+        limits(&mut config);
+        let endpoint = config.cluster_url.to_string().into();
+        let authorities = checked_by(&config);
+        let client = kube::Client::try_from(config)?;
+        Ok(KubeApi {
+            client,
+            sign_in,
+            endpoint,
+            private_only: false,
+            authorities,
+            proxy,
+            clock: Skew::new(),
+            silent: Arc::default(),
+        })
     }
 
     /// Sends one request. `operation` is what errors name, such as `get ServiceAccount/kube-system/x`.
@@ -239,12 +250,13 @@ impl KubeApi {
             self.silent.store(true, Ordering::Relaxed);
             return Err(self.unreachable(format!("no answer within {}", late()).into()));
         };
-        let response = response.map_err(|source| self.unreachable(innermost(&source).into()))?;
+        let response =
+            response.map_err(|source| self.without_answer(innermost(&source).into(), of_unknown_issuer(&source)))?;
         self.silent.store(false, Ordering::Relaxed);
         self.clock.heard(response.headers().get("date").and_then(|date| date.to_str().ok()));
         let status = response.status().as_u16();
         let asked = response.headers().get(http::header::RETRY_AFTER).and_then(|header| header.to_str().ok());
-        let retry_after = asked.and_then(|header| retry_after(header, jiff::Timestamp::now()));
+        let retry_after = asked.and_then(|header| retry_after(header, self.timestamp()));
         let kind = response.headers().get(http::header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or("no content type").to_owned();
         let whole = tokio::time::timeout_at(end, Limited::new(response.into_body(), KUBE_ANSWER).collect()).await;
@@ -284,7 +296,17 @@ impl KubeApi {
     }
 
     fn unreachable(&self, source: Cause) -> Error {
-        Error::ApiServerUnreachable { endpoint: self.endpoint.to_string(), private_only: self.private_only, source }
+        self.without_answer(source, false)
+    }
+
+    fn without_answer(&self, source: Cause, intercepted: bool) -> Error {
+        Error::ApiServerUnreachable {
+            endpoint: self.endpoint.to_string(),
+            private_only: self.private_only,
+            proxy: self.proxy.as_ref().map(ToString::to_string),
+            intercepted,
+            source,
+        }
     }
 
     /// The certificate authorities that this connection is sure of; empty where it takes any certificate.
@@ -294,7 +316,11 @@ impl KubeApi {
 
     /// Seconds since 1970 by the clock of the API server, as its last answer told; by this machine's before the first one.
     pub(crate) fn now(&self) -> i64 {
-        jiff::Timestamp::now().as_second() + self.clock.seconds().unwrap_or(0)
+        self.timestamp().as_second()
+    }
+
+    fn timestamp(&self) -> jiff::Timestamp {
+        jiff::Timestamp::try_from(self.clock.there(SystemTime::now())).unwrap_or(jiff::Timestamp::MAX)
     }
 
     /// Sends a request, again where an overloaded server refused it before it acted and says when to come back.
@@ -370,12 +396,25 @@ fn checked_by(config: &kube::Config) -> Arc<[Vec<u8>]> {
 }
 
 /// The certificates of a PEM text, as DER.
-pub(crate) fn certificates(pem: &str) -> Result<Vec<Vec<u8>>, Cause> {
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, Cause> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject as _;
-    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let all: Vec<_> = all?.into_iter().map(|certificate| certificate.to_vec()).collect();
     if all.is_empty() { Err("the cluster's certificate authority holds no certificate".into()) } else { Ok(all) }
+}
+
+/// Whether a server showed a certificate that no known authority has signed.
+fn of_unknown_issuer(error: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::{CertificateError, Error};
+    if matches!(error.downcast_ref(), Some(Error::InvalidCertificate(CertificateError::UnknownIssuer))) {
+        return true;
+    }
+    // What an I/O error wraps is not its source, and it may be another I/O error.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => of_unknown_issuer(wrapped),
+        None => error.source().is_some_and(of_unknown_issuer),
+    }
 }
 
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {

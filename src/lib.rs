@@ -13,12 +13,14 @@
 //!
 //! The library exists for the program and its tests; its types are no stable interface.
 
+mod authorities;
 mod behind;
 pub mod bundle;
 pub mod check;
 pub mod checks;
 pub mod child;
 pub mod cli;
+pub(crate) mod clock;
 pub mod commands;
 pub mod component;
 pub mod component_file;
@@ -55,6 +57,7 @@ pub mod permissions;
 pub mod plan;
 pub mod policy;
 mod profile;
+mod proxy;
 pub mod read;
 pub mod render;
 pub mod report;

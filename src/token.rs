@@ -16,7 +16,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 
+use crate::clock::Skew;
 use crate::error::{Error, Result};
+use crate::heard;
 
 /// EKS takes a token for 15 minutes from its signature; one minute is left for clocks that differ.
 const LIFETIME: Duration = Duration::from_mins(14);
@@ -29,7 +31,7 @@ const EXPIRES: Duration = Duration::from_mins(1);
 #[derive(Clone)]
 pub struct BearerToken {
     secret: String,
-    /// When it ends.
+    /// When it ends, by this machine's clock, which kubectl and helm go by.
     pub expires_at: SystemTime,
 }
 
@@ -66,18 +68,28 @@ pub struct TokenSigner {
     region: String,
     host: String,
     cluster: String,
-    /// The last token, with the credentials that signed it.
-    current: Arc<Mutex<Option<(Credentials, BearerToken)>>>,
+    /// AWS' clock: EKS judges a token by the date with which it is signed.
+    clock: Skew,
+    current: Arc<Mutex<Option<Current>>>,
+}
+
+/// The last token, with the credentials that signed it and its end by AWS' clock.
+#[derive(Debug)]
+struct Current {
+    signer: Credentials,
+    ends: SystemTime,
+    token: BearerToken,
 }
 
 impl TokenSigner {
-    /// A signer for `cluster`; `suffix` is the partition's host suffix.
+    /// A signer for `cluster` by AWS' clock, as far as its answers have told it; `suffix` is the partition's host suffix.
     pub fn new(credentials: SharedCredentialsProvider, region: &str, suffix: &str, cluster: &str) -> TokenSigner {
         TokenSigner {
             credentials,
             region: region.to_owned(),
             host: format!("sts.{region}.{suffix}"),
             cluster: cluster.to_owned(),
+            clock: heard::clock(),
             current: Arc::default(),
         }
     }
@@ -90,26 +102,28 @@ impl TokenSigner {
         self.token_at(SystemTime::now()).await
     }
 
-    async fn token_at(&self, now: SystemTime) -> Result<BearerToken> {
+    /// `local` is what this machine's clock shows.
+    async fn token_at(&self, local: SystemTime) -> Result<BearerToken> {
         // Asked first, and with no lock: they may take a while. `credentials.rs` keeps and renews them.
         let credentials = self
             .credentials
             .provide_credentials()
             .await
             .map_err(|source| Error::Credentials { source: source.into() })?;
+        let now = self.clock.there(local);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((signer, token)) = current.as_ref()
+        if let Some(Current { signer, ends, token }) = current.as_ref()
             && *signer == credentials
-            && (token.expires_at > now + RENEW_BEFORE || credentials.expiry() == Some(token.expires_at))
+            && (*ends > now + RENEW_BEFORE || credentials.expiry() == Some(*ends))
         {
             return Ok(token.clone());
         }
         let secret = presign(&credentials, &self.region, &self.host, &self.cluster, now)
             .map_err(|source| Error::Credentials { source })?;
         // A token is worth nothing once the credentials that signed it have ended.
-        let expires_at = credentials.expiry().map_or(now + LIFETIME, |expiry| expiry.min(now + LIFETIME));
-        let token = BearerToken { secret, expires_at };
-        *current = Some((credentials, token.clone()));
+        let ends = credentials.expiry().map_or(now + LIFETIME, |expiry| expiry.min(now + LIFETIME));
+        let token = BearerToken { secret, expires_at: self.clock.here(ends) };
+        *current = Some(Current { signer: credentials, ends, token: token.clone() });
         Ok(token)
     }
 }
@@ -184,6 +198,27 @@ mod tests {
         let next = at(12).await;
         assert_ne!(next.expose(), first.expose());
         assert_eq!(next.expires_at, start + Duration::from_mins(12) + LIFETIME);
+    }
+
+    #[tokio::test]
+    async fn a_machine_whose_clock_is_wrong_signs_by_that_of_aws() {
+        let local = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
+        let minutes = Duration::from_mins;
+        for (skew, date) in [(1200, "20270115T082000Z"), (-1200, "20270115T074000Z")] {
+            let there = Skew::starting_at(Some(skew)).there(local);
+            // Five minutes are left to the credentials by AWS' clock, which says when they end.
+            let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, Some(there + minutes(5)), "test");
+            let signer = TokenSigner {
+                clock: Skew::starting_at(Some(skew)),
+                ..TokenSigner::new(SharedCredentialsProvider::new(credentials), "eu-west-1", "amazonaws.com", "demo")
+            };
+            let token = signer.token_at(local).await.unwrap();
+            let encoded = token.expose().strip_prefix("k8s-aws-v1.").unwrap();
+            let url = String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).unwrap()).unwrap();
+            assert!(url.contains(&format!("X-Amz-Date={date}")), "{url}");
+            assert_eq!(token.expires_at, local + minutes(5));
+            assert_eq!(signer.token_at(local + minutes(4)).await.unwrap().expose(), token.expose());
+        }
     }
 
     #[tokio::test]

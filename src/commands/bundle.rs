@@ -7,9 +7,9 @@ use crate::bundle::{self, Entry, Index};
 use crate::cli::{BundleArgs, Global, Output};
 use crate::commands::images;
 use crate::config::Config;
+use crate::connect;
 use crate::error::{Error, Result};
 use crate::exit_code;
-use crate::helm_process::Helm;
 use crate::read::chart::{ChartRead, ChartRef, ChartSource, oci_reference};
 use crate::render::terminal::Terminal;
 
@@ -21,7 +21,7 @@ pub async fn run(global: &Global, args: &BundleArgs, terminal: Terminal) -> Resu
     let mut config = Config::resolve_for_any_cluster(global, &args.wanted)?;
     // Images are listed where they come from, since they are to be copied from there.
     config.image_registry = None;
-    let charts = ChartRead::new(Helm::new(config.helm.clone()));
+    let charts = ChartRead::new(connect::helm(&config).await?);
     let mut packed = Vec::new();
     for component in images::wanted(&config) {
         let chart = config.chart(&component);

@@ -6,10 +6,10 @@ use serde_json::json;
 use crate::cli::{Global, ImagesArgs, Output};
 use crate::component;
 use crate::config::Config;
+use crate::connect;
 use crate::context::Facts;
 use crate::error::Result;
 use crate::exit_code;
-use crate::helm_process::Helm;
 use crate::images::{self, Placed, Running};
 use crate::read::chart::ChartRead;
 use crate::render::terminal::Terminal;
@@ -23,7 +23,7 @@ const SCHEMA: &str = "eks-bootstrap/images/v1";
 /// A chart that is not there, or that helm cannot render.
 pub async fn run(global: &Global, args: &ImagesArgs, terminal: Terminal) -> Result<u8> {
     let config = Config::resolve_for_any_cluster(global, &args.wanted)?;
-    let charts = ChartRead::new(Helm::new(config.helm.clone()));
+    let charts = ChartRead::new(connect::helm(&config).await?);
     let mut all = Vec::new();
     for component in wanted(&config) {
         all.extend(of(&component, &config, &charts).await?);

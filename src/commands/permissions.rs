@@ -15,7 +15,6 @@ use crate::connect;
 use crate::context::Facts;
 use crate::error::{Error, Result};
 use crate::exit_code;
-use crate::helm_process::Helm;
 use crate::permissions;
 use crate::permissions::cluster::{self, Kind, Told};
 use crate::permissions::entry::{self, Principal};
@@ -76,7 +75,7 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
         }
     };
     let principal = mapped(&aws, principal, &mut facts).await;
-    let charts = ChartRead::new(Helm::new(config.helm.clone()));
+    let charts = ChartRead::new(connect::helm(&config).await?);
     let charts = contents::rendered(&charts, &config, &images::facts(&config)).await?;
     let told = asked(&config, contents::unknown(&charts)).await;
     let charts: Vec<_> = charts.iter().map(|chart| chart.contents(&told)).collect();

@@ -245,7 +245,16 @@ pub(crate) fn haste() -> u32 {
     text.parse().ok().filter(|factor| *factor >= 1).unwrap_or(1)
 }
 
-/// A variable that is set and not empty, such as `AWS_ENDPOINT_URL_IAM`, `AWS_PROFILE` or `NO_PROXY`.
+/// The variable by which a run tells the `token` commands that its helm starts how far AWS' clock is ahead, in seconds: they ask
+/// nobody, so they cannot measure it. Not for users, who set their clock instead.
+pub(crate) const MEASURED_SKEW: &str = "EKS_BOOTSTRAP_MEASURED_SKEW";
+
+/// What that variable says.
+pub(crate) fn measured_skew() -> Option<i64> {
+    variable(MEASURED_SKEW)?.parse().ok()
+}
+
+/// A variable that other programs read too, such as `AWS_ENDPOINT_URL_IAM` or `HTTPS_PROXY`; none where it is empty.
 #[expect(clippy::disallowed_methods, reason = "this is the reader of the environment")]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

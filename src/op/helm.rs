@@ -16,16 +16,17 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::Config;
+use crate::config::{Config, MEASURED_SKEW};
 use crate::context::Facts;
 use crate::error::{Error, Result};
 use crate::helm_process::{Helm, Home, OLDEST, OLDEST_THAT_ADOPTS};
 use crate::helm_writer::{self, WRITER_LABEL};
 use crate::kube_client::KubeTarget;
-use crate::kubeconfig;
+use crate::kubeconfig::{self, Ways};
 use crate::limits::{self, HELM_GRACE};
 use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
+use crate::proxy::Proxy;
 use crate::read::chart::{ChartRead, ChartRef};
 use crate::read::kube::KubeRead;
 use crate::read::release::{self, ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
@@ -123,9 +124,12 @@ impl HelmWrite {
                 let path = std::path::absolute(path).map_err(|source| Error::io("find the kubeconfig", source))?;
                 Access::User { path, context: context.clone() }
             }
+            KubeTarget::Local(path) => Access::User { path: path.clone(), context: None },
             KubeTarget::Endpoint { url, ca_pem, .. } => {
                 let program = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
-                Access::Ours { kubeconfig: our_kubeconfig(config, facts, url, ca_pem, &program) }
+                // Written down, so that helm takes the way that we take; of the environment it would read other rules.
+                let proxy = url.parse().ok().map(|server| Proxy::of_environment(&server)).transpose()?.flatten();
+                Access::Ours { kubeconfig: our_kubeconfig(config, facts, (url, ca_pem), &program, proxy.as_ref()) }
             }
         };
         Ok(HelmWrite { helm, charts, kube, access: Arc::new(access), stops: stop::of_process() })
@@ -145,7 +149,13 @@ impl HelmWrite {
 }
 
 /// A kubeconfig whose tokens come from our `token` command, with the same profile and role as this run.
-fn our_kubeconfig(config: &Config, facts: &Facts, url: &str, ca_pem: &str, program: &Path) -> String {
+fn our_kubeconfig(
+    config: &Config,
+    facts: &Facts,
+    (url, ca_pem): (&str, &str),
+    program: &Path,
+    proxy: Option<&Proxy>,
+) -> String {
     let mut arguments = vec!["token", "--cluster", &facts.cluster, "--region", &facts.region];
     for (flag, value) in [
         ("--profile", &config.profile),
@@ -156,7 +166,10 @@ fn our_kubeconfig(config: &Config, facts: &Facts, url: &str, ca_pem: &str, progr
             arguments.extend([flag, value]);
         }
     }
-    kubeconfig::with_our_token(&facts.cluster, url, ca_pem, program, &arguments).to_string()
+    let (proxy, skew) = (proxy.map(Proxy::address), facts.clock_skew.map(|skew| skew.to_string()));
+    let variable = skew.as_deref().map(|skew| (MEASURED_SKEW, skew));
+    let ways = Ways { proxy: proxy.as_deref(), variable };
+    kubeconfig::with_our_token(&facts.cluster, url, ca_pem, program, &arguments, ways).to_string()
 }
 
 impl HelmOp {

@@ -3,7 +3,6 @@
 
 pub mod accelerator;
 pub mod chart;
-pub(crate) mod clock;
 pub mod contents;
 pub mod ec2;
 pub mod eks;

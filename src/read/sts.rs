@@ -5,9 +5,9 @@
 use aws_credential_types::Credentials;
 use aws_sdk_sts::Client;
 
+use crate::clock::Skew;
 use crate::error::{AwsError, Error, Result, WEB_IDENTITY};
 use crate::heard::Heard;
-use crate::read::clock::Skew;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]

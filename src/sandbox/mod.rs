@@ -29,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
 use crate::kubeconfig;
 use crate::names;
+use crate::proxy;
 use crate::read::kube::{KubeRead, ObjectRef, Paths};
 use crate::read::rollout;
 use aws::{Front, Seed, Simulator};
@@ -171,7 +172,12 @@ impl Sandbox {
         } else {
             write_kubeconfig(&plane, &program, &cluster.name, &cluster.region)?
         };
-        put(&plane, &cluster.objects).await?;
+        let admin = plane.admin_kubeconfig().to_path_buf();
+        let target = match &existing {
+            Some(_) => KubeTarget::Kubeconfig { path: admin, context: None },
+            None => KubeTarget::Local(admin),
+        };
+        put(&target, &cluster.objects).await?;
         let stand_ins = if existing.is_some() {
             None
         } else {
@@ -224,6 +230,10 @@ impl Sandbox {
             ("HELM_BIN", text(&self.helm)),
             ("KUBECONFIG", text(&self.kubeconfig)),
         ];
+        // Nothing but the user's own proxies would lead away from loopback.
+        for (name, value) in proxy::sparing(&["127.0.0.1", "localhost"]) {
+            variables.push((name, value));
+        }
         if self.existing {
             variables.push(("EKS_BOOTSTRAP_KUBECONFIG", text(&self.kubeconfig)));
         }
@@ -241,9 +251,8 @@ impl Sandbox {
 }
 
 /// Creates the seed's Kubernetes objects, as another tool would have: under another field manager.
-async fn put(plane: &ControlPlane, objects: &[Value]) -> Result<()> {
-    let target = KubeTarget::Kubeconfig { path: plane.admin_kubeconfig().to_path_buf(), context: None };
-    let api = KubeApi::connect(&target).await?;
+async fn put(target: &KubeTarget, objects: &[Value]) -> Result<()> {
+    let api = KubeApi::connect(target).await?;
     let paths = Paths::new(api.clone());
     for object in objects {
         let reference = ObjectRef::of(object);
@@ -258,7 +267,7 @@ async fn put(plane: &ControlPlane, objects: &[Value]) -> Result<()> {
             return Err(failed(&what, "its namespace does not exist"));
         }
     }
-    settle(&target, objects).await
+    settle(target, objects).await
 }
 
 /// How long workloads of a seed are waited for; one that is meant to stay broken costs this.
@@ -320,7 +329,14 @@ fn unpack_charts(directory: &Path) -> Result<PathBuf> {
 /// A kubeconfig for people: kubectl and helm get their tokens from this program, as they would on EKS.
 fn write_kubeconfig(plane: &ControlPlane, program: &Path, cluster: &str, region: &str) -> Result<PathBuf> {
     let arguments = ["token", "--cluster", cluster, "--region", region];
-    let document = kubeconfig::with_our_token(cluster, plane.endpoint(), plane.ca_pem(), program, &arguments);
+    let document = kubeconfig::with_our_token(
+        cluster,
+        plane.endpoint(),
+        plane.ca_pem(),
+        program,
+        &arguments,
+        kubeconfig::Ways::default(),
+    );
     let path = plane.directory().join("kubeconfig");
     let write = || -> std::io::Result<()> {
         let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;

@@ -65,6 +65,8 @@ mod policies;
 mod policies_of_choice;
 #[cfg(feature = "sandbox")]
 mod properties;
+#[cfg(feature = "sandbox")]
+mod proxies;
 mod readme;
 #[cfg(feature = "sandbox")]
 mod rendered;

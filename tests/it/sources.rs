@@ -1,7 +1,7 @@
 //! Where charts and images come from: registries, repositories, bundles, digests, a registry for images, and clusters that
 //! have no way out. Real helms pull from a registry on loopback; what is installed runs in the sandbox.
 
-mod registry;
+pub(crate) mod registry;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

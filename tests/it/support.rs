@@ -265,7 +265,7 @@ impl Lab {
     }
 
     fn target(&self) -> KubeTarget {
-        KubeTarget::Kubeconfig { path: self.sandbox.plane.admin_kubeconfig().to_path_buf(), context: None }
+        KubeTarget::Local(self.sandbox.plane.admin_kubeconfig().to_path_buf())
     }
 
     /// Reads the cluster as its administrator.

@@ -15,6 +15,8 @@ use kube::{Api, Client, api::ListParams};
 use serde_json::Value;
 use tokio::{net::TcpListener, task::JoinSet};
 
+use crate::kube_client::kubeconfig;
+
 use super::{
     ControlPlane, ControlPlaneError, Home, Options, Progress, arguments,
     binaries::{self, Binaries, Environment},
@@ -204,15 +206,9 @@ fn start_clients(
 }
 
 async fn client(kubeconfig: &Path) -> Result<Client, ControlPlaneError> {
-    let unusable = |error: kube::config::KubeconfigError| ControlPlaneError::Kubeconfig {
-        context: "admin".into(),
-        reason: error.to_string(),
-    };
-    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).map_err(unusable)?;
-    let options = kube::config::KubeConfigOptions::default();
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(unusable)?;
-    // A proxy of the environment is not for loopback.
-    config.proxy_url = None;
+    let config = kubeconfig::local(kubeconfig)
+        .await
+        .map_err(|error| ControlPlaneError::Kubeconfig { context: "admin".into(), reason: error.to_string() })?;
     Client::try_from(config).map_err(ControlPlaneError::kubernetes("set up the client of the control plane"))
 }
 

@@ -26,12 +26,11 @@ use std::time::Duration;
 
 use futures::AsyncBufReadExt as _;
 use http::Request;
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::error::{Error, Result};
-use crate::kube_client::KubeTarget;
+use crate::kube_client::{KubeTarget, kubeconfig};
 use crate::sandbox::aws::Simulator;
 
 pub(super) use addon::Renderer;
@@ -70,9 +69,10 @@ pub(super) async fn start(
     simulator: Simulator,
     renderer: Renderer,
 ) -> Result<StandIns> {
-    let target = KubeTarget::Kubeconfig { path: kubeconfig.to_path_buf(), context: None };
+    let target = KubeTarget::Local(kubeconfig.to_path_buf());
     let cluster = Arc::new(Cluster::connect(&target, place, simulator).await?);
-    let client = client(kubeconfig).await.map_err(|source| Error::Sandbox {
+    let client = kubeconfig::local(kubeconfig).await.and_then(|config| Ok(kube::Client::try_from(config)?));
+    let client = client.map_err(|source| Error::Sandbox {
         what: "the controllers' stand-ins cannot reach the control plane".to_owned(),
         source,
     })?;
@@ -83,14 +83,6 @@ pub(super) async fn start(
     }
     tasks.spawn(work(cluster, wake, Addon::new(renderer)));
     Ok(StandIns(tasks))
-}
-
-async fn client(kubeconfig: &Path) -> Result<kube::Client, crate::error::Cause> {
-    let file = Kubeconfig::read_from(kubeconfig)?;
-    let mut config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-    // A proxy of the environment is not for loopback.
-    config.proxy_url = None;
-    Ok(kube::Client::try_from(config)?)
 }
 
 /// Wakes the stand-ins at every change of a collection; what changed they see by themselves.
