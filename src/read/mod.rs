@@ -23,4 +23,3 @@ mod signed;
 pub mod simulation;
 pub mod sts;
 pub mod tagging;
-mod xml;
