@@ -225,12 +225,7 @@ impl Ec2Read {
 
 /// Lists begin with 1 and have no `member` in between, unlike those of other Query services.
 /// <https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html>
-fn parameters(
-    question: &Question,
-    filter: &str,
-    values: &[String],
-    token: Option<String>,
-) -> Vec<(String, String)> {
+fn parameters(question: &Question, filter: &str, values: &[String], token: Option<String>) -> Vec<(String, String)> {
     let mut parameters = vec![("Filter.1.Name".to_owned(), filter.to_owned())];
     let values = values.iter().enumerate();
     parameters.extend(values.map(|(place, value)| (format!("Filter.1.Value.{}", place + 1), value.clone())));

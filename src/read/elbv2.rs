@@ -22,16 +22,10 @@ struct Kind {
     absent: &'static str,
 }
 
-const LOAD_BALANCER: Kind = Kind {
-    operation: "DescribeLoadBalancers",
-    parameter: "LoadBalancerArns",
-    absent: "LoadBalancerNotFound",
-};
-const TARGET_GROUP: Kind = Kind {
-    operation: "DescribeTargetGroups",
-    parameter: "TargetGroupArns",
-    absent: "TargetGroupNotFound",
-};
+const LOAD_BALANCER: Kind =
+    Kind { operation: "DescribeLoadBalancers", parameter: "LoadBalancerArns", absent: "LoadBalancerNotFound" };
+const TARGET_GROUP: Kind =
+    Kind { operation: "DescribeTargetGroups", parameter: "TargetGroupArns", absent: "TargetGroupNotFound" };
 
 /// An answer to either question.
 #[derive(Debug, Deserialize)]
@@ -141,9 +135,8 @@ impl ElbRead {
 /// What an answer holds, which is everything that was asked for: what is not there would have been an error.
 fn there(kind: &Kind, arns: &[String], answer: Answer) -> Result<BTreeMap<String, Balanced>, AwsError> {
     let records = answer.result.all.member.into_iter();
-    let there: BTreeMap<_, _> = records
-        .map(|Record { arn, vpc, used_by }| (arn, Balanced { vpc, used_by: used_by.member }))
-        .collect();
+    let there: BTreeMap<_, _> =
+        records.map(|Record { arn, vpc, used_by }| (arn, Balanced { vpc, used_by: used_by.member })).collect();
     if arns.iter().all(|arn| there.contains_key(arn)) {
         return Ok(there);
     }
@@ -242,7 +235,9 @@ mod tests {
         for (place, _) in xml.trim_end().char_indices().skip(1) {
             assert!(read(&xml[..place]).is_none(), "cut at {place}");
         }
-        for other in ["", "plain text", "<html><body>busy</body></html>", "{\"a\": 1}", "<R><DescribeTargetGroupsResult/></R>"] {
+        for other in
+            ["", "plain text", "<html><body>busy</body></html>", "{\"a\": 1}", "<R><DescribeTargetGroupsResult/></R>"]
+        {
             assert!(read(other).is_none(), "{other}");
         }
     }

@@ -13,11 +13,11 @@ use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
 use aws_runtime::user_agent::{ApiMetadata, UserAgentInterceptor};
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime::client::retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
 use aws_smithy_runtime_api::client::auth::{
     AuthSchemeOptionResolverParams, SharedAuthScheme, SharedAuthSchemeOptionResolver,
 };
-use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse, OrchestratorError};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponentsBuilder;
@@ -90,11 +90,7 @@ impl Signed {
     }
 
     /// Makes a call and returns the answer.
-    pub(super) async fn call<T: Answer>(
-        &self,
-        operation: &'static str,
-        parameters: Parameters,
-    ) -> Result<T, AwsError> {
+    pub(super) async fn call<T: Answer>(&self, operation: &'static str, parameters: Parameters) -> Result<T, AwsError> {
         debug_assert!(operation.starts_with("Describe"), "readers write nothing");
         let call = self.operation(operation);
         // The futures of the orchestrator are large.

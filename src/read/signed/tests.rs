@@ -64,7 +64,8 @@ fn errors_have_a_code_whatever_the_protocol() {
         (some("AcceleratorNotFoundException"), "gone".to_owned(), some("from-header"))
     );
     // A proxy in between has its own words, and half an error is none.
-    for (protocol, body) in [(query, "<html>busy</html>"), (json, "<html>busy</html>"), (query, &xml[..xml.len() - 5])] {
+    for (protocol, body) in [(query, "<html>busy</html>"), (json, "<html>busy</html>"), (query, &xml[..xml.len() - 5])]
+    {
         let (code, message, _) = refusal(protocol, 503, body);
         assert_eq!((code, message.as_str()), (None, "HTTP status 503"));
     }

@@ -159,12 +159,7 @@ impl Lab {
         &self.url
     }
 
-    /// Sends a request; signed unless the service is empty.
-    pub(crate) async fn send(&self, service: &str, request: http::Request<String>) -> (u16, http::HeaderMap, String) {
-        self.send_in("eu-west-1", service, request).await
-    }
-
-    /// Sends a request that is signed for a region.
+    /// Sends a request; signed for a region unless the service is empty.
     pub(crate) async fn send_in(
         &self,
         region: &str,
