@@ -65,7 +65,7 @@ impl AcceleratorRead {
     /// A read that failed.
     pub async fn exists(&self, arn: &str) -> Result<bool> {
         let form = vec![("AcceleratorArn".to_owned(), arn.to_owned())];
-        match self.signed.call::<Answer>("DescribeAccelerator", form).await {
+        match self.signed.call::<Answer>("globalaccelerator:DescribeAccelerator", form).await {
             Ok(answer) => Ok(answer.accelerator.arn == arn),
             Err(error) if error.is("AcceleratorNotFoundException") => Ok(false),
             Err(error) => Err(error.into()),

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use crate::error::{AwsError, Error, Result};
+use crate::error::Result;
+use crate::read::pages::Pages;
 use crate::read::signed::{Answer, Protocol, Service, Signed};
 use crate::read::tagging::Tags;
 
@@ -13,24 +14,23 @@ const SERVICE: Service = Service { id: "EC2", name: "ec2", protocol: Protocol::Q
 /// So many values fit into a filter.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVolumes.html>
 const FILTERED_AT_ONCE: usize = 200;
-/// The most pages of one question: more than any VPC can fill.
-const PAGES: usize = 100;
 
-/// A question: an operation, and the most that it answers on one page.
+/// A question, with the most that is answered on one page.
 struct Question {
-    operation: &'static str,
+    /// The operation as IAM writes it.
+    action: &'static str,
     page: u16,
 }
 
 /// The largest pages that AWS gives.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSubnets.html>
-const SUBNETS: Question = Question { operation: "DescribeSubnets", page: 1000 };
+const SUBNETS: Question = Question { action: "ec2:DescribeSubnets", page: 1000 };
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeRouteTables.html>
-const ROUTE_TABLES: Question = Question { operation: "DescribeRouteTables", page: 100 };
+const ROUTE_TABLES: Question = Question { action: "ec2:DescribeRouteTables", page: 100 };
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeSecurityGroups.html>
-const SECURITY_GROUPS: Question = Question { operation: "DescribeSecurityGroups", page: 1000 };
+const SECURITY_GROUPS: Question = Question { action: "ec2:DescribeSecurityGroups", page: 1000 };
 /// <https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DescribeVolumes.html>
-const VOLUMES: Question = Question { operation: "DescribeVolumes", page: 500 };
+const VOLUMES: Question = Question { action: "ec2:DescribeVolumes", page: 500 };
 
 /// A page of an answer to any of the questions.
 #[derive(Debug, Deserialize)]
@@ -207,19 +207,16 @@ impl Ec2Read {
     /// Everything that a filter lets through, page by page.
     async fn all<T: Answer>(&self, question: &Question, filter: &str, values: &[String]) -> Result<Vec<T>> {
         let (mut all, mut token) = (Vec::new(), None);
-        for _ in 0..PAGES {
+        let mut pages = Pages::of(question.action);
+        loop {
             let parameters = parameters(question, filter, values, token);
-            let page: Page<T> = self.signed.call(question.operation, parameters).await?;
+            let page: Page<T> = self.signed.call(question.action, parameters).await?;
             all.extend(page.found.item);
-            token = page.next.filter(|token| !token.is_empty());
+            token = pages.next(page.next.filter(|token| !token.is_empty()))?;
             if token.is_none() {
                 return Ok(all);
             }
         }
-        Err(Error::Aws(AwsError::unusable(
-            format!("{}:{}", SERVICE.name, question.operation),
-            format!("{PAGES} pages of up to {} were read and there are more: the answers do not end", question.page),
-        )))
     }
 }
 

@@ -17,15 +17,22 @@ const ASKED_AT_ONCE: usize = 20;
 
 /// What a kind of thing is asked by.
 struct Kind {
-    operation: &'static str,
+    /// The operation as IAM writes it.
+    action: &'static str,
     parameter: &'static str,
     absent: &'static str,
 }
 
-const LOAD_BALANCER: Kind =
-    Kind { operation: "DescribeLoadBalancers", parameter: "LoadBalancerArns", absent: "LoadBalancerNotFound" };
-const TARGET_GROUP: Kind =
-    Kind { operation: "DescribeTargetGroups", parameter: "TargetGroupArns", absent: "TargetGroupNotFound" };
+const LOAD_BALANCER: Kind = Kind {
+    action: "elasticloadbalancing:DescribeLoadBalancers",
+    parameter: "LoadBalancerArns",
+    absent: "LoadBalancerNotFound",
+};
+const TARGET_GROUP: Kind = Kind {
+    action: "elasticloadbalancing:DescribeTargetGroups",
+    parameter: "TargetGroupArns",
+    absent: "TargetGroupNotFound",
+};
 
 /// An answer to either question.
 #[derive(Debug, Deserialize)]
@@ -115,7 +122,7 @@ impl ElbRead {
                 .iter()
                 .enumerate()
                 .map(|(place, arn)| (format!("{}.member.{}", kind.parameter, place + 1), arn.clone()));
-            match self.signed.call(kind.operation, form.collect()).await {
+            match self.signed.call(kind.action, form.collect()).await {
                 Ok(answer) => there(kind, arns, answer).map_err(Error::from),
                 Err(error) if error.is(kind.absent) => match arns {
                     [] | [_] => Ok(BTreeMap::new()),
@@ -140,10 +147,7 @@ fn there(kind: &Kind, arns: &[String], answer: Answer) -> Result<BTreeMap<String
     if arns.iter().all(|arn| there.contains_key(arn)) {
         return Ok(there);
     }
-    Err(AwsError::unusable(
-        format!("{}:{}", SERVICE.name, kind.operation),
-        "the answer leaves out some of what it was asked for".to_owned(),
-    ))
+    Err(AwsError::unusable(kind.action.to_owned(), "the answer leaves out some of what it was asked for".to_owned()))
 }
 
 #[cfg(all(test, feature = "sandbox"))]

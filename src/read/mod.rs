@@ -16,6 +16,7 @@ pub mod live_release;
 pub(crate) mod manifest;
 pub mod names;
 pub mod other_manager;
+mod pages;
 pub mod pods;
 pub mod release;
 pub mod rollout;

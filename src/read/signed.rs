@@ -89,13 +89,14 @@ impl Signed {
         Signed { service, config: Arc::new(config.clone()) }
     }
 
-    /// Makes a call and returns the answer.
-    pub(super) async fn call<T: Answer>(&self, operation: &'static str, parameters: Parameters) -> Result<T, AwsError> {
+    /// Makes a call and returns the answer. `action` is service and operation as IAM writes it.
+    pub(super) async fn call<T: Answer>(&self, action: &'static str, parameters: Parameters) -> Result<T, AwsError> {
+        let operation = action.split_once(':').map_or(action, |(_, operation)| operation);
         debug_assert!(operation.starts_with("Describe"), "readers write nothing");
         let call = self.operation(operation);
         // The futures of the orchestrator are large.
         let answer = Box::pin(call.invoke(parameters)).await;
-        answer.map_err(|error| AwsError::new(&format!("{}:{operation}", self.service.name), &error))
+        answer.map_err(|error| AwsError::new(action, &error))
     }
 
     fn operation<T: Answer>(&self, operation: &'static str) -> Operation<Parameters, T, Refusal> {
