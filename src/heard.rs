@@ -3,7 +3,8 @@
 //! clock shows.
 //!
 //! The SDK's time-out errors know neither. Its interceptors see an answer's head before its body is read
-//! (aws-smithy-runtime's orchestrator), and every client of the run has one of them.
+//! (aws-smithy-runtime's orchestrator), and every client of the run has one of them. So it is here, too, that answers are
+//! read up to a limit: the SDK itself has none.
 
 use std::collections::BTreeMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -11,17 +12,20 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextRef,
-    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+    AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
+    BeforeDeserializationInterceptorContextRef, BeforeSerializationInterceptorContextRef,
+    BeforeTransmitInterceptorContextRef,
 };
 use aws_smithy_runtime_api::client::orchestrator::Metadata;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::ConfigBag;
+use http_body_util::Limited;
 use tokio::time::Instant;
 
 use crate::clock::Skew;
 use crate::config;
-use crate::limits::{self, AWS_ATTEMPT, AWS_OPERATION};
+use crate::limits::{self, AWS_ANSWER, AWS_ATTEMPT, AWS_OPERATION};
 
 /// The calls of one service.
 #[derive(Debug, Default)]
@@ -122,6 +126,17 @@ impl Intercept for Heard {
         self.note(cfg, |service, name| {
             service.begun.insert(name.to_owned(), status);
         });
+        Ok(())
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response_mut().take_body();
+        *context.response_mut().body_mut() = SdkBody::from_body_1_x(Limited::new(body, AWS_ANSWER));
         Ok(())
     }
 

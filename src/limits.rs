@@ -25,6 +25,9 @@ pub(crate) static HELM_GRACE: Limit = Limit::seconds(30);
 /// By how much a step may outlast `--timeout`: what bounds itself by the same time explains more than we can.
 pub(crate) static STEP_GRACE: Limit = Limit::seconds(4);
 
+/// The most that an answer of AWS may hold: a page of a hundred route tables with the usual fifty routes each is 2 MiB, with all the thousand
+/// routes that AWS grants on request 30 MiB.
+pub(crate) const AWS_ANSWER: usize = 32 << 20;
 /// The most that an answer of the API server may hold: ten revisions of a release are 10 MiB, a page of CRDs less.
 pub(crate) const KUBE_ANSWER: usize = 64 << 20;
 /// The most that a child may write to its standard output; a rendered chart is 1 MiB.

@@ -7,12 +7,11 @@ use aws_config::SdkConfig;
 
 use crate::{config, names};
 
-/// Services by their prefix in IAM actions, with the part of their variable and whether they have one address per partition.
-const SERVICES: [(&str, &str, &str, bool); 5] = [
+/// Services that have an SDK client, by their prefix in IAM actions, with the part of their variable and whether they have one address per partition.
+const SERVICES: [(&str, &str, &str, bool); 4] = [
     ("iam", "IAM", "iam", true),
     ("sts", "STS", "sts", false),
     ("eks", "EKS", "eks", false),
-    ("ec2", "EC2", "ec2", false),
     ("tag", "RESOURCE_GROUPS_TAGGING_API", "tagging", false),
 ];
 
@@ -30,7 +29,12 @@ pub(crate) fn remember(aws: &SdkConfig) {
         });
         (prefix, address)
     });
-    *KNOWN.write().unwrap_or_else(PoisonError::into_inner) = known.collect();
+    KNOWN.write().unwrap_or_else(PoisonError::into_inner).extend(known);
+}
+
+/// Keeps the address of a service that is called without a client of the SDK.
+pub(crate) fn keep(prefix: &'static str, address: &str) {
+    KNOWN.write().unwrap_or_else(PoisonError::into_inner).insert(prefix, address.to_owned());
 }
 
 /// The address of the service of an operation such as `iam:GetRole`.

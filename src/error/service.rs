@@ -85,6 +85,11 @@ impl AwsError {
         AwsError { operation: operation.to_owned(), code: None, message, request_id: None, status, no_credentials }
     }
 
+    /// An answer with status 200 that does not hold what it has to.
+    pub fn unusable(operation: String, message: String) -> AwsError {
+        AwsError { operation, code: None, message, request_id: None, status: Some(200), no_credentials: false }
+    }
+
     /// Whether AWS said that the thing does not exist.
     pub fn not_found(&self) -> bool {
         self.code.as_deref().is_some_and(|code| NOT_FOUND.contains(&code))

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::{Region, SdkConfig};
+use serde::Deserialize;
 
 use crate::error::Result;
 use crate::read::signed::{Protocol, Service, Signed};
@@ -21,6 +22,18 @@ const REGION: &str = "us-west-2";
 /// A cluster without a way out of its own region has no accelerators that it could have made, and is not to wait long for that.
 const ATTEMPTS: u32 = 3;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    #[serde(rename = "Accelerator")]
+    accelerator: Accelerator,
+}
+
+#[derive(Debug, Deserialize)]
+struct Accelerator {
+    #[serde(rename = "AcceleratorArn")]
+    arn: String,
+}
 
 /// Global Accelerator and its tags.
 #[derive(Clone, Debug)]
@@ -51,8 +64,9 @@ impl AcceleratorRead {
     /// # Errors
     /// A read that failed.
     pub async fn exists(&self, arn: &str) -> Result<bool> {
-        match self.signed.call("DescribeAccelerator", vec![("AcceleratorArn".to_owned(), arn.to_owned())]).await {
-            Ok(_) => Ok(true),
+        let form = vec![("AcceleratorArn".to_owned(), arn.to_owned())];
+        match self.signed.call::<Answer>("globalaccelerator:DescribeAccelerator", form).await {
+            Ok(answer) => Ok(answer.accelerator.arn == arn),
             Err(error) if error.is("AcceleratorNotFoundException") => Ok(false),
             Err(error) => Err(error.into()),
         }

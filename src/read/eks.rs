@@ -10,6 +10,7 @@ use aws_sdk_eks::types::{
 use crate::error::{AwsError, Result};
 use crate::heard::Heard;
 use crate::op::iam::Tags;
+use crate::read::pages::Pages;
 
 /// What an EKS add-on says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,11 +113,12 @@ impl EksRead {
     pub async fn clusters(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
         let mut token = None;
+        let mut pages = Pages::of("eks:ListClusters");
         loop {
             let answer = self.client.list_clusters().set_next_token(token).send().await;
             let page = answer.map_err(|error| AwsError::new("eks:ListClusters", &error))?;
             names.extend(page.clusters().iter().cloned());
-            token = page.next_token;
+            token = pages.next(page.next_token)?;
             if token.is_none() {
                 return Ok(names);
             }
@@ -126,11 +128,12 @@ impl EksRead {
     /// ARNs of the roles of a cluster's node groups; a group that goes meanwhile has none.
     pub async fn node_roles(&self, cluster: &str) -> Result<BTreeSet<String>> {
         let (mut groups, mut token) = (Vec::new(), None);
+        let mut pages = Pages::of("eks:ListNodegroups");
         loop {
             let answer = self.client.list_nodegroups().cluster_name(cluster).set_next_token(token).send().await;
             let page = answer.map_err(|error| AwsError::new("eks:ListNodegroups", &error))?;
             groups.extend(page.nodegroups().iter().cloned());
-            token = page.next_token;
+            token = pages.next(page.next_token)?;
             if token.is_none() {
                 break;
             }
@@ -176,6 +179,7 @@ impl EksRead {
     /// The same, with which of them EKS installs where none is named.
     pub async fn addon_offers(&self, name: &str, kubernetes_version: &str) -> Result<Vec<AddonOffer>> {
         let (mut versions, mut token) = (Vec::new(), None);
+        let mut pages = Pages::of("eks:DescribeAddonVersions");
         loop {
             let call = self.client.describe_addon_versions().addon_name(name).kubernetes_version(kubernetes_version);
             let answer = call.set_next_token(token).send().await;
@@ -187,7 +191,7 @@ impl EksRead {
                 });
                 Some(AddonOffer { version: offer.addon_version()?.to_owned(), default })
             }));
-            token = page.next_token;
+            token = pages.next(page.next_token)?;
             if token.is_none() {
                 break;
             }
@@ -236,6 +240,7 @@ impl EksRead {
 
     async fn associations_in(&self, cluster: &str, namespace: Option<&str>) -> Result<Vec<Association>> {
         let (mut associations, mut token) = (Vec::new(), None);
+        let mut pages = Pages::of("eks:ListPodIdentityAssociations");
         loop {
             let call = self.client.list_pod_identity_associations().cluster_name(cluster);
             let answer = call.set_namespace(namespace.map(ToOwned::to_owned)).set_next_token(token).send().await;
@@ -245,7 +250,7 @@ impl EksRead {
                 namespace: association.namespace().unwrap_or_default().to_owned(),
                 service_account: association.service_account().unwrap_or_default().to_owned(),
             }));
-            token = page.next_token;
+            token = pages.next(page.next_token)?;
             if token.is_none() {
                 return Ok(associations);
             }

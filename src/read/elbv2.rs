@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
+use serde::Deserialize;
 
 use crate::error::{AwsError, Error, Result};
 use crate::read::signed::{Protocol, Service, Signed};
-use crate::read::xml;
 
 const SERVICE: Service =
     Service { id: "Elastic Load Balancing v2", name: "elasticloadbalancing", protocol: Protocol::Query("2015-12-01") };
@@ -17,27 +17,58 @@ const ASKED_AT_ONCE: usize = 20;
 
 /// What a kind of thing is asked by.
 struct Kind {
-    operation: &'static str,
+    /// The operation as IAM writes it.
+    action: &'static str,
     parameter: &'static str,
-    list: &'static str,
-    arn: &'static str,
     absent: &'static str,
 }
 
 const LOAD_BALANCER: Kind = Kind {
-    operation: "DescribeLoadBalancers",
+    action: "elasticloadbalancing:DescribeLoadBalancers",
     parameter: "LoadBalancerArns",
-    list: "LoadBalancers",
-    arn: "LoadBalancerArn",
     absent: "LoadBalancerNotFound",
 };
 const TARGET_GROUP: Kind = Kind {
-    operation: "DescribeTargetGroups",
+    action: "elasticloadbalancing:DescribeTargetGroups",
     parameter: "TargetGroupArns",
-    list: "TargetGroups",
-    arn: "TargetGroupArn",
     absent: "TargetGroupNotFound",
 };
+
+/// An answer to either question.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    #[serde(rename = "DescribeLoadBalancersResult", alias = "DescribeTargetGroupsResult")]
+    result: Found,
+}
+
+#[derive(Debug, Deserialize)]
+struct Found {
+    #[serde(rename = "LoadBalancers", alias = "TargetGroups")]
+    all: Members<Record>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Record {
+    #[serde(rename = "LoadBalancerArn", alias = "TargetGroupArn")]
+    arn: String,
+    #[serde(rename = "VpcId")]
+    vpc: Option<String>,
+    #[serde(rename = "LoadBalancerArns", default)]
+    used_by: Members<String>,
+}
+
+/// A list of this protocol.
+#[derive(Debug, Deserialize)]
+struct Members<T> {
+    #[serde(default = "Vec::new")]
+    member: Vec<T>,
+}
+
+impl<T> Default for Members<T> {
+    fn default() -> Members<T> {
+        Members { member: Vec::new() }
+    }
+}
 
 /// A load balancer or target group that is there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,9 +122,8 @@ impl ElbRead {
                 .iter()
                 .enumerate()
                 .map(|(place, arn)| (format!("{}.member.{}", kind.parameter, place + 1), arn.clone()));
-            let answer = self.signed.call(kind.operation, form.collect()).await;
-            match answer {
-                Ok(xml) => there(kind, arns, &xml).map_err(Error::from),
+            match self.signed.call(kind.action, form.collect()).await {
+                Ok(answer) => there(kind, arns, answer).map_err(Error::from),
                 Err(error) if error.is(kind.absent) => match arns {
                     [] | [_] => Ok(BTreeMap::new()),
                     _ => {
@@ -110,29 +140,14 @@ impl ElbRead {
 }
 
 /// What an answer holds, which is everything that was asked for: what is not there would have been an error.
-fn there(kind: &Kind, arns: &[String], xml: &str) -> Result<BTreeMap<String, Balanced>, AwsError> {
-    let unusable = |message: &str| AwsError {
-        operation: format!("{}:{}", SERVICE.name, kind.operation),
-        code: None,
-        message: message.to_owned(),
-        request_id: None,
-        status: Some(200),
-        no_credentials: false,
-    };
-    let records = xml::records(xml, kind.list, &[kind.arn, "VpcId"], &["LoadBalancerArns"])
-        .ok_or_else(|| unusable("HTTP status 200 with a body that is not an answer of this service"))?;
-    let there: BTreeMap<_, _> = records
-        .into_iter()
-        .filter_map(|mut record| {
-            let vpc = record.remove("VpcId").and_then(|mut texts| texts.pop());
-            let used_by = record.remove("LoadBalancerArns").unwrap_or_default();
-            Some((record.remove(kind.arn)?.pop()?, Balanced { vpc, used_by }))
-        })
-        .collect();
+fn there(kind: &Kind, arns: &[String], answer: Answer) -> Result<BTreeMap<String, Balanced>, AwsError> {
+    let records = answer.result.all.member.into_iter();
+    let there: BTreeMap<_, _> =
+        records.map(|Record { arn, vpc, used_by }| (arn, Balanced { vpc, used_by: used_by.member })).collect();
     if arns.iter().all(|arn| there.contains_key(arn)) {
         return Ok(there);
     }
-    Err(unusable("the answer leaves out some of what it was asked for"))
+    Err(AwsError::unusable(kind.action.to_owned(), "the answer leaves out some of what it was asked for".to_owned()))
 }
 
 #[cfg(all(test, feature = "sandbox"))]
@@ -205,8 +220,29 @@ mod tests {
     fn an_answer_that_leaves_something_out_is_no_proof() {
         let xml = "<R><DescribeLoadBalancersResult><LoadBalancers><member><LoadBalancerArn>a</LoadBalancerArn>\
                    </member></LoadBalancers></DescribeLoadBalancersResult></R>";
-        assert!(there(&LOAD_BALANCER, &["a".to_owned()], xml).is_ok());
-        assert!(there(&LOAD_BALANCER, &["a".to_owned(), "b".to_owned()], xml).is_err());
-        assert!(there(&LOAD_BALANCER, &["a".to_owned()], "<html>sign in</html>").is_err());
+        let answer = || quick_xml::de::from_str(xml).unwrap();
+        assert!(there(&LOAD_BALANCER, &["a".to_owned()], answer()).is_ok());
+        assert!(there(&LOAD_BALANCER, &["a".to_owned(), "b".to_owned()], answer()).is_err());
+    }
+
+    #[test]
+    fn target_groups_say_who_uses_them_and_what_is_not_whole_is_no_answer() {
+        let xml = "<?xml version=\"1.0\"?>\n<DescribeTargetGroupsResponse xmlns=\"urn:x\">\n <DescribeTargetGroupsResult>\n  <TargetGroups>\n\
+            <member>\n<TargetGroupArn>a&amp;b</TargetGroupArn>\n<LoadBalancerArns><member>one</member><member>two</member>\
+            </LoadBalancerArns><Matcher><TargetGroupArn>no</TargetGroupArn></Matcher><VpcId>vpc-1</VpcId>\n</member>\n\
+            <member><TargetGroupArn>c</TargetGroupArn><LoadBalancerArns/></member>\n\
+            </TargetGroups>\n </DescribeTargetGroupsResult>\n</DescribeTargetGroupsResponse>\n";
+        let read = |xml: &str| quick_xml::de::from_str::<Answer>(xml).ok();
+        let found = there(&TARGET_GROUP, &["a&b".to_owned(), "c".to_owned()], read(xml).unwrap()).unwrap();
+        assert_eq!(found["a&b"].used_by, ["one", "two"]);
+        assert_eq!((found["a&b"].vpc.as_deref(), found["c"].vpc.as_deref()), (Some("vpc-1"), None));
+        for (place, _) in xml.trim_end().char_indices().skip(1) {
+            assert!(read(&xml[..place]).is_none(), "cut at {place}");
+        }
+        for other in
+            ["", "plain text", "<html><body>busy</body></html>", "{\"a\": 1}", "<R><DescribeTargetGroupsResult/></R>"]
+        {
+            assert!(read(other).is_none(), "{other}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use aws_sdk_iam::types::{PolicyScopeType, SummaryKeyType, Tag};
 use crate::error::{AwsError, Error, Result};
 use crate::heard::Heard;
 use crate::policy::Document;
+use crate::read::pages::Pages;
 
 /// An OIDC provider of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +147,7 @@ impl IamRead {
     pub async fn attached_policies(&self, role: &str) -> Result<Option<BTreeSet<String>>> {
         let mut arns = BTreeSet::new();
         let mut marker = None;
+        let mut pages = Pages::of("iam:ListAttachedRolePolicies");
         loop {
             let answer = self.client.list_attached_role_policies().role_name(role).set_marker(marker).send().await;
             let page = absent(answer.map_err(|error| AwsError::new("iam:ListAttachedRolePolicies", &error)))?;
@@ -156,13 +158,14 @@ impl IamRead {
             if !page.is_truncated() {
                 return Ok(Some(arns));
             }
-            marker = page.marker;
+            marker = pages.next(page.marker)?;
         }
     }
 
     /// Names of the inline policies of a role; none where the role does not exist.
     pub async fn inline_policies(&self, role: &str) -> Result<Vec<String>> {
         let (mut names, mut marker) = (Vec::new(), None);
+        let mut pages = Pages::of("iam:ListRolePolicies");
         loop {
             let answer = self.client.list_role_policies().role_name(role).set_marker(marker).send().await;
             let page = absent(answer.map_err(|error| AwsError::new("iam:ListRolePolicies", &error)))?;
@@ -171,7 +174,7 @@ impl IamRead {
             if !page.is_truncated() {
                 return Ok(names);
             }
-            marker = page.marker;
+            marker = pages.next(page.marker)?;
         }
     }
 
@@ -188,6 +191,7 @@ impl IamRead {
     /// Names of the instance profiles that hold a role; none where the role does not exist.
     pub async fn instance_profiles(&self, role: &str) -> Result<Vec<String>> {
         let (mut names, mut marker) = (Vec::new(), None);
+        let mut pages = Pages::of("iam:ListInstanceProfilesForRole");
         loop {
             let answer = self.client.list_instance_profiles_for_role().role_name(role).set_marker(marker).send().await;
             let page = absent(answer.map_err(|error| AwsError::new("iam:ListInstanceProfilesForRole", &error)))?;
@@ -196,13 +200,14 @@ impl IamRead {
             if !page.is_truncated() {
                 return Ok(names);
             }
-            marker = page.marker;
+            marker = pages.next(page.marker)?;
         }
     }
 
     /// Every role of the account with its trust policy.
     pub async fn trusts(&self) -> Result<Vec<RoleTrust>> {
         let (mut roles, mut marker) = (Vec::new(), None);
+        let mut pages = Pages::of("iam:ListRoles");
         loop {
             let answer = self.client.list_roles().set_marker(marker).send().await;
             let page = answer.map_err(|error| AwsError::new("iam:ListRoles", &error))?;
@@ -213,13 +218,14 @@ impl IamRead {
             if !page.is_truncated() {
                 return Ok(roles);
             }
-            marker = page.marker;
+            marker = pages.next(page.marker)?;
         }
     }
 
     /// The ARN of every customer managed policy of the account.
     pub async fn local_policies(&self) -> Result<Vec<String>> {
         let (mut arns, mut marker) = (Vec::new(), None);
+        let mut pages = Pages::of("iam:ListPolicies");
         loop {
             let call = self.client.list_policies().scope(PolicyScopeType::Local).set_marker(marker);
             let page = call.send().await.map_err(|error| AwsError::new("iam:ListPolicies", &error))?;
@@ -227,13 +233,14 @@ impl IamRead {
             if !page.is_truncated() {
                 return Ok(arns);
             }
-            marker = page.marker;
+            marker = pages.next(page.marker)?;
         }
     }
 
     /// Users, groups and roles to which a managed policy is attached, as `KIND/NAME`; none where it does not exist.
     pub async fn policy_holders(&self, arn: &str) -> Result<BTreeSet<String>> {
         let (mut holders, mut marker) = (BTreeSet::new(), None);
+        let mut pages = Pages::of("iam:ListEntitiesForPolicy");
         loop {
             let answer = self.client.list_entities_for_policy().policy_arn(arn).set_marker(marker).send().await;
             let page = absent(answer.map_err(|error| AwsError::new("iam:ListEntitiesForPolicy", &error)))?;
@@ -245,7 +252,7 @@ impl IamRead {
             if !page.is_truncated() {
                 return Ok(holders);
             }
-            marker = page.marker;
+            marker = pages.next(page.marker)?;
         }
     }
 
@@ -273,6 +280,7 @@ impl IamRead {
     pub async fn policy_versions(&self, arn: &str) -> Result<Vec<PolicyVersion>> {
         let mut versions = Vec::new();
         let mut marker = None;
+        let mut pages = Pages::of("iam:ListPolicyVersions");
         loop {
             let answer = self.client.list_policy_versions().policy_arn(arn).set_marker(marker).send().await;
             let page = answer.map_err(|error| AwsError::new("iam:ListPolicyVersions", &error))?;
@@ -282,7 +290,7 @@ impl IamRead {
             if !page.is_truncated() {
                 break;
             }
-            marker = page.marker;
+            marker = pages.next(page.marker)?;
         }
         // IAM promises no order; the number in the id is the age.
         versions.sort_by_key(|version| std::cmp::Reverse(version_number(&version.id)));

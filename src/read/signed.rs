@@ -1,8 +1,8 @@
 //! Calls of services whose SDK crates would cost more than they give: signed and sent by the SDK's own orchestrator, with the credentials,
 //! retries, time-outs and endpoint settings of every other client of the run.
 //!
-//! A service is a row of data ([`Service`]); `elbv2.rs` and `accelerator.rs` say which. Reads only: a call is a name and parameters, and the
-//! two readers name `Describe...` only.
+//! A service is a row of data ([`Service`]); `ec2.rs`, `elbv2.rs` and `accelerator.rs` say which. Reads only: a call is a name and parameters,
+//! and the three readers name `Describe...` only.
 
 use std::sync::Arc;
 
@@ -10,8 +10,10 @@ use aws_config::SdkConfig;
 use aws_runtime::auth::SigV4OperationSigningConfig;
 use aws_runtime::auth::sigv4::{SCHEME_ID, SigV4AuthScheme};
 use aws_runtime::retries::classifiers::AwsErrorCodeClassifier;
+use aws_runtime::user_agent::{ApiMetadata, UserAgentInterceptor};
 use aws_smithy_runtime::client::orchestrator::operation::Operation;
 use aws_smithy_runtime::client::retries::classifiers::{HttpStatusCodeClassifier, TransientErrorClassifier};
+use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
 use aws_smithy_runtime_api::client::auth::{
     AuthSchemeOptionResolverParams, SharedAuthScheme, SharedAuthSchemeOptionResolver,
@@ -27,20 +29,18 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::SigningName;
 use aws_types::region::SigningRegion;
 use aws_types::service_config::ServiceConfigKey;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::AwsError;
+use crate::error::{AwsError, endpoint as known};
 use crate::heard::Heard;
 use crate::names;
-use crate::read::xml;
-
-/// The longest answer that is read: twenty load balancers take some 40 KB.
-const LONGEST_ANSWER: usize = 4 << 20;
 
 /// How a service is spoken to.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Protocol {
-    /// AWS Query: a form in, XML out. Holds the version of the API.
+    /// AWS Query, or EC2's variant of it: a form in, XML out. Holds the version of the API.
     Query(&'static str),
     /// AWS JSON 1.1. Holds the prefix of the operation in `x-amz-target`.
     Json(&'static str),
@@ -58,6 +58,12 @@ pub(super) struct Service {
 
 /// The parameters of a call: texts by name.
 pub(super) type Parameters = Vec<(String, String)>;
+
+/// What a call returns: the fields that are wanted of the answer. Those that every answer has are no `Option` and have no default, so that
+/// something else with status 200 (a login page) is not taken for an empty answer.
+pub(super) trait Answer: DeserializeOwned + std::fmt::Debug + Send + Sync + 'static {}
+
+impl<T: DeserializeOwned + std::fmt::Debug + Send + Sync + 'static> Answer for T {}
 
 /// What a service answered instead of a result.
 #[derive(Debug, thiserror::Error)]
@@ -79,19 +85,21 @@ pub(super) struct Signed {
 
 impl Signed {
     pub(super) fn new(config: &SdkConfig, service: Service) -> Signed {
+        known::keep(service.name, &endpoint(config, &service));
         Signed { service, config: Arc::new(config.clone()) }
     }
 
-    /// Makes a call and returns the body of the answer.
-    pub(super) async fn call(&self, operation: &'static str, parameters: Parameters) -> Result<String, AwsError> {
+    /// Makes a call and returns the answer. `action` is service and operation as IAM writes it.
+    pub(super) async fn call<T: Answer>(&self, action: &'static str, parameters: Parameters) -> Result<T, AwsError> {
+        let operation = action.split_once(':').map_or(action, |(_, operation)| operation);
         debug_assert!(operation.starts_with("Describe"), "readers write nothing");
         let call = self.operation(operation);
         // The futures of the orchestrator are large.
         let answer = Box::pin(call.invoke(parameters)).await;
-        answer.map_err(|error| AwsError::new(&format!("{}:{operation}", self.service.name), &error))
+        answer.map_err(|error| AwsError::new(action, &error))
     }
 
-    fn operation(&self, operation: &'static str) -> Operation<Parameters, String, Refusal> {
+    fn operation<T: Answer>(&self, operation: &'static str) -> Operation<Parameters, T, Refusal> {
         let Signed { service, config } = self;
         let (name, protocol) = (service.name, service.protocol);
         let region = config.region().cloned();
@@ -120,13 +128,14 @@ impl Signed {
         }
         builder
             .interceptor(Heard::of(name))
+            .interceptor(UserAgentInterceptor::new())
             .runtime_plugin(self.signature(region.map(SigningRegion::from)))
             .serializer(move |parameters: Parameters| Ok(request(protocol, operation, &parameters)?))
             .deserializer(move |response: &HttpResponse| read(protocol, response))
             .build()
     }
 
-    /// Signature Version 4 with the run's credentials, which are asked for once for all clients.
+    /// Signature Version 4 with the run's credentials, which are asked for once for all clients; and who calls, for CloudTrail.
     fn signature(&self, region: Option<SigningRegion>) -> StaticRuntimePlugin {
         let mut layer = Layer::new("signature");
         layer.store_put(AuthSchemeOptionResolverParams::new(()));
@@ -135,6 +144,8 @@ impl Signed {
             name: Some(SigningName::from(self.service.name)),
             ..SigV4OperationSigningConfig::default()
         });
+        layer.store_put(ApiMetadata::new(self.service.name, env!("CARGO_PKG_VERSION")));
+        layer.store_or_unset(self.config.app_name().cloned());
         let resolver = StaticAuthSchemeOptionResolver::new(vec![SCHEME_ID]);
         let mut components = RuntimeComponentsBuilder::new("signature")
             .with_auth_scheme(SharedAuthScheme::new(SigV4AuthScheme::new()))
@@ -195,21 +206,22 @@ fn request(protocol: Protocol, operation: &str, parameters: &Parameters) -> Resu
     Ok(HttpRequest::try_from(request?).expect("the headers are text"))
 }
 
-fn read(protocol: Protocol, response: &HttpResponse) -> Result<String, OrchestratorError<Refusal>> {
-    let body = response.body().bytes().unwrap_or_default();
-    if body.len() > LONGEST_ANSWER {
-        return Err(OrchestratorError::other(format!("an answer of {} bytes is not read", body.len())));
-    }
-    let text = String::from_utf8_lossy(body).into_owned();
+fn read<T: Answer>(protocol: Protocol, response: &HttpResponse) -> Result<T, OrchestratorError<Refusal>> {
+    let text = String::from_utf8_lossy(response.body().bytes().unwrap_or_default());
     let status = response.status();
     if status.is_success() {
-        return Ok(text);
+        let answer = match protocol {
+            Protocol::Query(_) => quick_xml::de::from_str(&text).map_err(BoxError::from),
+            Protocol::Json(_) => serde_json::from_str(&text).map_err(BoxError::from),
+        };
+        return answer.map_err(OrchestratorError::other);
     }
     let header = |name| response.headers().get(name).map(ToOwned::to_owned);
     let (code, message, request_id) = match protocol {
         Protocol::Query(_) => {
-            let at = |path: &[&str]| xml::text(&text, path);
-            (at(&["Error", "Code"]), at(&["Error", "Message"]), at(&["RequestId"]))
+            let told: QueryError = quick_xml::de::from_str(&text).unwrap_or_default();
+            let first = told.error.or_else(|| told.errors?.error.into_iter().next()).unwrap_or_default();
+            (first.code, first.message, told.request_id)
         }
         Protocol::Json(_) => {
             let value: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -225,6 +237,32 @@ fn read(protocol: Protocol, response: &HttpResponse) -> Result<String, Orchestra
         .custom("aws_request_id", request_id.or_else(|| header("x-amzn-requestid")).unwrap_or_default());
     let refusal = if let Some(code) = code { refusal.code(code) } else { refusal };
     Err(OrchestratorError::operation(Refusal(refusal.build())))
+}
+
+/// An error as the Query protocol has it (`ErrorResponse/Error`) and as EC2 has it (`Response/Errors/Error`, and `RequestID`).
+/// <https://smithy.io/2.0/aws/protocols/aws-ec2-query-protocol.html#operation-error-serialization>
+#[derive(Debug, Default, Deserialize)]
+struct QueryError {
+    #[serde(rename = "Error")]
+    error: Option<Told>,
+    #[serde(rename = "Errors")]
+    errors: Option<Errors>,
+    #[serde(rename = "RequestId", alias = "RequestID")]
+    request_id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Errors {
+    #[serde(rename = "Error", default)]
+    error: Vec<Told>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Told {
+    #[serde(rename = "Code")]
+    code: Option<String>,
+    #[serde(rename = "Message")]
+    message: Option<String>,
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use aws_sdk_iam::types::{
 
 use crate::error::{AwsError, Result};
 use crate::read::iam::IamRead;
+use crate::read::pages::Pages;
 
 /// Actions that are asked about together: each on each resource, in one context.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,6 +61,7 @@ impl IamRead {
         for request in requests {
             let context: Vec<ContextEntry> = request.context.iter().map(|(key, values)| entry(key, values)).collect();
             let mut marker = None;
+            let mut pages = Pages::of("iam:SimulatePrincipalPolicy");
             loop {
                 let call = self
                     .client
@@ -75,7 +77,7 @@ impl IamRead {
                 if !page.is_truncated() {
                     break;
                 }
-                marker = page.marker;
+                marker = pages.next(page.marker)?;
             }
         }
         Ok(simulated)

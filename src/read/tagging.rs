@@ -8,6 +8,7 @@ use aws_sdk_resourcegroupstagging::types::TagFilter;
 
 use crate::error::{AwsError, Result};
 use crate::heard::Heard;
+use crate::read::pages::Pages;
 
 /// Tags by key.
 pub type Tags = BTreeMap<String, String>;
@@ -52,6 +53,7 @@ impl TaggingRead {
         let filters = filter.map(|filter| vec![filter]);
         let kinds = kind.map(|kind| vec![kind.to_owned()]);
         let (mut all, mut token) = (Vec::new(), None);
+        let mut pages = Pages::of("tag:GetResources");
         loop {
             let request = self.client.get_resources().set_tag_filters(filters.clone());
             let answer =
@@ -62,7 +64,7 @@ impl TaggingRead {
                 let tags = mapping.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned()));
                 Some(Tagged { arn: mapping.resource_arn()?.to_owned(), tags: tags.collect() })
             }));
-            token = page.pagination_token.filter(|token| !token.is_empty());
+            token = pages.next(page.pagination_token.filter(|token| !token.is_empty()))?;
             if token.is_none() {
                 return Ok(all);
             }

@@ -72,6 +72,8 @@ mod readme;
 mod rendered;
 #[cfg(feature = "sandbox")]
 mod scenarios;
+#[cfg(feature = "shared-build")]
+mod shared_build;
 #[cfg(feature = "sandbox")]
 mod signals;
 #[cfg(feature = "sandbox")]

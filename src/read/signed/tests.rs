@@ -36,7 +36,7 @@ fn answer(status: u16, body: &str) -> HttpResponse {
 
 /// Code, message and request id of an answer.
 fn refusal(protocol: Protocol, status: u16, body: &str) -> (Option<String>, String, Option<String>) {
-    let refused = read(protocol, &answer(status, body)).unwrap_err();
+    let refused = read::<Value>(protocol, &answer(status, body)).unwrap_err();
     let Refusal(error) = refused.as_operation_error().unwrap();
     (
         error.code().map(ToOwned::to_owned),
@@ -52,14 +52,21 @@ fn errors_have_a_code_whatever_the_protocol() {
                <RequestId>id</RequestId></ErrorResponse>";
     let some = |text: &str| Some(text.to_owned());
     assert_eq!(refusal(query, 403, xml), (some("AccessDenied"), "no <you>".to_owned(), some("id")));
+    let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Response><Errors><Error><Code>UnauthorizedOperation</Code>\
+               <Message>You are not authorized.</Message></Error></Errors><RequestID>ec2-id</RequestID></Response>";
+    assert_eq!(
+        refusal(query, 403, xml),
+        (some("UnauthorizedOperation"), "You are not authorized.".to_owned(), some("ec2-id"))
+    );
     let body = r#"{"__type": "com.amazonaws.x#AcceleratorNotFoundException:http://internal", "Message": "gone"}"#;
     assert_eq!(
         refusal(json, 400, body),
         (some("AcceleratorNotFoundException"), "gone".to_owned(), some("from-header"))
     );
-    // A proxy in between has its own words.
-    for protocol in [query, json] {
-        let (code, message, _) = refusal(protocol, 503, "<html>busy</html>");
+    // A proxy in between has its own words, and half an error is none.
+    for (protocol, body) in [(query, "<html>busy</html>"), (json, "<html>busy</html>"), (query, &xml[..xml.len() - 5])]
+    {
+        let (code, message, _) = refusal(protocol, 503, body);
         assert_eq!((code, message.as_str()), (None, "HTTP status 503"));
     }
 }

@@ -6,10 +6,13 @@ use super::Simulator;
 use super::eks::cluster::Cluster;
 use super::error::{ApiError, Result};
 use super::form::Form;
-use super::paging::page;
+use super::paging::{Page, page};
 use super::seed::SeedSubnet;
 use super::world::{CallContext, World};
 use super::xml::Xml;
+
+/// The version of the API. AWS answers older ones too, in other forms.
+const VERSION: &str = "2016-11-15";
 
 /// The gateway and the route tables of every VPC.
 const GATEWAY: &str = "igw-0123456789abcdef0";
@@ -26,6 +29,9 @@ impl Simulator {
 
 /// Answers a call of EC2.
 pub(super) fn call(world: &World, cx: &CallContext, operation: &str, form: &Form) -> Result<Xml> {
+    if form.get("Version") != Some(VERSION) {
+        return Err(ApiError::not_implemented(&format!("ec2: another version than {VERSION}")));
+    }
     let answer = match operation {
         "DescribeSubnets" => subnets,
         "DescribeRouteTables" => route_tables,
@@ -34,7 +40,7 @@ pub(super) fn call(world: &World, cx: &CallContext, operation: &str, form: &Form
         other => return Err(ApiError::not_implemented(&format!("ec2:{other}"))),
     };
     match (form.get("Filter.1.Name"), form.get("Filter.1.Value.1"), form.get("Filter.2.Name")) {
-        (Some("vpc-id"), Some(vpc), None) => Ok(answer(world, cx, vpc)),
+        (Some("vpc-id"), Some(vpc), None) => answer(world, cx, form, vpc),
         _ => Err(ApiError::not_implemented("ec2: other filters than one by `vpc-id`")),
     }
 }
@@ -110,15 +116,20 @@ fn tagged(world: &World, cx: &CallContext, form: &Form, kind: &Kind) -> Result<X
             && filtered.as_ref().is_none_or(|all| all.iter().any(|it| it == **id))
     };
     let found = there.iter().filter(wanted).map(|id| ((*id).to_owned(), *id)).collect();
-    let size = world.page_of(form.number("MaxResults", 5, 1000)?, 1000);
-    let page = page(found, form.get("NextToken"), size)
-        .ok_or_else(|| ApiError::new("InvalidParameterValue", 400, "Invalid value for parameter nextToken"))?;
+    let page = paged(world, form, found, 1000)?;
     let clusters = world.clusters.values().filter(|cluster| cluster.region == cx.region);
     let vpc = clusters.map(Cluster::network).map(|(vpc, _)| vpc).next().unwrap_or_default();
     Ok(Xml::build(|xml| {
         items(xml, kind.set, page.items, |xml, id| (kind.write)(xml, id, vpc, cx));
         xml.optional("nextToken", page.next);
     }))
+}
+
+/// The page that a call asks for, of at most `most` things.
+fn paged<T>(world: &World, form: &Form, found: Vec<(String, T)>, most: u16) -> Result<Page<T>> {
+    let size = world.page_of(form.number("MaxResults", 5, most.into())?, most.into());
+    page(found, form.get("NextToken"), size)
+        .ok_or_else(|| ApiError::new("InvalidParameterValue", 400, "Invalid value for parameter nextToken"))
 }
 
 /// The subnets of the clusters in a VPC, with where they lie.
@@ -143,10 +154,12 @@ fn items<T>(xml: &mut Xml, tag: &str, items: impl IntoIterator<Item = T>, body: 
     });
 }
 
-fn subnets(world: &World, cx: &CallContext, vpc: &str) -> Xml {
+fn subnets(world: &World, cx: &CallContext, form: &Form, vpc: &str) -> Result<Xml> {
     let tags = world.tag_index.all();
-    Xml::build(|xml| {
-        items(xml, "subnetSet", of_vpc(world, cx, vpc), |xml, subnet| {
+    let found = of_vpc(world, cx, vpc).into_iter().map(|subnet| (subnet.id.clone(), subnet));
+    let page = paged(world, form, found.collect(), 1000)?;
+    Ok(Xml::build(|xml| {
+        items(xml, "subnetSet", page.items, |xml, subnet| {
             xml.text("subnetId", &subnet.id);
             xml.text("vpcId", vpc);
             xml.text("state", "available");
@@ -158,14 +171,17 @@ fn subnets(world: &World, cx: &CallContext, vpc: &str) -> Xml {
                 xml.text("value", value);
             });
         });
-    })
+        xml.optional("nextToken", page.next);
+    }))
 }
 
 /// One table for each kind; that of the private subnets is the VPC's main one.
-fn route_tables(world: &World, cx: &CallContext, vpc: &str) -> Xml {
+fn route_tables(world: &World, cx: &CallContext, form: &Form, vpc: &str) -> Result<Xml> {
     let subnets = of_vpc(world, cx, vpc);
-    Xml::build(|xml| {
-        items(xml, "routeTableSet", TABLES, |xml, (table, public)| {
+    let found = TABLES.map(|(table, public)| (table.to_owned(), (table, public)));
+    let page = paged(world, form, found.into(), 100)?;
+    Ok(Xml::build(|xml| {
+        items(xml, "routeTableSet", page.items, |xml, (table, public)| {
             xml.text("routeTableId", table);
             xml.text("vpcId", vpc);
             let routes = [("10.0.0.0/16", "local")].into_iter().chain(public.then_some(("0.0.0.0/0", GATEWAY)));
@@ -184,5 +200,6 @@ fn route_tables(world: &World, cx: &CallContext, vpc: &str) -> Xml {
                 }
             });
         });
-    })
+        xml.optional("nextToken", page.next);
+    }))
 }

@@ -1,14 +1,14 @@
 //! The contract of EC2, as far as the product looks.
 
-use aws_sdk_ec2::types::Filter;
-
+use super::lab::{element, elements};
 use super::{Case, case};
 
-fn of_vpc(vpc: &str) -> Filter {
-    Filter::builder().name("vpc-id").values(vpc).build()
-}
-
 const VPC: &str = "vpc-0a1b2c3d4e5f60718";
+
+/// A filter for the things of a VPC.
+fn of(vpc: &str) -> [(&'static str, &str); 2] {
+    [("Filter.1.Name", "vpc-id"), ("Filter.1.Value.1", vpc)]
+}
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
@@ -16,35 +16,49 @@ pub(super) fn cases() -> Vec<Case> {
             "ec2: subnets of a VPC with zone, room and tags",
             Simulator,
             |lab| {
-                let get = |vpc: &str| lab.ec2.describe_subnets().filters(of_vpc(vpc)).send();
-                let found = get(VPC).await.unwrap();
-                let tell = |subnet: &aws_sdk_ec2::types::Subnet| {
-                    let tags: Vec<_> = subnet.tags().iter().filter_map(|tag| tag.value()).collect();
-                    let (id, zone) = (subnet.subnet_id().unwrap(), subnet.availability_zone().unwrap());
-                    format!("{id} {zone} {} {}; ", subnet.available_ip_address_count().unwrap(), tags.join(","))
-                };
-                let text: String = found.subnets().iter().map(tell).collect();
-                format!("{text}{}", get("vpc-other").await.unwrap().subnets().len())
+                let (_, found) = lab.ec2("DescribeSubnets", &of(VPC)).await;
+                let (_, other) = lab.ec2("DescribeSubnets", &of("vpc-other")).await;
+                let tell = |name: &str| elements(&found, name);
+                format!(
+                    "{}; {}; {}; {}; {}",
+                    tell("subnetId"),
+                    tell("availabilityZone"),
+                    tell("availableIpAddressCount"),
+                    tell("value"),
+                    elements(&other, "item")
+                )
             },
-            "subnet-1 eu-west-1a 250 private; subnet-2 eu-west-1b 7 public; 0"
+            "subnet-1,subnet-2; eu-west-1a,eu-west-1b; 250,7; private,public; "
         ),
         case!(
             "ec2: route tables say which subnets the internet reaches",
             Simulator,
             |lab| {
-                let found = lab.ec2.describe_route_tables().filters(of_vpc(VPC)).send().await.unwrap();
-                let tell = |table: &aws_sdk_ec2::types::RouteTable| {
-                    let gateways: Vec<_> = table.routes().iter().filter_map(|route| route.gateway_id()).collect();
-                    let of: Vec<_> = table
-                        .associations()
-                        .iter()
-                        .map(|it| it.subnet_id().unwrap_or(if it.main() == Some(true) { "main" } else { "?" }))
-                        .collect();
-                    format!("{} {}; ", gateways.join(","), of.join(","))
-                };
-                found.route_tables().iter().map(tell).collect::<String>()
+                let (_, found) = lab.ec2("DescribeRouteTables", &of(VPC)).await;
+                let tables = found.split("<routeSet>").skip(1).map(|table| {
+                    format!(
+                        "{} {}{}; ",
+                        elements(table, "gatewayId"),
+                        elements(table, "subnetId"),
+                        if element(table, "main") == "true" { "main" } else { "" }
+                    )
+                });
+                tables.collect::<String>()
             },
             "local main; local,igw-0123456789abcdef0 subnet-2; "
+        ),
+        case!(
+            "ec2: other versions of the API and pages that AWS does not have",
+            Simulator,
+            |lab| {
+                let (old, _, _) = lab.form("ec2", &[("Action", "DescribeSubnets"), ("Version", "2014-10-01")]).await;
+                let [name, vpc] = of(VPC);
+                let (small, _) = lab.ec2("DescribeSubnets", &[name, vpc, ("MaxResults", "4")]).await;
+                let (large, _) = lab.ec2("DescribeRouteTables", &[name, vpc, ("MaxResults", "101")]).await;
+                let (token, body) = lab.ec2("DescribeSubnets", &[name, vpc, ("NextToken", "x")]).await;
+                format!("{old} {small} {large} {token} {}", element(&body, "Code"))
+            },
+            "501 400 400 400 InvalidParameterValue"
         ),
     ]
 }

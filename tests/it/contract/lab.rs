@@ -40,7 +40,6 @@ pub(crate) enum Reach {
 pub(crate) struct Lab {
     pub(crate) iam: aws_sdk_iam::Client,
     pub(crate) sts: aws_sdk_sts::Client,
-    pub(crate) ec2: aws_sdk_ec2::Client,
     pub(crate) eks: aws_sdk_eks::Client,
     pub(crate) tagging: aws_sdk_resourcegroupstagging::Client,
     /// A name that no other case uses.
@@ -86,7 +85,6 @@ impl Lab {
         Self {
             iam: aws_sdk_iam::Client::new(config),
             sts: aws_sdk_sts::Client::new(config),
-            ec2: aws_sdk_ec2::Client::new(config),
             eks: aws_sdk_eks::Client::new(config),
             tagging: aws_sdk_resourcegroupstagging::Client::new(config),
             name,
@@ -131,12 +129,29 @@ impl Lab {
 
     /// Sends a signed form and returns status, headers and body.
     pub(crate) async fn form(&self, service: &str, fields: &[(&str, &str)]) -> (u16, http::HeaderMap, String) {
+        self.form_by(&self.key, service, fields).await
+    }
+
+    /// Sends a form that is signed with another access key.
+    pub(crate) async fn form_by(
+        &self,
+        key: &Credentials,
+        service: &str,
+        fields: &[(&str, &str)],
+    ) -> (u16, http::HeaderMap, String) {
         let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = http::Request::post(format!("{}/", self.url))
             .header("content-type", "application/x-www-form-urlencoded")
             .body(body)
             .expect("the address is valid");
-        self.send(service, request).await
+        self.sent(key, "eu-west-1", service, request).await
+    }
+
+    /// Asks EC2 and returns status and body.
+    pub(crate) async fn ec2(&self, operation: &str, fields: &[(&str, &str)]) -> (u16, String) {
+        let form = [&[("Action", operation), ("Version", "2016-11-15")][..], fields].concat();
+        let (status, _, body) = self.form("ec2", &form).await;
+        (status, body)
     }
 
     /// Where the front of the account answers.
@@ -144,20 +159,25 @@ impl Lab {
         &self.url
     }
 
-    /// Sends a request; signed unless the service is empty.
-    pub(crate) async fn send(&self, service: &str, request: http::Request<String>) -> (u16, http::HeaderMap, String) {
-        self.send_in("eu-west-1", service, request).await
-    }
-
-    /// Sends a request that is signed for a region.
+    /// Sends a request; signed for a region unless the service is empty.
     pub(crate) async fn send_in(
         &self,
+        region: &str,
+        service: &str,
+        request: http::Request<String>,
+    ) -> (u16, http::HeaderMap, String) {
+        self.sent(&self.key, region, service, request).await
+    }
+
+    async fn sent(
+        &self,
+        key: &Credentials,
         region: &str,
         service: &str,
         mut request: http::Request<String>,
     ) -> (u16, http::HeaderMap, String) {
         if !service.is_empty() {
-            let identity = self.key.clone().into();
+            let identity = key.clone().into();
             let params = v4::SigningParams::builder()
                 .identity(&identity)
                 .region(region)
@@ -263,6 +283,13 @@ where
 /// Makes a tag.
 pub(crate) fn tag(key: &str, value: &str) -> Tag {
     Tag::builder().key(key).value(value).build().expect("both are given")
+}
+
+/// Finds the texts of all elements of a name, wherever they stand.
+pub(crate) fn elements(xml: &str, name: &str) -> String {
+    let start = format!("<{name}>");
+    let texts = xml.split(&start).skip(1).map(|after| after.split("</").next().unwrap_or_default());
+    texts.collect::<Vec<_>>().join(",")
 }
 
 /// Finds the text of an element.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::lab::{Lab, element};
+use super::lab::{Lab, element, elements};
 use super::{Case, case};
 
 const BALANCER: &str = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:loadbalancer/app/k8s-shop/0123456789abcdef";
@@ -91,26 +91,26 @@ pub(super) fn cases() -> Vec<Case> {
             Simulator,
             |lab| {
                 put(&lab);
-                let filter = |name: &str, ids: [&str; 2]| {
-                    let filter = aws_sdk_ec2::types::Filter::builder().name(name);
-                    filter.values(ids[0]).values(ids[1]).build()
+                let filter = |name, there, gone| {
+                    [("Filter.1.Name", name), ("Filter.1.Value.1", there), ("Filter.1.Value.2", gone)]
                 };
-                let ids = ["sg-0123456789abcdef0", "sg-gone"];
-                let groups = lab.ec2.describe_security_groups().filters(filter("group-id", ids)).send().await.unwrap();
-                let vpc = groups.security_groups()[0].vpc_id().unwrap_or_default().to_owned();
-                let absent = lab.ec2.describe_security_groups().group_ids("sg-gone").send().await;
-                let ids = filter("volume-id", ["vol-1", "vol-gone"]);
-                let volumes = lab.ec2.describe_volumes().filters(ids).send().await.unwrap();
-                let lost = lab.ec2.describe_volumes().volume_ids("vol-gone").send().await;
+                let ask = async |operation: &str, fields: &[(&str, &str)]| {
+                    let (status, body) = lab.ec2(operation, fields).await;
+                    match element(&body, "Code") {
+                        "" => format!("{}{}", elements(&body, "vpcId"), elements(&body, "volumeId")),
+                        code => format!("{status} {code}"),
+                    }
+                };
+                let groups = filter("group-id", "sg-0123456789abcdef0", "sg-gone");
                 format!(
-                    "{} {vpc} {}; {} {}",
-                    groups.security_groups().len(),
-                    super::lab::said(absent),
-                    volumes.volumes().len(),
-                    super::lab::said(lost)
+                    "{} {}; {} {}",
+                    ask("DescribeSecurityGroups", &groups).await,
+                    ask("DescribeSecurityGroups", &[("GroupId.1", "sg-gone")]).await,
+                    ask("DescribeVolumes", &filter("volume-id", "vol-1", "vol-gone")).await,
+                    ask("DescribeVolumes", &[("VolumeId.1", "vol-gone")]).await
                 )
             },
-            "1 vpc-0a1b2c3d4e5f60718 400 InvalidGroup.NotFound; 1 400 InvalidVolume.NotFound"
+            "vpc-0a1b2c3d4e5f60718 400 InvalidGroup.NotFound; vol-1 400 InvalidVolume.NotFound"
         ),
         case!(
             "globalaccelerator: asked in us-west-2 only",

@@ -156,7 +156,9 @@ fn callers() -> Vec<Case> {
                 );
                 let eks = said(aws_sdk_eks::Client::new(&config).describe_cluster().name("demo").send().await);
                 let tag = said(aws_sdk_resourcegroupstagging::Client::new(&config).get_resources().send().await);
-                let ec2 = said(aws_sdk_ec2::Client::new(&config).describe_subnets().send().await);
+                let form = [("Action", "DescribeSubnets"), ("Version", "2016-11-15")];
+                let (status, _, body) = lab.form_by(&key("AKIACONTRACTDENIED01", "secret-3"), "ec2", &form).await;
+                let ec2 = format!("{status} {}", element(&body, "Code"));
                 let sts = said(aws_sdk_sts::Client::new(&config).get_caller_identity().send().await);
                 format!("{iam}, {eks}, {tag}, {ec2}, {sts}")
             },
