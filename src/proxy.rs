@@ -120,8 +120,13 @@ impl Variables {
     fn proxy(&self, server: &Uri) -> Result<Option<Proxy>> {
         let own = if server.scheme_str() == Some("http") { &self.http } else { &self.https };
         let Some((name, value)) = own.as_ref().or(self.all.as_ref()) else { return Ok(None) };
+        let no = self.no.as_deref().unwrap_or_default();
+        // To the matcher this is every name and no address.
+        if no.split(',').any(|rule| rule.trim() == "*") {
+            return Ok(None);
+        }
         // Only what is not to be proxied is matched; any proxy does for that.
-        let rules = exceptions(self.no.as_deref().unwrap_or_default(), server);
+        let rules = exceptions(no, server);
         let matcher = Matcher::builder().all("http://proxy").no(rules).build();
         if matcher.intercept(server).is_none() {
             return Ok(None);
@@ -185,6 +190,7 @@ mod tests {
             (eks, "localhost, .eks.amazonaws.com:443", false),
             (eks, ".eks.amazonaws.com:8443", true),
             (eks, "notamazonaws.com", true),
+            ("https://10.0.3.4:6443", "*", false),
             ("https://10.0.3.4:6443", "10.0.0.0/8", false),
             ("https://10.0.3.4:6443", "10.0.3.4:6443", false),
             ("https://10.0.3.4:6443", "10.0.3.4:443", true),

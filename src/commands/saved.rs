@@ -301,7 +301,7 @@ mod tests {
             (|now| now.cluster = "arn:d".to_owned(), "cluster was arn:c"),
             (|now| now.endpoint = "https://f".to_owned(), "endpoint of the cluster"),
             (|now| now.certificate_authority = "sha256:b".to_owned(), "certificate authority"),
-            (|now| now.helm = Some("4.2".to_owned()), "version of helm was 4.3 when the plan was saved, and is 4.2"),
+            (|now| now.helm = Some("4.2".to_owned()), "version of helm was 4.3 when it was saved, and is 4.2"),
             (|now| now.charts = [("x".to_owned(), "sha256:y".to_owned())].into(), "content of chart x"),
         ] {
             let text = stale(change);

@@ -112,7 +112,7 @@ const FILES: &[(&str, [&str; 3])] = &[
         "{components: {metricsServer: {roleArn: x}}}",
         ["spec.components.metricsServer.roleArn", "unknown field", "version"],
     ),
-    ("{cluster: {account: 111122223333}}", ["spec.cluster.account", "invalid type", "string"]),
+    ("{cluster: {account: 111122223333}}", ["spec.cluster.account", "is a number in YAML", "quote it"]),
     ("{components: {awsEbsCsiDriver: {enabled: maybe}}}", ["awsEbsCsiDriver.enabled", "maybe", "boolean"]),
     ("{components: {awsEbsCsiDriver: {replicas: -1}}}", ["awsEbsCsiDriver.replicas", "-1", "u32"]),
     ("{components: {awsEbsCsiDriver: {replicas: 0}}}", ["replicas of aws-ebs-csi-driver", "`0`", "1 to 20"]),

@@ -118,7 +118,8 @@ async fn guards_refuse(lab: &Lab) {
     let expected = "PersistentVolume/data (vol-0123456789abcdef0, 4Gi, Retain)";
     assert!(refused.stderr.contains(expected), "{}", refused.stderr);
     let refused = lab.run(&["destroy", "--confirm", "demo", "--leave-volumes"]).await.expect(4);
-    assert!(!refused.stderr.contains("PersistentVolume"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("error: 1 object depends on"), "{}", refused.stderr);
+    assert!(refused.stderr.contains(&format!("warning: {expected} stays in AWS")), "{}", refused.stderr);
     lab.delete(&format!("{ingresses}/shop")).await;
     lab.delete(&format!("{ingresses}/other")).await;
     // The controller takes its finalizer off first.

@@ -181,7 +181,7 @@ async fn roles_that_cannot_be_used_are_refused() {
     };
     let missing = plan("nobody").await.expect(4).stderr;
     assert!(missing.contains("the node role nobody does not exist"), "{missing}");
-    let foreign = plan("arn:aws:iam::999988887777:role/nodes").await.expect(4).stderr;
-    assert!(foreign.contains("not of the cluster's account"), "{foreign}");
+    let foreign = plan("arn:aws:iam::999988887777:role/nodes").await.expect(64).stderr;
+    assert!(foreign.contains("it is of account 999988887777, and the cluster of 111122223333"), "{foreign}");
     assert_eq!(aws.writes(), Vec::<String>::new());
 }

@@ -75,7 +75,7 @@ async fn a_kubeconfig_of_another_cluster_is_refused_before_the_first_write() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_saved_plan_goes_with_its_charts_and_its_helm_wherever_they_lie() {
     let lab = Lab::start().await;
-    let only = ["--enable", "metrics-server", "--only", "helm.metrics-server"];
+    let only = ["--enable", "metrics-server", "--only", "helm.metrics"];
     lab.run(&[&["plan", "--out", "plan.json"], &only[..]].concat()).await.expect(0);
     let elsewhere = lab.work.path().join("elsewhere");
     let copied = std::process::Command::new("cp").arg("-r").args([&lab.charts(), &elsewhere]).status().unwrap();

@@ -138,18 +138,25 @@ pub(super) async fn dated(behind: SocketAddr, ahead: i64) -> SocketAddr {
                 let (mut from_client, mut to_client) = stream.into_split();
                 let (from_server, mut to_server) = server.into_split();
                 tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
-                let mut lines = BufReader::new(from_server);
-                let mut line = Vec::new();
-                while matches!(lines.read_until(b'\n', &mut line).await, Ok(1..)) {
-                    if line.to_ascii_lowercase().starts_with(b"date: ") {
-                        let date = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
-                        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT");
-                        line = format!("date: {date}\r\n").into_bytes();
-                    }
-                    if to_client.write_all(&line).await.is_err() {
+                let mut answers = BufReader::new(from_server);
+                loop {
+                    let Ok(part) = answers.fill_buf().await else { return };
+                    let mut part = part.to_vec();
+                    if part.is_empty() {
                         return;
                     }
-                    line.clear();
+                    answers.consume(part.len());
+                    // Of one length, whatever the date, and sent in one piece with the rest of the head.
+                    let name = b"\r\ndate: ";
+                    let found = part.windows(name.len()).position(|window| window.eq_ignore_ascii_case(name));
+                    if let Some(at) = found.map(|at| at + name.len()) {
+                        let date = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
+                        let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+                        part[at..at + date.len()].copy_from_slice(date.as_bytes());
+                    }
+                    if to_client.write_all(&part).await.is_err() {
+                        return;
+                    }
                 }
             });
         }
