@@ -30,7 +30,8 @@ pub async fn run(global: &Global, args: &ApplyArgs, matches: &ArgMatches, termin
     config.guard_isolation()?;
     let connection = connect::connect(config, None).await?;
     let json = global.output == Output::Json;
-    carry_out(connection, saved, args.yes, json, terminal).await
+    // It holds two plans.
+    Box::pin(carry_out(connection, saved, args.yes, json, terminal)).await
 }
 
 /// Plans, shows the plan, asks unless `yes`, and runs it; called by `migrate` too.

@@ -4,7 +4,7 @@
 //! (`buildPodPatchConfig` of aws/amazon-eks-pod-identity-webhook). So whatever a plan does for IRSA would be undone at the next
 //! start of a pod, and half a move back would look like a whole one. Called by `assess.rs`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 
@@ -76,7 +76,7 @@ pub(super) fn block(cx: &ReadContext, steps: &mut [PlannedStep], beside: Result<
         let owner = match &detail {
             Some(AssociationDetail { addon_arn: Some(_), .. }) => Owner::EksAddon,
             Some(detail) => owner::of_tags(&detail.tags, &cx.facts.arn),
-            None => owner::of_tags(&Default::default(), &cx.facts.arn),
+            None => owner::of_tags(&BTreeMap::default(), &cx.facts.arn),
         };
         let (role, same_role) = match &detail {
             Some(detail) => (

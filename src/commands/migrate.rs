@@ -37,7 +37,7 @@ pub async fn run(global: &Global, args: &MigrateArgs, terminal: Terminal) -> Res
         if !json && !terminal.quiet {
             terminal.result(&format!("{} moves to {}\n", component.title, title(args.to)));
         }
-        let code = apply::carry_out(connection, None, args.yes, json, terminal).await?;
+        let code = Box::pin(apply::carry_out(connection, None, args.yes, json, terminal)).await?;
         if code != exit_code::DONE {
             return Ok(code);
         }

@@ -153,13 +153,13 @@ fn keep_cache(command: &mut std::process::Command) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sandbox_runs_one_command_and_gives_its_exit_code() {
+    const INSIDE: [&str; 7] =
+        ["sandbox", "--charts", "mine", "--", "sh", "-c", "echo $AWS_REGION; echo $EKS_BOOTSTRAP_CHARTS; exit 7"];
     let home = tempfile::tempdir().unwrap();
     let run = sandbox(&["sandbox", "--", "plan", "--detailed-exitcode"], &home).await.expect(2);
     assert!(run.stdout.starts_with("Plan for demo"), "{}", run.stdout);
     assert!(run.stderr.ends_with("sandbox ended, nothing of it is left\n"), "{}", run.stderr);
     // Charts of the user's are found inside too, wherever the command goes.
-    const INSIDE: [&str; 7] =
-        ["sandbox", "--charts", "mine", "--", "sh", "-c", "echo $AWS_REGION; echo $EKS_BOOTSTRAP_CHARTS; exit 7"];
     let run = sandbox(&INSIDE, &home).await.expect(7);
     assert_eq!(run.stdout, format!("eu-west-1\n{}\n", home.path().join("mine").display()));
     let run = sandbox(&["sandbox", "--seed", "nowhere.yaml", "--", "plan"], &home).await.expect(64);
