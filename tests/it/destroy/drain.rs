@@ -74,20 +74,27 @@ async fn definitions(lab: &Lab) -> Vec<String> {
     all.iter().map(|crd| crd["metadata"]["name"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Runs the program and interrupts it once it has written something; gives its exit code.
-async fn interrupted(lab: &Lab, arguments: &[&str]) -> i32 {
+/// Runs the program and interrupts it once it has written something; gives its exit code and all that it said.
+///
+/// One signal only: a second one kills a helm that is at work, and a release that is left `uninstalling` blocks for minutes.
+async fn interrupted(lab: &Lab, arguments: &[&str]) -> (i32, String) {
+    let said = lab.work.path().join("interrupted.stderr");
     let mut command = program(&[arguments, &["-o", "json"]].concat(), lab.work.path());
-    command.envs(lab.sandbox.environment()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.envs(lab.sandbox.environment()).stdout(Stdio::piped()).stderr(std::fs::File::create(&said).unwrap());
     let mut child = command.spawn().unwrap();
     tokio::task::spawn_blocking(move || {
         let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        let mut events = String::new();
+        let mut told = false;
         for line in BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap) {
             let event: Value = serde_json::from_str(&line).unwrap();
-            if event["type"] == "op-finished" {
+            if event["type"] == "op-finished" && !std::mem::replace(&mut told, true) {
                 rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
             }
+            events += &(line + "\n");
         }
-        child.wait().unwrap().code().unwrap()
+        let code = child.wait().unwrap().code().unwrap();
+        (code, events + &std::fs::read_to_string(said).unwrap())
     })
     .await
     .unwrap()
@@ -107,9 +114,9 @@ async fn from_every_half_way_point(major: HelmMajor) {
     loop {
         rounds += 1;
         match interrupted(&lab, &purge).await {
-            130 => assert!(rounds < 40, "it never ends"),
-            0 => break,
-            code => panic!("round {rounds} ended with {code}"),
+            (130, said) => assert!(rounds < 40, "it never ends: {said}"),
+            (0, _) => break,
+            (code, said) => panic!("round {rounds} ended with {code}: {said}"),
         }
     }
     assert!(rounds > 5, "only {rounds} rounds");
