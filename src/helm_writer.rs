@@ -183,7 +183,11 @@ mod tests {
         #[expect(clippy::disallowed_methods, reason = "a process to be found")]
         let mut child =
             std::process::Command::new("sh").args(["-c", &script]).stdin(std::process::Stdio::piped()).spawn().unwrap();
-        assert_eq!(running(&mark), Some(vec![child.id()]));
+        // `spawn` comes back once the child has given its memory up for the new program's, a moment before that has its words.
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while running(&mark) != Some(vec![child.id()]) {
+            assert!(std::time::Instant::now() < until, "{:?} is not {}", running(&mark), child.id());
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(running(&mark), Some(Vec::new()));
