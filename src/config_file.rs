@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::component::merge;
 use crate::config::Identity;
 use crate::config_schema;
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error, FileKind, Result};
 use crate::yaml;
 
 pub use custom::CustomSpec;
@@ -277,7 +277,7 @@ pub fn read(files: &[PathBuf], cluster: Option<&str>) -> Result<Option<ClusterBo
 }
 
 fn unusable(file: &Path, source: Cause) -> Error {
-    Error::ConfigFile { path: file.display().to_string(), source }
+    Error::ConfigFile { kind: FileKind::Configuration, path: file.display().to_string(), source }
 }
 
 fn documents(file: &Path) -> Result<Vec<Value>> {

@@ -6,6 +6,7 @@
 
 mod copy;
 mod denied;
+mod file_kind;
 pub(crate) mod endpoint;
 mod refusal;
 mod service;
@@ -16,6 +17,7 @@ use crate::config_schema::Unknown;
 use crate::exit_code;
 
 pub use denied::Denied;
+pub use file_kind::FileKind;
 pub use refusal::{Kind, Refusal};
 pub use service::{AwsError, KubeError, RawStatus};
 
@@ -51,9 +53,11 @@ pub enum Error {
         /// What to do.
         mend: String,
     },
-    /// The configuration file cannot be read or understood.
-    #[error("cannot use configuration file `{path}`")]
+    /// A file that the user names cannot be read or understood.
+    #[error("cannot use {kind} `{path}`")]
     ConfigFile {
+        /// What it is for.
+        kind: FileKind,
         /// The file, `-` for standard input.
         path: String,
         /// Why.

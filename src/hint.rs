@@ -14,9 +14,7 @@ pub fn of(error: &Error) -> Option<String> {
         | Error::Usage { mend, .. }
         | Error::Refused { mend, .. }
         | Error::StillDiffers { mend, .. } => mend.clone(),
-        Error::ConfigFile { .. } => {
-            "the README shows an example; every field has a flag too (`eks-bootstrap plan --help`)".to_owned()
-        }
+        Error::ConfigFile { kind, .. } => kind.fix().to_owned(),
         Error::ComponentFile { .. } => {
             "`eks-bootstrap config schema --component` prints the form; the README names two files to start from"
                 .to_owned()

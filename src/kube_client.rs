@@ -20,7 +20,7 @@ use kube::client::Body;
 use serde_json::Value;
 
 use crate::clock::Skew;
-use crate::error::{Cause, Error, KubeError, Result};
+use crate::error::{Cause, Error, FileKind, KubeError, Result};
 use crate::limits::{self, KUBE_ANSWER, KUBE_REQUEST};
 use crate::proxy::Proxy;
 use crate::retry::{BackOff, Overload, retry_after};
@@ -148,14 +148,14 @@ impl KubeApi {
             }
             KubeTarget::Local(path) => {
                 let config = kubeconfig::local(path).await;
-                let config = config.map_err(|source| Error::ConfigFile { path: path.display().to_string(), source })?;
+                let config = config.map_err(|source| Error::ConfigFile { kind: FileKind::Kubeconfig, path: path.display().to_string(), source })?;
                 KubeApi::of_file(config, None, path)
             }
         }
     }
 
     fn of_file(mut config: kube::Config, proxy: Option<Proxy>, path: &Path) -> Result<KubeApi> {
-        let unusable = |source: Cause| Error::ConfigFile { path: path.display().to_string(), source };
+        let unusable = |source: Cause| Error::ConfigFile { kind: FileKind::Kubeconfig, path: path.display().to_string(), source };
         let runs = |provider: &kube::config::AuthProviderConfig| provider.config.contains_key("cmd-path");
         if config.auth_info.auth_provider.as_ref().is_some_and(runs) {
             return Err(unusable("kubectl 1.26 gave up `auth-provider`: use the provider's exec plugin".into()));

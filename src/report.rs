@@ -28,15 +28,16 @@ pub fn of(error: &Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::FileKind;
 
     #[test]
     fn causes_are_listed_once_and_the_mend_comes_last() {
         let source = std::io::Error::other("permission denied");
-        let error = Error::ConfigFile { path: "x.yaml".to_owned(), source: Box::new(source) };
+        let error = Error::ConfigFile { kind: FileKind::Configuration, path: "x.yaml".to_owned(), source: Box::new(source) };
         assert_eq!(
             of(&error),
             "error: cannot use configuration file `x.yaml`\n  caused by: permission denied\n\n\
-             hint: the README shows an example; every field has a flag too (`eks-bootstrap plan --help`)\n"
+             hint: `eks-bootstrap config init` prints a file to start from, and every field has a flag too (`eks-bootstrap plan --help`)\n"
         );
     }
 }

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// What `helm template` 3.17 and 4.3 made of the same scalars; `tests/it/sources.rs` asks the helm at hand.
+    /// What `helm template` 3.17 and 4.3 made of the same scalars; `tests/it/yaml_as_helm.rs` asks both helms about these and more.
     #[test]
     fn scalars_are_read_as_helm_reads_them() {
         let table = [

@@ -27,8 +27,8 @@ pub async fn run(global: &Global, args: &BundleArgs, terminal: Terminal) -> Resu
         let chart = config.chart(&component);
         let local = charts.local(&chart).await?;
         let Some(digest) = local.digest else {
-            return Err(Error::Refused {
-                what: format!("chart {} is a folder, and a bundle holds archives", chart.name),
+            return Err(Error::Usage {
+                message: format!("chart {} is a folder, and a bundle holds archives", chart.name),
                 mend: format!("pack it with `helm package {}`, or leave --charts out", local.path.display()),
             });
         };

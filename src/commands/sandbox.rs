@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli::{Cli, Global, Output, SandboxArgs};
 use crate::config;
-use crate::error::{Error, Result};
+use crate::error::{Error, FileKind, Result};
 use crate::exit_code;
 use crate::helm_process::Helm;
 use crate::op::shell::quote;
@@ -111,7 +111,7 @@ fn seed(args: &SandboxArgs) -> Result<Seed> {
     match &args.seed {
         None => Ok(Seed::builtin()),
         Some(file) => Seed::from_file(file)
-            .map_err(|source| Error::ConfigFile { path: file.display().to_string(), source: source.into() }),
+            .map_err(|source| Error::ConfigFile { kind: FileKind::Seed, path: file.display().to_string(), source: source.into() }),
     }
 }
 

@@ -9,7 +9,7 @@ use http::Uri;
 use kube::config::{Cluster, ExecAuthCluster, Kubeconfig};
 
 use super::certificates;
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error, FileKind, Result};
 use crate::proxy::Proxy;
 
 /// The longest kubeconfig that is read; one of a hundred clusters has 0.3 MiB.
@@ -20,7 +20,7 @@ const LONGEST: u64 = 8 << 20;
 /// # Errors
 /// A file that cannot be read or understood, or a context of it that is not whole.
 pub(crate) async fn read(path: &Path, context: Option<&str>) -> Result<(kube::Config, Option<Proxy>)> {
-    let unusable = |source: Cause| Error::ConfigFile { path: path.display().to_string(), source };
+    let unusable = |source: Cause| Error::ConfigFile { kind: FileKind::Kubeconfig, path: path.display().to_string(), source };
     let file = parsed(path).await.map_err(unusable)?;
     let (mut config, cluster) = configured(&file, context).map_err(unusable)?;
     let proxy = match cluster.proxy_url.as_deref().filter(|url| !url.is_empty()) {

@@ -98,3 +98,5 @@ mod verify;
 mod versions;
 #[cfg(feature = "sandbox")]
 mod worlds;
+#[cfg(feature = "sandbox")]
+mod yaml_as_helm;
