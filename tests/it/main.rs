@@ -39,6 +39,8 @@ mod every_leaf;
 #[cfg(feature = "sandbox")]
 mod examples;
 #[cfg(feature = "sandbox")]
+mod former_issuers;
+#[cfg(feature = "sandbox")]
 mod house;
 #[cfg(feature = "sandbox")]
 mod names;

@@ -30,6 +30,7 @@ mod permission;
 mod pod_identity;
 mod pod_role;
 mod record;
+mod recreation;
 mod seed;
 mod seed_check;
 mod seed_cluster;
