@@ -32,6 +32,8 @@ pub struct Role {
     pub description: String,
     /// ARN of the policy that bounds it.
     pub permissions_boundary: Option<String>,
+    /// How long its sessions may be.
+    pub max_session_seconds: Option<i32>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }
@@ -139,6 +141,7 @@ impl IamRead {
                 .permissions_boundary()
                 .and_then(|boundary| boundary.permissions_boundary_arn())
                 .map(ToOwned::to_owned),
+            max_session_seconds: role.max_session_duration(),
             tags: tag_map(role.tags()),
         }))
     }

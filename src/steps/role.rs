@@ -259,8 +259,12 @@ impl RoleStep {
         if role.description != self.description {
             let before = (!role.description.is_empty()).then(|| role.description.clone());
             let fields = vec![FieldDiff::new("description", before, self.description.clone())];
-            changes
-                .push(self.change(fields, IamOp::UpdateRole { role: name(), description: self.description.clone() }));
+            let op = IamOp::UpdateRole {
+                role: name(),
+                description: self.description.clone(),
+                max_session_seconds: role.max_session_seconds,
+            };
+            changes.push(self.change(fields, op));
             reasons.push("description differs".to_owned());
         }
         if let Some(boundary) = &self.permissions_boundary

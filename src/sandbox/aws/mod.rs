@@ -60,7 +60,8 @@ pub use installation::Installation;
 pub use pod_role::{AwsRefusal, PodCall};
 pub use record::Call;
 pub use seed::{
-    Seed, SeedCaller, SeedCredential, SeedError, SeedPolicy, SeedProvider, SeedResource, SeedRole, SeedSubnet, Tags,
+    Seed, SeedCaller, SeedCredential, SeedError, SeedOrganization, SeedPolicy, SeedProvider, SeedResource, SeedRole,
+    SeedSubnet, Tags,
 };
 pub use seed_cluster::{SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedIssue, SeedNodegroup};
 pub(super) use world::digest;

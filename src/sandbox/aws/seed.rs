@@ -36,6 +36,9 @@ pub struct Seed {
     /// IAM actions that nobody may use, for example `iam:Create*`.
     #[serde(default)]
     pub deny: Vec<String>,
+    /// The organisation that the account is in; left out, it is in none.
+    #[serde(default)]
+    pub organization: Option<SeedOrganization>,
     /// Clusters.
     #[serde(default)]
     pub clusters: Vec<SeedCluster>,
@@ -112,6 +115,15 @@ pub struct SeedCaller {
     /// The groups of every caller in the cluster, as an access entry gives them; by default the administrators'.
     #[serde(default)]
     pub groups: Option<Vec<String>>,
+}
+
+/// An organisation, by what its service control policies say for the account.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedOrganization {
+    /// IAM actions that they deny to everyone, for example `ec2:Create*`.
+    #[serde(default)]
+    pub deny: Vec<String>,
 }
 
 impl SeedCaller {

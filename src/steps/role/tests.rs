@@ -52,6 +52,7 @@ pub(in crate::steps) fn role(trust: Document, tags: Tags) -> Role {
         trust,
         description: "d".to_owned(),
         permissions_boundary: None,
+        max_session_seconds: None,
         tags,
     }
 }

@@ -200,12 +200,14 @@ pub(super) fn list(world: &World, form: &Form) -> Result<Xml> {
     }))
 }
 
+/// What is not said of the session's duration sets it back to an hour, as IAM documents for this call.
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateRole.html>
 pub(super) fn update(world: &mut World, form: &Form) -> Result<()> {
     let description = check_description(form, true)?;
     let max_session = form.number("MaxSessionDuration", 3600, 43200)?;
     let role = find(world, form)?;
     role.description = description.or_else(|| role.description.take());
-    role.max_session = max_session.unwrap_or(role.max_session);
+    role.max_session = max_session.unwrap_or(3600);
     Ok(())
 }
 
