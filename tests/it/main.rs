@@ -45,6 +45,8 @@ mod house;
 #[cfg(feature = "sandbox")]
 mod names;
 #[cfg(feature = "sandbox")]
+mod new_roles;
+#[cfg(feature = "sandbox")]
 mod node_role;
 #[cfg(feature = "sandbox")]
 mod originals;
