@@ -176,8 +176,8 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("RemoveEks", &[Destroy], &["eks:DeletePodIdentityAssociation", "eks:DeleteAddon", "eks:UntagResource"], On::EksObjects, When::Always, Only::Ours),
     // On the way back to IRSA; `apply` never takes one away.
     grant("RemoveAssociation", &[Migrate], &["eks:DeletePodIdentityAssociation"], On::Associations, When::PodIdentity, Only::Ours),
-    // How many providers there are is asked only where the cluster's is missing.
-    grant("CountProviders", &[Verify], &["iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
+    // How many providers there are is asked only where the cluster's is missing, how many roles and policies before an installation.
+    grant("ReadQuotas", &[Verify], &["iam:ListOpenIDConnectProviders", "iam:GetAccountSummary"], On::Everything, When::Always, Only::Always),
     // A cluster that was made again has left the one of its former issuer behind.
     grant("RemoveFormer", MOVE, &["iam:DeleteOpenIDConnectProvider"], On::Providers, When::Always, Only::Ours),
 

@@ -29,6 +29,7 @@ mod partition;
 mod permission;
 mod pod_identity;
 mod pod_role;
+mod quotas;
 mod record;
 mod recreation;
 mod seed;
@@ -58,6 +59,7 @@ pub use fault::{At, Effect, Fault};
 pub use front::Front;
 pub use installation::Installation;
 pub use pod_role::{AwsRefusal, PodCall};
+pub use quotas::SeedQuotas;
 pub use record::Call;
 pub use seed::{
     Seed, SeedCaller, SeedCredential, SeedError, SeedOrganization, SeedPolicy, SeedProvider, SeedResource, SeedRole,

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::quotas::SeedQuotas;
 use super::seed_check::text;
 use super::seed_cluster::SeedCluster;
 use crate::policy::Document;
@@ -39,6 +40,9 @@ pub struct Seed {
     /// The organisation that the account is in; left out, it is in none.
     #[serde(default)]
     pub organization: Option<SeedOrganization>,
+    /// Quotas of IAM.
+    #[serde(default)]
+    pub quotas: SeedQuotas,
     /// Clusters.
     #[serde(default)]
     pub clusters: Vec<SeedCluster>,

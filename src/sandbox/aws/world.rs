@@ -18,6 +18,7 @@ use super::iam::provider::Provider;
 use super::iam::role::Role;
 use super::installation::Outcome;
 use super::partition::{self, Partition};
+use super::quotas::SeedQuotas;
 use super::seed::{Seed, SeedSubnet, Tags};
 use super::tagging::TagIndex;
 use crate::policy::Document;
@@ -42,6 +43,7 @@ pub(super) struct World {
     pub(super) deny: Vec<String>,
     /// What the organisation denies; none where the account is in none.
     pub(super) organization: Option<Vec<String>>,
+    pub(super) quotas: SeedQuotas,
     /// What seeded callers may do; everything without one.
     pub(super) caller_policy: Option<Document>,
     pub(super) credentials: BTreeMap<String, Credential>,
@@ -77,6 +79,7 @@ impl World {
             page_size: seed.page_size,
             deny: seed.deny.clone(),
             organization: seed.organization.as_ref().map(|organization| organization.deny.clone()),
+            quotas: seed.quotas,
             caller_policy: seed.caller.parsed_policy(),
             credentials: BTreeMap::new(),
             issuer_keys: BTreeMap::new(),
