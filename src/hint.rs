@@ -250,8 +250,8 @@ mod tests {
                 no_credentials: false,
             })
         };
-        assert!(crate::retry::transient(&error("iam:CreateRole")).is_none());
-        assert!(crate::retry::transient(&error("iam:AttachRolePolicy")).is_some());
+        assert!(crate::retry::transient(&error("iam:CreateRole"), true).is_none());
+        assert!(crate::retry::transient(&error("iam:AttachRolePolicy"), false).is_some());
         assert!(of(&error("iam:CreateRole")).unwrap().contains("permissions boundary"));
     }
 

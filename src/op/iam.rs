@@ -48,8 +48,8 @@ pub enum IamOp {
     },
     /// Replaces a role's trust policy.
     UpdateAssumeRolePolicy { role: String, trust: String },
-    /// Replaces a role's description.
-    UpdateRole { role: String, description: String },
+    /// Replaces a role's description. The longest session goes with it, since IAM sets it back to an hour where it is left out.
+    UpdateRole { role: String, description: String, max_session_seconds: Option<i32> },
     /// Bounds a role.
     PutRolePermissionsBoundary { role: String, permissions_boundary: String },
     /// Sets tags of a role.
@@ -183,9 +183,12 @@ impl IamOp {
             IamOp::UpdateAssumeRolePolicy { role, trust } => {
                 format!("update-assume-role-policy --role-name {} --policy-document {}", quote(role), quote(trust))
             }
-            IamOp::UpdateRole { role, description } => {
-                format!("update-role --role-name {} --description {}", quote(role), quote(description))
-            }
+            IamOp::UpdateRole { role, description, max_session_seconds } => format!(
+                "update-role --role-name {} --description {}{}",
+                quote(role),
+                quote(description),
+                max_session_seconds.map(|seconds| format!(" --max-session-duration {seconds}")).unwrap_or_default()
+            ),
             IamOp::PutRolePermissionsBoundary { role, permissions_boundary } => format!(
                 "put-role-permissions-boundary --role-name {} --permissions-boundary {}",
                 quote(role),
@@ -273,9 +276,13 @@ impl IamOp {
             IamOp::UpdateAssumeRolePolicy { role, trust } => {
                 send!(client.update_assume_role_policy().role_name(role).policy_document(trust))
             }
-            IamOp::UpdateRole { role, description } => {
-                send!(client.update_role().role_name(role).description(description))
-            }
+            IamOp::UpdateRole { role, description, max_session_seconds } => send!(
+                client
+                    .update_role()
+                    .role_name(role)
+                    .description(description)
+                    .set_max_session_duration(*max_session_seconds)
+            ),
             IamOp::PutRolePermissionsBoundary { role, permissions_boundary } => {
                 send!(client.put_role_permissions_boundary().role_name(role).permissions_boundary(permissions_boundary))
             }

@@ -39,9 +39,13 @@ mod every_leaf;
 #[cfg(feature = "sandbox")]
 mod examples;
 #[cfg(feature = "sandbox")]
+mod former_issuers;
+#[cfg(feature = "sandbox")]
 mod house;
 #[cfg(feature = "sandbox")]
 mod names;
+#[cfg(feature = "sandbox")]
+mod new_roles;
 #[cfg(feature = "sandbox")]
 mod node_role;
 #[cfg(feature = "sandbox")]

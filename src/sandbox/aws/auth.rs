@@ -1,7 +1,8 @@
 //! Who calls: access keys, sessions, and what a caller may not do.
 //!
 //! Signatures are verified for real. Seeded callers may do what the seed's caller policy allows (everything without one) and the seed does
-//! not deny; a session that STS handed out may do what its role's policies allow (see `permission`).
+//! not deny; a session that STS handed out may do what its role's policies allow (see `permission`). Nobody may do what the
+//! organisation denies.
 
 use bytes::Bytes;
 use http::Request;
@@ -148,6 +149,8 @@ pub(super) fn authorise(world: &World, cx: &CallContext, operation: &Operation) 
     };
     let (need, why) = if let Some(need) = needs.iter().find(|need| denied(&need.action)) {
         (need, format!("because no identity-based policy allows the {} action", need.action))
+    } else if let Some(need) = needs.iter().find(|need| permission::denied_by_organization(world, &need.action)) {
+        (need, "with an explicit deny in a service control policy".to_owned())
     } else {
         match permission::refusal(world, caller.role.as_deref(), &needs, cx.now)? {
             None => return Ok(()),

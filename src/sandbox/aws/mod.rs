@@ -29,7 +29,9 @@ mod partition;
 mod permission;
 mod pod_identity;
 mod pod_role;
+mod quotas;
 mod record;
+mod recreation;
 mod seed;
 mod seed_check;
 mod seed_cluster;
@@ -57,9 +59,11 @@ pub use fault::{At, Effect, Fault};
 pub use front::Front;
 pub use installation::Installation;
 pub use pod_role::{AwsRefusal, PodCall};
+pub use quotas::SeedQuotas;
 pub use record::Call;
 pub use seed::{
-    Seed, SeedCaller, SeedCredential, SeedError, SeedPolicy, SeedProvider, SeedResource, SeedRole, SeedSubnet, Tags,
+    Seed, SeedCaller, SeedCredential, SeedError, SeedOrganization, SeedPolicy, SeedProvider, SeedResource, SeedRole,
+    SeedSubnet, Tags,
 };
 pub use seed_cluster::{SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedIssue, SeedNodegroup};
 pub(super) use world::digest;

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::quotas::SeedQuotas;
 use super::seed_check::text;
 use super::seed_cluster::SeedCluster;
 use crate::policy::Document;
@@ -36,6 +37,12 @@ pub struct Seed {
     /// IAM actions that nobody may use, for example `iam:Create*`.
     #[serde(default)]
     pub deny: Vec<String>,
+    /// The organisation that the account is in; left out, it is in none.
+    #[serde(default)]
+    pub organization: Option<SeedOrganization>,
+    /// Quotas of IAM.
+    #[serde(default)]
+    pub quotas: SeedQuotas,
     /// Clusters.
     #[serde(default)]
     pub clusters: Vec<SeedCluster>,
@@ -112,6 +119,15 @@ pub struct SeedCaller {
     /// The groups of every caller in the cluster, as an access entry gives them; by default the administrators'.
     #[serde(default)]
     pub groups: Option<Vec<String>>,
+}
+
+/// An organisation, by what its service control policies say for the account.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedOrganization {
+    /// IAM actions that they deny to everyone, for example `ec2:Create*`.
+    #[serde(default)]
+    pub deny: Vec<String>,
 }
 
 impl SeedCaller {

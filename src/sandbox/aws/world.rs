@@ -18,6 +18,7 @@ use super::iam::provider::Provider;
 use super::iam::role::Role;
 use super::installation::Outcome;
 use super::partition::{self, Partition};
+use super::quotas::SeedQuotas;
 use super::seed::{Seed, SeedSubnet, Tags};
 use super::tagging::TagIndex;
 use crate::policy::Document;
@@ -40,6 +41,9 @@ pub(super) struct World {
     pub(super) settle: Duration,
     pub(super) page_size: Option<usize>,
     pub(super) deny: Vec<String>,
+    /// What the organisation denies; none where the account is in none.
+    pub(super) organization: Option<Vec<String>>,
+    pub(super) quotas: SeedQuotas,
     /// What seeded callers may do; everything without one.
     pub(super) caller_policy: Option<Document>,
     pub(super) credentials: BTreeMap<String, Credential>,
@@ -74,6 +78,8 @@ impl World {
             settle: Duration::from_secs(seed.settle_seconds),
             page_size: seed.page_size,
             deny: seed.deny.clone(),
+            organization: seed.organization.as_ref().map(|organization| organization.deny.clone()),
+            quotas: seed.quotas,
             caller_policy: seed.caller.parsed_policy(),
             credentials: BTreeMap::new(),
             issuer_keys: BTreeMap::new(),

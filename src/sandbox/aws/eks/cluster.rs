@@ -112,6 +112,19 @@ impl Cluster {
         cluster
     }
 
+    /// Begins another life under the same name: with another issuer, and without what EKS kept in it. Returns the ARNs of what went.
+    pub(in super::super) fn recreate(&mut self, now: Timestamp, id: &str) -> Vec<String> {
+        let before = self.issuer.rsplit_once('/').map_or(self.issuer.as_str(), |(before, _)| before);
+        self.issuer = format!("{before}/{id}");
+        self.created = now;
+        self.updates.clear();
+        self.departed.clear();
+        self.request_tokens.clear();
+        let addons = std::mem::take(&mut self.addons);
+        let associations = std::mem::take(&mut self.associations);
+        addons.into_values().map(|it| it.arn).chain(associations.into_values().map(|it| it.arn)).collect()
+    }
+
     /// The role that the pods of a service account get by an association that has spread.
     pub(in super::super) fn associated_role(
         &self,

@@ -11,6 +11,7 @@ pub(super) mod policy;
 pub(super) mod provider;
 pub(super) mod role;
 mod simulate;
+mod summary;
 pub(super) mod version;
 
 use jiff::Timestamp;
@@ -71,6 +72,7 @@ pub(super) fn call(world: &mut World, cx: &CallContext, operation: &str, form: &
         "GetRolePolicy" => inline::get(world, form).map(Some),
         "DeleteRolePolicy" => inline::delete(world, form),
         "ListRolePolicies" => inline::list(world, form).map(Some),
+        "GetAccountSummary" => Ok(Some(summary::get(world))),
         "SimulatePrincipalPolicy" => simulate::principal_policy(world, form).map(Some),
         other => Err(ApiError::not_implemented(&format!("iam:{other}"))),
     }
