@@ -35,6 +35,7 @@ pub(crate) mod credentials;
 pub mod dependants;
 pub mod engine;
 pub mod error;
+pub mod escape;
 pub mod event;
 pub mod exit_code;
 pub mod explain;

@@ -14,6 +14,7 @@ use crate::config::{Config, Removal};
 use crate::connect;
 use crate::context::Facts;
 use crate::error::{Error, Result};
+use crate::escape::line;
 use crate::exit_code;
 use crate::permissions;
 use crate::permissions::cluster::{self, Kind, Told};
@@ -85,7 +86,7 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
         let text = serde_json::to_string_pretty(&rights::list(&rights)).unwrap_or_default();
         terminal.result(&format!("{text}\n"));
         if !unknown.is_empty() {
-            terminal.message(&format!("warning: {}\n", nameless(&unknown)));
+            terminal.message(&format!("warning: {}\n", line(&nameless(&unknown))));
         }
         return Ok(exit_code::DONE);
     }

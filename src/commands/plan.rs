@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::connect::{self, Connection};
 use crate::error::Result;
 use crate::exit_code;
+use crate::escape::line;
 use crate::plan::{Goal, Plan};
 use crate::render::terminal::Terminal;
 use crate::render::{plan_commands, plan_json, plan_text};
@@ -27,7 +28,7 @@ pub async fn run(global: &Global, args: &PlanArgs, terminal: Terminal) -> Result
     if let Some(file) = &args.out {
         let binding = Binding::of(&read, &helm, &assessed.plan).await?;
         saved::save(file, &saved::document(&assessed.plan, &read.config, &binding))?;
-        terminal.note(&format!("saved; run it with `eks-bootstrap apply {}`\n", file.display()));
+        terminal.note(&format!("saved; run it with `eks-bootstrap apply {}`\n", line(&file.display().to_string())));
     }
     if !assessed.errors.is_empty() {
         return Err(assess::worst(&mut assessed.errors));

@@ -224,8 +224,9 @@ fn without_marks(labels: &[String], annotations: &[String]) -> Value {
 }
 
 fn on_command_line(object: &ObjectRef) -> String {
-    let namespace = object.namespace.as_ref().map(|namespace| format!(" --namespace {namespace}"));
-    format!("{}/{}{}", object.kind.to_lowercase(), object.name, namespace.unwrap_or_default())
+    let namespace = object.namespace.as_ref().map(|namespace| format!(" --namespace {}", quote(namespace)));
+    let name = quote(&format!("{}/{}", object.kind.to_lowercase(), object.name));
+    format!("{name}{}", namespace.unwrap_or_default())
 }
 
 /// Charts leave `creationTimestamp: null` and empty `status` behind, which are not ours to set.

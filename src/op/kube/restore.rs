@@ -52,10 +52,12 @@ impl Restore {
             let mark = |name: &str| self.document["metadata"]["annotations"][name].as_str().unwrap_or_default();
             let (name, namespace) = (mark("meta.helm.sh/release-name"), mark("meta.helm.sh/release-namespace"));
             return format!(
-                "helm get manifest {name} --namespace {namespace} | kubectl apply --server-side --force-conflicts -f -"
+                "helm get manifest {} --namespace {} | kubectl apply --server-side --force-conflicts -f -",
+                quote(name),
+                quote(namespace)
             );
         }
-        let namespace = object.namespace.as_ref().map(|namespace| format!(" --namespace {namespace}"));
+        let namespace = object.namespace.as_ref().map(|namespace| format!(" --namespace {}", quote(namespace)));
         let replace = format!(
             "printf %s {} | kubectl replace{} -f -",
             quote(&self.document.to_string()),
