@@ -66,6 +66,7 @@ pub mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub(crate) mod scratch;
+pub mod secrets;
 mod service_account;
 pub mod smoke;
 pub mod steps;

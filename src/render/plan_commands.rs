@@ -21,6 +21,9 @@ pub fn of(plan: &Plan) -> String {
         let _ =
             writeln!(text, "\n# {} {}: {}", assessment.action.sign(), line(step.id.as_str()), line(&assessment.reason));
         for change in &assessment.changes {
+            if let Some(supply) = change.op.supply() {
+                let _ = writeln!(text, "# {}", line(&supply));
+            }
             let _ = writeln!(text, "{}", change.op.command());
         }
     }

@@ -12,7 +12,7 @@ use http::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{KubeWrite, on_command_line};
+use super::{KubeWrite, holds_secrets, on_command_line};
 use crate::content::{self, Schemas};
 use crate::error::{Error, Result};
 use crate::op::shell::quote;
@@ -47,7 +47,7 @@ pub struct Restore {
 impl Restore {
     pub(super) fn command(&self) -> String {
         let object = &self.object;
-        if object.kind == "Secret" {
+        if holds_secrets(&self.document) || object.kind == "Secret" {
             // What it holds is for no terminal; Helm's record has it.
             let mark = |name: &str| self.document["metadata"]["annotations"][name].as_str().unwrap_or_default();
             let (name, namespace) = (mark("meta.helm.sh/release-name"), mark("meta.helm.sh/release-namespace"));
