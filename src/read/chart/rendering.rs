@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{ChartRead, ChartRef};
 use crate::error::{Error, Result};
 use crate::flight::Flights;
-use crate::helm_process::Home;
+use crate::helm_process::{Home, Keys};
 use crate::limits::HELM_LOCAL;
 use crate::read::kube::Capabilities;
 use crate::read::manifest;
@@ -73,7 +73,9 @@ impl ChartRead {
         arguments.push(values.into_os_string());
         arguments.extend(offered(capabilities));
         let command = format!("template {}", chart.name);
-        let text = self.helm.run(&command, &arguments, &home, HELM_LOCAL.get()).await?;
+        let rendered = self.helm.run(&command, &arguments, &home, HELM_LOCAL.get(), Keys::Removed).await;
+        // Helm repeats values that a schema refuses.
+        let text = rendered.map_err(|error| secrets.error(error))?;
         manifest::objects(&text).map_err(|error| Error::HelmFailed {
             command,
             message: secrets.text(&format!("what it rendered cannot be read: {error}")),
