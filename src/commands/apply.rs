@@ -5,9 +5,9 @@ use clap::ArgMatches;
 use crate::behind;
 use crate::cli::{ApplyArgs, Global, Output};
 use crate::commands::saved::{self, Binding, Saved};
-use crate::commands::{assess, execute};
+use crate::commands::{assess, connecting, execute};
 use crate::config::Config;
-use crate::connect::{self, Connection};
+use crate::connect::Connection;
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
 use crate::escape::line;
@@ -29,7 +29,7 @@ pub async fn run(global: &Global, args: &ApplyArgs, matches: &ArgMatches, termin
         None => (Config::resolve(global, &args.wanted, &args.selection)?, None),
     };
     config.guard_isolation()?;
-    let connection = connect::connect(config, None).await?;
+    let connection = connecting::connect(config, terminal).await?;
     let json = global.output == Output::Json;
     // It holds two plans.
     Box::pin(carry_out(connection, saved, args.yes, json, terminal)).await

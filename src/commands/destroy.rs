@@ -5,15 +5,14 @@ use std::collections::BTreeSet;
 use crate::behind;
 use crate::cli::{DestroyArgs, Global, Output};
 use crate::commands::assess::{self, Assessed};
-use crate::commands::execute;
+use crate::commands::{connecting, execute};
 use crate::component::{self, Component};
 use crate::config::{Config, Removal};
-use crate::connect;
 use crate::context::ReadContext;
 use crate::dependants;
 use crate::dependants::in_aws::{self, Reach, Shown, Thing};
-use crate::escape::line;
 use crate::error::{Error, Result};
+use crate::escape::line;
 use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan};
 use crate::render::terminal::Terminal;
 use crate::render::{events, plan_text};
@@ -36,7 +35,7 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Res
             format!("pass --confirm {}", config.cluster),
         ));
     }
-    let connection = connect::connect(config, None).await?;
+    let connection = connecting::connect(config, terminal).await?;
     behind::require(&connection.read).await?;
     let mut assessed = assess::assess(&connection.read, Goal::Absent).await?;
     if let Err(refusal) = Box::pin(guards(&connection.read, &mut assessed, args)).await {

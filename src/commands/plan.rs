@@ -4,12 +4,13 @@ use serde_json::Value;
 
 use crate::cli::{Global, Output, PlanArgs};
 use crate::commands::assess::{self, Assessed};
+use crate::commands::connecting;
 use crate::commands::saved::{self, Binding};
 use crate::config::Config;
-use crate::connect::{self, Connection};
+use crate::connect::Connection;
 use crate::error::Result;
-use crate::exit_code;
 use crate::escape::line;
+use crate::exit_code;
 use crate::plan::{Goal, Plan};
 use crate::render::terminal::Terminal;
 use crate::render::{plan_commands, plan_json, plan_text};
@@ -21,7 +22,7 @@ use crate::render::{plan_commands, plan_json, plan_text};
 pub async fn run(global: &Global, args: &PlanArgs, terminal: Terminal) -> Result<u8> {
     let config = Config::resolve(global, &args.wanted, &args.selection)?;
     config.guard_isolation()?;
-    let Connection { read, helm, .. } = connect::connect(config, None).await?;
+    let Connection { read, helm, .. } = connecting::connect(config, terminal).await?;
     let mut assessed = assess::assess(&read, Goal::Present).await?;
     show(&assessed.plan, global.output, terminal);
     // What could be read is a plan too: `apply FILE` finds the same unknown steps, or says that the plan no longer fits.
