@@ -39,6 +39,8 @@ mod every_leaf;
 #[cfg(feature = "sandbox")]
 mod examples;
 #[cfg(feature = "sandbox")]
+mod hostile;
+#[cfg(feature = "sandbox")]
 mod house;
 #[cfg(feature = "sandbox")]
 mod names;
