@@ -13,8 +13,11 @@ mod service;
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use crate::config_schema::Unknown;
 use crate::exit_code;
+use crate::secrets::{self, Place};
 
 pub use denied::Denied;
 pub use file_kind::FileKind;
@@ -294,14 +297,16 @@ pub fn chain_of(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
 }
 
 impl Error {
-    /// A value that cannot be used, with its mend.
+    /// A value that cannot be used, with its mend. One that looks like a secret, such as an address with a password, is not shown.
     pub fn config(
         field: impl Into<String>,
         value: impl Into<String>,
         reason: impl Into<String>,
         mend: impl Into<String>,
     ) -> Error {
-        Error::Config { field: field.into(), value: value.into(), reason: reason.into(), mend: mend.into() }
+        let (field, value) = (field.into(), Value::String(value.into()));
+        let value = secrets::shown(&Place::of_path(&field), &value);
+        Error::Config { field, value, reason: reason.into(), mend: mend.into() }
     }
 
     /// Something that the operating system refused.

@@ -69,6 +69,8 @@ pub(crate) struct KubeApi {
     endpoint: Arc<str>,
     private_only: bool,
     authorities: Arc<[Vec<u8>]>,
+    /// The entry of the kubeconfig that turns off the check of the server's certificate.
+    unverified: Option<Arc<str>>,
     proxy: Option<Proxy>,
     clock: Skew,
     /// Whether the last request got no answer in time.
@@ -143,8 +145,9 @@ impl KubeApi {
                 Ok(KubeApi { endpoint: url.as_str().into(), private_only: *private_only, ..api })
             }
             KubeTarget::Kubeconfig { path, context } => {
-                let (config, proxy) = kubeconfig::read(path, context.as_deref()).await?;
-                KubeApi::of_file(config, proxy, path)
+                let (config, proxy, unverified) = kubeconfig::read(path, context.as_deref()).await?;
+                let api = KubeApi::of_file(config, proxy, path)?;
+                Ok(KubeApi { unverified: unverified.map(Arc::from), ..api })
             }
             KubeTarget::Local(path) => {
                 let config = kubeconfig::local(path).await;
@@ -184,6 +187,7 @@ impl KubeApi {
             endpoint,
             private_only: false,
             authorities,
+            unverified: None,
             proxy,
             clock: Skew::new(),
             silent: Arc::default(),
@@ -312,6 +316,11 @@ impl KubeApi {
     /// The certificate authorities that this connection is sure of; empty where it takes any certificate.
     pub(crate) fn authorities(&self) -> &[Vec<u8>] {
         &self.authorities
+    }
+
+    /// The entry of the kubeconfig that turns off the check of the server's certificate, if one does.
+    pub(crate) fn unverified(&self) -> Option<&str> {
+        self.unverified.as_deref()
     }
 
     /// Seconds since 1970 by the clock of the API server, as its last answer told; by this machine's before the first one.

@@ -35,6 +35,7 @@ pub(crate) mod credentials;
 pub mod dependants;
 pub mod engine;
 pub mod error;
+pub mod escape;
 pub mod event;
 pub mod exit_code;
 pub mod explain;
@@ -65,6 +66,7 @@ pub mod retry;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub(crate) mod scratch;
+pub mod secrets;
 mod service_account;
 pub mod smoke;
 pub mod steps;

@@ -3,24 +3,25 @@
 use std::fmt::Write as _;
 
 use crate::error::{Error, chain_of};
+use crate::escape::paragraph;
 use crate::hint;
 
 /// `error: ...`, `  caused by: ...`, `hint: ...`; a cause that its parent repeats already is dropped.
 pub fn of(error: &Error) -> String {
     let mut chain = chain_of(error).into_iter();
     let mut last = chain.next().unwrap_or_default();
-    let mut text = format!("error: {last}\n");
+    let mut text = format!("error: {}\n", paragraph(&last));
     for cause in chain {
         if !last.contains(&cause) {
-            let _ = writeln!(text, "  caused by: {cause}");
+            let _ = writeln!(text, "  caused by: {}", paragraph(&cause));
             last = cause;
         }
     }
     if let Error::ChartNotFound { reason, .. } = error {
-        let _ = writeln!(text, "  caused by: {reason}");
+        let _ = writeln!(text, "  caused by: {}", paragraph(reason));
     }
     if let Some(hint) = hint::of(error) {
-        let _ = writeln!(text, "\nhint: {hint}");
+        let _ = writeln!(text, "\nhint: {}", paragraph(&hint));
     }
     text
 }

@@ -1,5 +1,6 @@
 //! The cluster itself: known to EKS, usable, its API server answering the caller, with nodes for the controllers' pods.
 
+mod certificate;
 mod nodes;
 
 use futures::FutureExt as _;
@@ -112,6 +113,16 @@ pub(super) const CHECKS: &[Check] = &[
             "adobe/ops-cli#84",
         ],
     },
+    Check {
+        id: "EKB-CLUS-009",
+        title: "the API server's certificate is verified",
+        severity: Severity::Warning,
+        stages: ALWAYS,
+        why: "insecure-skip-tls-verify in a kubeconfig accepts whoever answers as the API server",
+        breaks: "whoever is in between reads the caller's token and every Secret, and changes what is written",
+        mend: "give the cluster entry its certificate authority, and tls-server-name where a tunnel has another name",
+        references: &["https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/#Cluster"],
+    },
 ];
 
 const KNOWN: &Check = &CHECKS[0];
@@ -122,6 +133,7 @@ const VERSION: &Check = &CHECKS[4];
 const AUTO_MODE: &Check = &CHECKS[5];
 const ENDPOINT: &Check = &CHECKS[6];
 const KUBECONFIG: &Check = &CHECKS[7];
+const CERTIFICATE: &Check = &CHECKS[8];
 
 /// Looks: that there is a scene at all means that EKS knows the cluster and that it can be worked on.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
@@ -162,6 +174,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         let private = !facts.endpoint_public && scene.cx.config.kubeconfig.is_none();
         findings.push(endpoint(private, reached));
         findings.push(kubeconfig(scene.cx).await);
+        findings.push(certificate::verified(scene.cx));
         findings
     }
     .boxed()

@@ -9,6 +9,7 @@ use crate::commands::images;
 use crate::config::Config;
 use crate::connect;
 use crate::error::{Error, Result};
+use crate::escape::line;
 use crate::exit_code;
 use crate::read::chart::{ChartRead, ChartRef, ChartSource, oci_reference};
 use crate::render::terminal::Terminal;
@@ -66,13 +67,14 @@ fn source(chart: &ChartRef) -> String {
 
 fn text(file: &str, index: &Index) -> String {
     use std::fmt::Write as _;
+    let file = line(file);
     let mut text = format!("{file}\n\ncharts\n");
     for Entry { name, version, source, digest, .. } in &index.charts {
-        let _ = writeln!(text, "  {name} {version}  from {source}\n    {digest}");
+        let _ = writeln!(text, "  {}\n    {digest}", line(&format!("{name} {version}  from {source}")));
     }
     text.push_str("\nimages\n");
-    for line in images::lines(index.charts.iter().flat_map(|entry| &entry.images).map(String::as_str)).lines() {
-        let _ = writeln!(text, "  {line}");
+    for image in images::lines(index.charts.iter().flat_map(|entry| &entry.images).map(String::as_str)).lines() {
+        let _ = writeln!(text, "  {image}");
     }
     let _ = writeln!(text, "\nuse it with --charts {file}");
     text

@@ -5,6 +5,7 @@ pub mod assess;
 mod beside_irsa;
 pub mod bundle;
 pub mod config;
+mod connecting;
 mod deep;
 pub mod destroy;
 pub mod diagnostics;

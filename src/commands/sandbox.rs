@@ -14,7 +14,7 @@ use crate::config;
 use crate::error::{Error, FileKind, Result};
 use crate::exit_code;
 use crate::helm_process::Helm;
-use crate::op::shell::quote;
+use crate::op::shell::{quote, words};
 use crate::render::starting::Starting;
 use crate::render::terminal::Terminal;
 use crate::sandbox::aws::Seed;
@@ -126,7 +126,7 @@ fn announce(sandbox: &Sandbox, outside: &Outside, output: Output, terminal: Term
     }
     let own: Vec<_> = variables.iter().map(|(name, _)| *name).collect();
     let here = config::variable_names().into_iter().chain(options());
-    let unset = seal::to_unset(here, &own, outside.reaches_out).join(" ");
+    let unset = words(&seal::to_unset(here, &own, outside.reaches_out));
     let lines = variables.iter().map(|(name, value)| format!("export {name}={}\n", quote(value)));
     terminal.result(&format!("unset {unset}\n{}", lines.collect::<String>()));
     terminal.note(

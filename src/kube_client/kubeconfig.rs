@@ -15,20 +15,23 @@ use crate::proxy::Proxy;
 /// The longest kubeconfig that is read; one of a hundred clusters has 0.3 MiB.
 const LONGEST: u64 = 8 << 20;
 
-/// The connection that a context describes, and the proxy that leads to it. `context` is the current one where it is none.
+/// The connection that a context describes, the proxy that leads to it, and the name of its cluster entry where that turns off the
+/// check of the server's certificate. `context` is the current one where it is none.
 ///
 /// # Errors
 /// A file that cannot be read or understood, or a context of it that is not whole.
-pub(crate) async fn read(path: &Path, context: Option<&str>) -> Result<(kube::Config, Option<Proxy>)> {
-    let unusable = |source: Cause| Error::ConfigFile { kind: FileKind::Kubeconfig, path: path.display().to_string(), source };
+pub(crate) async fn read(path: &Path, context: Option<&str>) -> Result<(kube::Config, Option<Proxy>, Option<String>)> {
+    let kind = FileKind::Kubeconfig;
+    let unusable = |source: Cause| Error::ConfigFile { kind, path: path.display().to_string(), source };
     let file = parsed(path).await.map_err(unusable)?;
-    let (mut config, cluster) = configured(&file, context).map_err(unusable)?;
+    let (mut config, cluster, name) = configured(&file, context).map_err(unusable)?;
     let proxy = match cluster.proxy_url.as_deref().filter(|url| !url.is_empty()) {
         Some(url) => Some(Proxy::of_kubeconfig(url)?),
         None => Proxy::of_environment(&config.cluster_url)?,
     };
     config.proxy_url = proxy.as_ref().map(|proxy| proxy.uri().clone());
-    Ok((config, proxy))
+    let unverified = config.accept_invalid_certs.then_some(name);
+    Ok((config, proxy, unverified))
 }
 
 /// The same for a kubeconfig of the sandbox's, whose API server is on this machine: no proxy leads there.
@@ -47,7 +50,7 @@ async fn parsed(path: &Path) -> Result<Kubeconfig, Cause> {
     Ok(Kubeconfig::read_from(path)?)
 }
 
-fn configured(file: &Kubeconfig, context: Option<&str>) -> Result<(kube::Config, Cluster), Cause> {
+fn configured(file: &Kubeconfig, context: Option<&str>) -> Result<(kube::Config, Cluster, String), Cause> {
     let name =
         context.or(file.current_context.as_deref()).ok_or("it has no `current-context`; name one with --context")?;
     let context = file.contexts.iter().find(|context| context.name == name);
@@ -81,5 +84,5 @@ fn configured(file: &Kubeconfig, context: Option<&str>) -> Result<(kube::Config,
     config.disable_compression = cluster.disable_compression.unwrap_or(false);
     config.tls_server_name.clone_from(&cluster.tls_server_name);
     config.auth_info = user;
-    Ok((config, cluster))
+    Ok((config, cluster, context.cluster.clone()))
 }

@@ -6,6 +6,7 @@
 mod chart_words;
 mod seen;
 mod stopped;
+mod typed;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -186,24 +187,23 @@ impl HelmOp {
     /// The equivalent command.
     pub fn command(&self) -> String {
         match self {
-            HelmOp::Upgrade { release } => {
-                let (first, chart) = chart_words::of(&release.chart);
-                format!(
-                    "{first}printf %s {} | helm upgrade --install {} {chart} --namespace {} --skip-crds --wait --timeout {}s \
-                     --labels {} --values -",
-                    quote(&release.values.to_string()),
-                    release.name,
-                    release.namespace,
-                    release.timeout_seconds,
-                    labels(release)
-                )
-            }
+            HelmOp::Upgrade { release } => typed::upgrade(release),
             HelmOp::Uninstall { namespace, name, timeout_seconds } => {
+                let (name, namespace) = (quote(name), quote(namespace));
                 format!("helm uninstall {name} --namespace {namespace} --wait --timeout {timeout_seconds}s")
             }
             HelmOp::Rollback { namespace, name, revision, timeout_seconds } => {
+                let (name, namespace) = (quote(name), quote(namespace));
                 format!("helm rollback {name} {revision} --namespace {namespace} --wait --timeout {timeout_seconds}s")
             }
+        }
+    }
+
+    /// What the command needs besides.
+    pub(super) fn supply(&self) -> Option<String> {
+        match self {
+            HelmOp::Upgrade { release } => typed::supply(release),
+            HelmOp::Uninstall { .. } | HelmOp::Rollback { .. } => None,
         }
     }
 
@@ -325,32 +325,6 @@ async fn forces(helm: &HelmWrite) -> Result<Vec<&'static str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::read::chart::ChartSource;
-    use serde_json::json;
-
-    #[test]
-    fn a_run_can_be_typed() {
-        let release = ReleaseSpec {
-            name: "x".to_owned(),
-            namespace: "kube-system".to_owned(),
-            chart: ChartRef {
-                name: "x".to_owned(),
-                version: "1.0.0".to_owned(),
-                source: ChartSource::Repository("https://example.com/charts".to_owned()),
-                digest: None,
-            },
-            values: json!({"clusterName": "demo"}),
-            timeout_seconds: 600,
-            cluster_arn: "arn".to_owned(),
-            take_ownership: false,
-        };
-        let command = HelmOp::Upgrade { release: Box::new(release) }.command();
-        assert!(
-            command.contains("helm upgrade --install x x --repo https://example.com/charts --version 1.0.0"),
-            "{command}"
-        );
-        assert!(command.starts_with(r#"printf %s '{"clusterName":"demo"}' |"#), "{command}");
-    }
 
     #[test]
     fn labels_fit_kubernetes() {

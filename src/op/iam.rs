@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::error::{AwsError, Error, Result};
 use crate::heard::Heard;
-use crate::op::shell::quote;
+use crate::op::shell::{quote, tag_list as cli_tags, words as cli_words};
 
 /// Tags, sorted.
 pub type Tags = BTreeMap<String, String>;
@@ -92,14 +92,6 @@ fn sdk_tags(tags: &Tags) -> Result<Vec<Tag>> {
         .map_err(|error| Error::config("tag", "", error.to_string(), "give every tag a key and a value"))
 }
 
-fn cli_tags(tags: &Tags) -> String {
-    tags.iter().map(|(key, value)| quote(&format!("Key={key},Value={value}"))).collect::<Vec<_>>().join(" ")
-}
-
-fn cli_words(words: &[String]) -> String {
-    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
-}
-
 impl IamOp {
     /// The call as IAM policies name it.
     pub fn call(&self) -> &'static str {
@@ -160,10 +152,10 @@ impl IamOp {
                 quote(document)
             ),
             IamOp::SetDefaultPolicyVersion { arn, version } => {
-                format!("set-default-policy-version --policy-arn {} --version-id {version}", quote(arn))
+                format!("set-default-policy-version --policy-arn {} --version-id {}", quote(arn), quote(version))
             }
             IamOp::DeletePolicyVersion { arn, version } => {
-                format!("delete-policy-version --policy-arn {} --version-id {version}", quote(arn))
+                format!("delete-policy-version --policy-arn {} --version-id {}", quote(arn), quote(version))
             }
             IamOp::TagPolicy { arn, tags } => {
                 format!("tag-policy --policy-arn {} --tags {}", quote(arn), cli_tags(tags))

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::bundle;
 use crate::error::{Error, Result};
 use crate::flight::Flights;
-use crate::helm_process::{Helm, Home, OLDEST};
+use crate::helm_process::{Helm, Home, Keys, OLDEST};
 use crate::limits::{self, CHART_PULL};
 
 pub use archive::{digest_of, is_digest};
@@ -159,7 +159,8 @@ async fn fetch(helm: &Helm, chart: &ChartRef, url: &str, home: &Home, folder: &P
     let arguments = place::pull(chart, url, folder);
     // A helm that does not even tell its version is no chart that is missing.
     helm.at_least(&OLDEST).await?;
-    match helm.run(&format!("pull {}", chart.name), &arguments, home, CHART_PULL.get()).await {
+    let keys = if url.starts_with(OCI) { Keys::for_registry(url) } else { Keys::Removed };
+    match helm.run(&format!("pull {}", chart.name), &arguments, home, CHART_PULL.get(), keys).await {
         Ok(_) => archive::only(folder).ok_or_else(|| missing(chart, url, "helm pulled it and left no archive")),
         Err(Error::HelmFailed { message, .. }) => Err(missing(chart, url, &message)),
         Err(Error::TimedOut { limit, .. }) => {

@@ -172,6 +172,11 @@ impl KubeRead {
         self.api.authorities()
     }
 
+    /// The entry of the kubeconfig that turns off the check of the server's certificate, if one does.
+    pub(crate) fn unverified(&self) -> Option<&str> {
+        self.api.unverified()
+    }
+
     /// The issuer of the API server's service-account tokens; none where it tells none.
     pub(crate) async fn issuer(&self) -> Result<Option<String>> {
         let answer = self.api.read(&format!("get {DISCOVERY}"), DISCOVERY).await?;

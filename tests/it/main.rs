@@ -41,6 +41,8 @@ mod examples;
 #[cfg(feature = "sandbox")]
 mod former_issuers;
 #[cfg(feature = "sandbox")]
+mod hostile;
+#[cfg(feature = "sandbox")]
 mod house;
 #[cfg(feature = "sandbox")]
 mod names;
