@@ -18,7 +18,7 @@ use super::iam::provider::Provider;
 use super::iam::role::Role;
 use super::installation::Outcome;
 use super::partition::{self, Partition};
-use super::seed::{Seed, SeedSubnet, Tags};
+use super::seed::{Seed, SeedMfaDevice, SeedSubnet, Tags};
 use super::tagging::TagIndex;
 use crate::policy::Document;
 
@@ -43,6 +43,8 @@ pub(super) struct World {
     /// What seeded callers may do; everything without one.
     pub(super) caller_policy: Option<Document>,
     pub(super) credentials: BTreeMap<String, Credential>,
+    pub(super) mfa_devices: Vec<SeedMfaDevice>,
+    pub(super) disabled_regions: Vec<String>,
     pub(super) issuer_keys: BTreeMap<String, Value>,
     /// AWS managed policies by ARN.
     pub(super) managed: BTreeMap<String, managed::Managed>,
@@ -76,6 +78,8 @@ impl World {
             deny: seed.deny.clone(),
             caller_policy: seed.caller.parsed_policy(),
             credentials: BTreeMap::new(),
+            mfa_devices: seed.mfa_devices.clone(),
+            disabled_regions: seed.disabled_regions.clone(),
             issuer_keys: BTreeMap::new(),
             managed: managed::in_partition(partition.name, &seed.managed_policies, &seed.absent_managed_policies),
             policies: BTreeMap::new(),
