@@ -7,6 +7,7 @@
 mod copy;
 mod denied;
 pub(crate) mod endpoint;
+mod no_session;
 mod refusal;
 mod service;
 
@@ -16,6 +17,7 @@ use crate::config_schema::Unknown;
 use crate::exit_code;
 
 pub use denied::Denied;
+pub use no_session::NoSession;
 pub use refusal::{Kind, Refusal};
 pub use service::{AwsError, KubeError, RawStatus};
 

@@ -59,6 +59,7 @@ pub mod policy;
 mod profile;
 mod proxy;
 pub mod read;
+mod regions;
 pub mod render;
 pub mod report;
 pub mod retry;
