@@ -3,6 +3,8 @@
 //! Used by `read/chart.rs` (charts, no cluster) and `op/helm.rs` (releases). Helm gets empty cache, configuration and data
 //! folders, so that the user's repositories and plugins are neither needed nor touched; only logins to registries stay.
 
+mod session;
+
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,6 +14,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use semver::Version;
 
 use crate::authorities::Authorities;
@@ -130,6 +133,7 @@ fn executable(path: &Path) -> bool {
 #[derive(Debug)]
 pub struct Home {
     folder: Scratch,
+    session: Option<Credentials>,
 }
 
 impl Home {
@@ -139,7 +143,12 @@ impl Home {
     /// No temporary folder.
     pub fn new() -> Result<Home> {
         let folder = Scratch::new("helm").map_err(|source| Error::io("make a temporary folder for helm", source))?;
-        Ok(Home { folder })
+        Ok(Home { folder, session: None })
+    }
+
+    /// Hands AWS credentials to the `token` commands that helm starts in this home.
+    pub(crate) fn hand_over(&mut self, session: Credentials) {
+        self.session = Some(session);
     }
 
     /// The folder.
@@ -202,6 +211,9 @@ async fn run(
     // it, and a bundle for AWS need not know those of chart repositories. What the user says of Go's programs stays.
     if let Some(authorities) = authorities.filter(|_| crate::config::variable("SSL_CERT_FILE").is_none()) {
         child.env("SSL_CERT_FILE", authorities);
+    }
+    if let Some(credentials) = &home.session {
+        session::hand_over(&mut child, credentials);
     }
     child
         .args(arguments)

@@ -49,6 +49,7 @@ pub mod kube_client;
 pub mod kubeconfig;
 pub mod left_behind;
 pub(crate) mod limits;
+mod mfa;
 pub mod names;
 mod object;
 pub mod op;
