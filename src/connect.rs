@@ -21,6 +21,7 @@ use crate::error::{Error, Result, endpoint};
 use crate::helm_process::Helm;
 use crate::kube_client::KubeTarget;
 use crate::limits::{AWS_ATTEMPT, AWS_OPERATION};
+use crate::mfa::{self, AtTerminal};
 use crate::names;
 use crate::profile::Profiles;
 use crate::read::accelerator::AcceleratorRead;
@@ -58,9 +59,39 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// The AWS configuration: region, credentials, endpoint, retries. `http_client` replaces the connector (tests).
 ///
 /// # Errors
-/// No region, or no credentials.
+/// No region, or credentials that nobody can give.
 pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) -> Result<SdkConfig> {
     let profiles = Profiles::read(config.profile.as_deref()).await?;
+    let base = Box::pin(loaded(config, &profiles, http_client)).await?;
+    profiles.refuse_login()?;
+    if let Some(chain) = profiles.roles(config.assume_role.as_deref())? {
+        let first = profiles.base_provider(&chain.base, &base);
+        let provider = Box::pin(mfa::provider(&base, first, &chain.roles, &AtTerminal)).await?;
+        return Ok(base.into_builder().credentials_provider(provider).build());
+    }
+    let base = match profiles.provider(&base) {
+        Some(provider) => base.into_builder().credentials_provider(provider).build(),
+        None => base,
+    };
+    let base = kept(base, Kept::of_profile);
+    let Some(arn) = &config.assume_role else { return Ok(base) };
+    let provider =
+        aws_config::sts::AssumeRoleProvider::builder(arn).session_name("eks-bootstrap").configure(&base).build().await;
+    Ok(kept(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build(), Kept::new))
+}
+
+/// The same for who only needs to know the region: nobody is asked for a code.
+///
+/// # Errors
+/// No region.
+pub(crate) async fn without_credentials(config: &Config) -> Result<SdkConfig> {
+    let profiles = Profiles::read(config.profile.as_deref()).await?;
+    let mut builder = Box::pin(loaded(config, &profiles, None)).await?.into_builder();
+    builder.set_credentials_provider(None);
+    Ok(builder.build())
+}
+
+async fn loaded(config: &Config, profiles: &Profiles, http_client: Option<SharedHttpClient>) -> Result<SdkConfig> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(
             aws_config::retry::RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_WAIT),
@@ -100,16 +131,8 @@ pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) 
             mend: "pass --region, set AWS_REGION, or give the profile a region".to_owned(),
         });
     }
-    let base = match profiles.provider(&base) {
-        Some(provider) => base.into_builder().credentials_provider(provider).build(),
-        None => base,
-    };
-    let base = kept(base, Kept::of_profile);
     endpoint::remember(&base);
-    let Some(arn) = &config.assume_role else { return Ok(base) };
-    let provider =
-        aws_config::sts::AssumeRoleProvider::builder(arn).session_name("eks-bootstrap").configure(&base).build().await;
-    Ok(kept(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build(), Kept::new))
+    Ok(base)
 }
 
 /// Helm as the user names it, which trusts whom AWS' clients trust.

@@ -229,7 +229,7 @@ impl Engine {
                 progress.ledgers.close(&planned.id);
                 match ended {
                     Ok(outcome) => outcome,
-                    Err(error) => self.failed(step.as_ref(), goal, &error).await,
+                    Err(error) => self.failed(step.as_ref(), goal, &error, &ledger).await,
                 }
             }
         };
@@ -417,11 +417,12 @@ impl Engine {
         }
     }
 
-    async fn failed(&self, step: &dyn Step, goal: Goal, error: &Error) -> Outcome {
+    async fn failed(&self, step: &dyn Step, goal: Goal, error: &Error, ledger: &Ledger) -> Outcome {
         let read = self.readable(error, self.remains(step, goal, error)).await;
         let (remains, unread) = read.unwrap_or((Remains::Unknown, None));
         // What the API server or AWS says of the credentials explains more than what helm made of it.
         let error = unread.as_ref().filter(|unread| unread.bad_credentials()).unwrap_or(error);
+        let remains = if error.bad_credentials() { ledger.left() } else { remains };
         let mut chain = chain_of(error).into_iter();
         Outcome::Failed(Failure {
             message: chain.next().unwrap_or_default(),

@@ -8,6 +8,7 @@ mod copy;
 mod denied;
 mod file_kind;
 pub(crate) mod endpoint;
+mod no_session;
 mod refusal;
 mod service;
 
@@ -21,6 +22,7 @@ use crate::secrets::{self, Place};
 
 pub use denied::Denied;
 pub use file_kind::FileKind;
+pub use no_session::NoSession;
 pub use refusal::{Kind, Refusal};
 pub use service::{AwsError, KubeError, RawStatus};
 

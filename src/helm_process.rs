@@ -4,6 +4,7 @@
 //! folders, so that the user's repositories and plugins are neither needed nor touched; only logins to registries stay.
 
 mod keys;
+mod session;
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,6 +15,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use semver::Version;
 
 use crate::authorities::Authorities;
@@ -153,6 +155,7 @@ fn executable(path: &Path) -> bool {
 #[derive(Debug)]
 pub struct Home {
     folder: Scratch,
+    session: Option<Credentials>,
 }
 
 impl Home {
@@ -162,7 +165,12 @@ impl Home {
     /// No temporary folder.
     pub fn new() -> Result<Home> {
         let folder = Scratch::new("helm").map_err(|source| Error::io("make a temporary folder for helm", source))?;
-        Ok(Home { folder })
+        Ok(Home { folder, session: None })
+    }
+
+    /// Hands AWS credentials to the `token` commands that helm starts in this home.
+    pub(crate) fn hand_over(&mut self, session: Credentials) {
+        self.session = Some(session);
     }
 
     /// The folder.
@@ -232,6 +240,9 @@ async fn run(
     // it, and a bundle for AWS need not know those of chart repositories. What the user says of Go's programs stays.
     if let Some(authorities) = environment.authorities.filter(|_| crate::config::variable("SSL_CERT_FILE").is_none()) {
         child.env("SSL_CERT_FILE", authorities);
+    }
+    if let Some(credentials) = home.session.as_ref().filter(|_| environment.keys == Keys::Kept) {
+        session::hand_over(&mut child, credentials);
     }
     child
         .args(arguments)

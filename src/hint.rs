@@ -1,9 +1,10 @@
-//! What to do about an error: one line each, or nothing where nothing sensible can be said. Pure and exhaustive, so that
-//! a new error has to think of its mend.
+//! What to do about an error: one line each, or nothing where nothing sensible can be said. Exhaustive, so that a new error has
+//! to think of its mend, and pure but for the region of the run.
 
 mod refused;
+mod region;
 
-use crate::error::{AwsError, Error, Kind, KubeError, Refusal, Seen};
+use crate::error::{AwsError, Error, Kind, KubeError, NoSession, Refusal, Seen, chain_of, endpoint};
 #[cfg(feature = "sandbox")]
 use crate::sandbox::control_plane::ControlPlaneError;
 
@@ -26,7 +27,7 @@ pub fn of(error: &Error) -> Option<String> {
                 None => format!("known there: {known}"),
             }
         }
-        Error::Credentials { .. } => no_credentials(),
+        Error::Credentials { source } => of_credentials(source.as_ref()),
         Error::ClusterNotFound { near, region, .. } if near.is_empty() => {
             format!("there is no EKS cluster in {region} for these credentials; check --region and --profile")
         }
@@ -122,7 +123,26 @@ fn no_credentials() -> String {
         .to_owned()
 }
 
+/// Where there are no credentials: what their provider knows to do, what the region has to do with it, or how to have some.
+fn of_credentials(source: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(session) = NoSession::of(source) {
+        return session.mend.clone();
+    }
+    let chain = chain_of(source);
+    if let Some(mend) = chain.iter().find_map(|text| NoSession::mend_of_text(text)) {
+        return mend;
+    }
+    let text = chain.join(": ");
+    region::of_text(&text, endpoint::region().as_deref()).unwrap_or_else(no_credentials)
+}
+
 fn of_aws(error: &AwsError) -> Option<String> {
+    if let Some(mend) = NoSession::mend_of_text(&error.message).filter(|_| error.no_credentials) {
+        return Some(mend);
+    }
+    if let Some(hint) = region::of_aws(error, endpoint::region().as_deref()) {
+        return Some(hint);
+    }
     if error.no_credentials {
         return Some(no_credentials());
     }

@@ -2,6 +2,9 @@
 //! takes a profile that it cannot find for an empty one and keys of the environment before one that was named, so that a misspelt
 //! name leads to another account without a word.
 
+mod login;
+pub(crate) mod roles;
+
 use std::io::Read as _;
 use std::path::PathBuf;
 
@@ -148,20 +151,7 @@ impl Profiles {
     /// As the AWS CLI does it: <https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-options.html>
     pub(crate) fn provider(&self, base: &SdkConfig) -> Option<SharedCredentialsProvider> {
         let (_, name) = self.named.as_ref().filter(|(field, _)| *field == "--profile")?;
-        let mut conf = ProviderConfig::without_region()
-            .with_region(base.region().cloned())
-            .with_behavior_version(Some(BehaviorVersion::latest()))
-            .with_use_fips(base.use_fips())
-            .with_use_dual_stack(base.use_dual_stack());
-        if let Some(retry) = base.retry_config() {
-            conf = conf.with_retry_config(retry.clone());
-        }
-        if let Some(timeout) = base.timeout_config() {
-            conf = conf.with_timeout_config(timeout.clone());
-        }
-        if let Some(client) = base.http_client() {
-            conf = conf.with_http_client(client);
-        }
+        let conf = provider_config(base);
         let of_profile = ProfileFileCredentialsProvider::builder()
             .profile_files(self.files())
             .profile_name(name)
@@ -176,6 +166,25 @@ impl Profiles {
             .or_else("Ec2InstanceMetadata", ImdsCredentialsProvider::builder().configure(&conf).build());
         Some(SharedCredentialsProvider::new(chain))
     }
+}
+
+/// What providers of credentials take over from the clients: region, retries, time limits and the connector.
+fn provider_config(base: &SdkConfig) -> ProviderConfig {
+    let mut conf = ProviderConfig::without_region()
+        .with_region(base.region().cloned())
+        .with_behavior_version(Some(BehaviorVersion::latest()))
+        .with_use_fips(base.use_fips())
+        .with_use_dual_stack(base.use_dual_stack());
+    if let Some(retry) = base.retry_config() {
+        conf = conf.with_retry_config(retry.clone());
+    }
+    if let Some(timeout) = base.timeout_config() {
+        conf = conf.with_timeout_config(timeout.clone());
+    }
+    if let Some(client) = base.http_client() {
+        conf = conf.with_http_client(client);
+    }
+    conf
 }
 
 async fn parsed(files: &[SharedFile]) -> Result<ProfileSet, String> {
@@ -271,6 +280,11 @@ mod tests {
             of(EnvConfigFileKind::Config, "AWS_CONFIG_FILE", "config", config),
             of(EnvConfigFileKind::Credentials, "AWS_SHARED_CREDENTIALS_FILE", "credentials", credentials),
         ]
+    }
+
+    /// The profiles of a config file, one of which is named.
+    pub(super) async fn profiles(config: &str, profile: &str) -> Profiles {
+        Profiles::of(files(config, ""), Some(("--profile", profile.to_owned()))).await.unwrap()
     }
 
     async fn refusal(config: &str, credentials: &str, profile: &str) -> String {

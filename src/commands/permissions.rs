@@ -46,7 +46,7 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     if args.purpose == permissions::Purpose::Destroy {
         config = config.for_removal(Removal::default());
     }
-    let aws = connect::aws_config(&config, None).await?;
+    let aws = aws(&config, args.kubernetes).await?;
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let caller = async || -> Result<Caller> {
         connect::credentials(&aws).await?;
@@ -123,6 +123,17 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     }
     terminal.result(&rights::yaml(&rights, &head));
     Ok(exit_code::DONE)
+}
+
+/// Clients: whoever names the account needs no credentials, and is asked for the code of an MFA device only where the cluster is looked at.
+async fn aws(config: &Config, kubernetes: bool) -> Result<SdkConfig> {
+    if config.account.is_some() && !kubernetes {
+        return connect::without_credentials(config).await;
+    }
+    match Box::pin(connect::aws_config(config, None)).await {
+        Err(Error::Credentials { .. }) if config.account.is_some() => connect::without_credentials(config).await,
+        other => other,
+    }
 }
 
 /// How long the cluster is asked for kinds: where it does not answer, the rest is printed all the same.

@@ -33,7 +33,7 @@ pub struct AwsError {
 const DENIED: [&str; 5] =
     ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnauthorizedException", "NotAuthorized"];
 /// Codes for credentials that AWS does not take (any more).
-const BAD_CREDENTIALS: [&str; 9] = [
+const BAD_CREDENTIALS: [&str; 11] = [
     "AuthFailure",
     "RequestExpired",
     "ExpiredToken",
@@ -43,6 +43,9 @@ const BAD_CREDENTIALS: [&str; 9] = [
     "SignatureDoesNotMatch",
     "InvalidSignatureException",
     "IncompleteSignature",
+    // The region takes nobody's of this account.
+    "RegionDisabledException",
+    "OptInRequired",
 ];
 /// Codes for "there is no such thing".
 const NOT_FOUND: [&str; 3] = ["NoSuchEntity", "NoSuchEntityException", "ResourceNotFoundException"];

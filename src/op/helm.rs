@@ -3,13 +3,13 @@
 //! Helm reaches the cluster with a kubeconfig of ours that calls our own `token` command, or with the user's. A first Ctrl-C
 //! lets it finish, its own `--timeout` ends it, and where the program has to be over soon it gets SIGTERM.
 
+mod access;
 mod chart_words;
 mod seen;
 mod stopped;
 mod typed;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,21 +17,20 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, MEASURED_SKEW};
+use crate::config::Config;
 use crate::context::Facts;
 use crate::error::{Error, Result};
 use crate::helm_process::{Helm, Home, OLDEST, OLDEST_THAT_ADOPTS};
 use crate::helm_writer::{self, WRITER_LABEL};
 use crate::kube_client::KubeTarget;
-use crate::kubeconfig::{self, Ways};
 use crate::limits::{self, HELM_GRACE};
 use crate::op::shell::quote;
 use crate::owner::OUR_NAME;
-use crate::proxy::Proxy;
 use crate::read::chart::{ChartRead, ChartRef};
 use crate::read::kube::KubeRead;
 use crate::read::release::{self, ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
 use crate::stop::{self, Stops};
+use access::Access;
 
 /// What a release is to be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -99,14 +98,6 @@ pub struct HelmWrite {
     stops: Stops,
 }
 
-/// How helm reaches the cluster.
-enum Access {
-    /// The user's kubeconfig and context.
-    User { path: PathBuf, context: Option<String> },
-    /// One of ours, as text.
-    Ours { kubeconfig: String },
-}
-
 impl HelmWrite {
     /// A writer for the cluster of `facts`. Helm itself is looked for when it is needed.
     ///
@@ -120,19 +111,7 @@ impl HelmWrite {
         charts: ChartRead,
         kube: KubeRead,
     ) -> Result<HelmWrite> {
-        let access = match target {
-            KubeTarget::Kubeconfig { path, context } => {
-                let path = std::path::absolute(path).map_err(|source| Error::io("find the kubeconfig", source))?;
-                Access::User { path, context: context.clone() }
-            }
-            KubeTarget::Local(path) => Access::User { path: path.clone(), context: None },
-            KubeTarget::Endpoint { url, ca_pem, .. } => {
-                let program = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
-                // Written down, so that helm takes the way that we take; of the environment it would read other rules.
-                let proxy = url.parse().ok().map(|server| Proxy::of_environment(&server)).transpose()?.flatten();
-                Access::Ours { kubeconfig: our_kubeconfig(config, facts, (url, ca_pem), &program, proxy.as_ref()) }
-            }
-        };
+        let access = Access::new(config, facts, target)?;
         Ok(HelmWrite { helm, charts, kube, access: Arc::new(access), stops: stop::of_process() })
     }
 
@@ -147,30 +126,6 @@ impl HelmWrite {
         }
         Ok(())
     }
-}
-
-/// A kubeconfig whose tokens come from our `token` command, with the same profile and role as this run.
-fn our_kubeconfig(
-    config: &Config,
-    facts: &Facts,
-    (url, ca_pem): (&str, &str),
-    program: &Path,
-    proxy: Option<&Proxy>,
-) -> String {
-    let mut arguments = vec!["token", "--cluster", &facts.cluster, "--region", &facts.region];
-    for (flag, value) in [
-        ("--profile", &config.profile),
-        ("--assume-role", &config.assume_role),
-        ("--endpoint-url", &config.endpoint_url),
-    ] {
-        if let Some(value) = value {
-            arguments.extend([flag, value]);
-        }
-    }
-    let (proxy, skew) = (proxy.map(Proxy::address), facts.clock_skew.map(|skew| skew.to_string()));
-    let variable = skew.as_deref().map(|skew| (MEASURED_SKEW, skew));
-    let ways = Ways { proxy: proxy.as_deref(), variable };
-    kubeconfig::with_our_token(&facts.cluster, url, ca_pem, program, &arguments, ways).to_string()
 }
 
 impl HelmOp {
@@ -209,7 +164,7 @@ impl HelmOp {
 
     /// Runs helm.
     pub async fn run(&self, helm: &HelmWrite) -> Result<()> {
-        let home = Home::new()?;
+        let mut home = Home::new()?;
         let mut arguments: Vec<OsString> = match self {
             HelmOp::Upgrade { release } => upgrade(release, helm, &home).await?,
             HelmOp::Uninstall { namespace, name, timeout_seconds } => {
@@ -221,20 +176,10 @@ impl HelmOp {
                 words(&[&plain[..], &forces(helm).await?[..]].concat())
             }
         };
-        match helm.access.as_ref() {
-            Access::User { path, context } => {
-                arguments.extend(["--kubeconfig".into(), path.into()]);
-                if let Some(context) = context {
-                    arguments.extend(["--kube-context".into(), context.into()]);
-                }
-            }
-            Access::Ours { kubeconfig } => {
-                arguments.extend(["--kubeconfig".into(), home.write("kubeconfig", kubeconfig)?.into()]);
-            }
-        }
+        let limit = Duration::from_secs(self.timeout_seconds()) + HELM_GRACE.get();
+        arguments.extend(helm.access.arguments(&mut home, limit).await?);
         let (namespace, name) = self.release();
         let command = format!("{} {name}", self.call().trim_start_matches("helm:"));
-        let limit = Duration::from_secs(self.timeout_seconds()) + HELM_GRACE.get();
         match helm.helm.run_until(&command, &arguments, &home, limit, Some(&helm.stops)).await {
             Ok(_) => Ok(()),
             Err(Error::Stopped { what }) => Err(stopped::told(&helm.kube, &helm.stops, namespace, name, &what).await),

@@ -134,6 +134,8 @@ async fn a_role_is_assumed_for_every_call() {
     assert_eq!(caller(&aws, &["--profile", "ops", "--assume-role", role], &both).await, expected);
     let assumed = aws.simulator.calls().into_iter().find(|call| call.operation == "AssumeRole").unwrap();
     assert_eq!(assumed.caller.as_deref(), Some(MACHINE));
+    let assumed = aws.simulator.calls().into_iter().filter(|call| call.operation == "AssumeRole").count();
+    assert_eq!(assumed, 1, "one session serves every client");
 
     // A role that does not let the caller in: one clear error, and nothing is written.
     let closed = ["apply", "--yes", "-c", "demo", "--assume-role", "arn:aws:iam::111122223333:role/demo-nodes-system"];
@@ -257,6 +259,7 @@ async fn a_container_gets_its_credentials() {
     assert_eq!(caller(&aws, &[], &[&variables[..], &[authorization]].concat()).await, MACHINE);
     let asked = asked.lock().unwrap();
     assert!(asked.last().unwrap().contains("authorization: the-pods-token"), "{asked:?}");
+    assert_eq!(asked.len(), 2, "once in each run: {asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,6 +283,8 @@ async fn an_instance_gets_its_credentials_and_its_region() {
     let asked = asked.lock().unwrap();
     let reads: Vec<_> = asked.iter().filter(|asked| asked.starts_with("get")).collect();
     assert!(!reads.is_empty() && reads.iter().all(|asked| asked.contains("x-aws-ec2-metadata-token: metadata-token")));
+    let keys = reads.iter().filter(|asked| asked.contains("/security-credentials/machine "));
+    assert_eq!(keys.count(), 1, "{asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -302,7 +307,8 @@ async fn a_login_by_sso_is_used() {
     file(&aws, &format!(".aws/sso/cache/{name}.json"), &cached.to_string());
     let variables = [("AWS_ENDPOINT_URL_SSO", url.as_str()), WITHOUT_KEYS[0], WITHOUT_KEYS[1]];
     assert_eq!(caller(&aws, &["--profile", "sso"], &variables).await, MACHINE);
-    assert!(log.lock().unwrap().iter().any(|asked| asked.contains("x-amz-sso_bearer_token: the-login")));
+    let log = log.lock().unwrap();
+    assert!(log.len() == 1 && log[0].contains("x-amz-sso_bearer_token: the-login"), "{log:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

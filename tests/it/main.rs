@@ -73,11 +73,15 @@ mod policies_of_choice;
 mod properties;
 #[cfg(feature = "sandbox")]
 mod proxies;
+#[cfg(feature = "sandbox")]
+mod pty;
 mod readme;
 #[cfg(feature = "sandbox")]
 mod rendered;
 #[cfg(feature = "sandbox")]
 mod scenarios;
+#[cfg(feature = "sandbox")]
+mod sessions;
 #[cfg(feature = "shared-build")]
 mod shared_build;
 #[cfg(feature = "sandbox")]

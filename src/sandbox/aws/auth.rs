@@ -105,6 +105,36 @@ impl Credential {
     }
 }
 
+/// The code by which a service says that it does not know an access key.
+fn unknown_key(service: Service) -> &'static str {
+    match service {
+        Service::Iam | Service::Sts | Service::Elb => "InvalidClientTokenId",
+        Service::Ec2 => "AuthFailure",
+        Service::Eks | Service::Tagging | Service::Accelerator => "UnrecognizedClientException",
+    }
+}
+
+const UNKNOWN: &str = "The security token included in the request is invalid.";
+
+/// Refuses a call in a region that is not enabled for the account: its services know none of the account's keys, and only STS, where it
+/// is asked for credentials, says why. IAM has no regions.
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html#API_AssumeRole_Errors>
+pub(super) fn check_region(world: &World, region: &str, operation: &Operation) -> Result<()> {
+    let disabled = world.disabled_regions.iter().any(|disabled| disabled == region);
+    if !disabled || operation.service == Service::Iam {
+        return Ok(());
+    }
+    if operation.service == Service::Sts && operation.name != "GetCallerIdentity" {
+        let text = format!(
+            "STS is not activated in this region for account:{}. Your account administrator can activate STS in this region using the \
+             IAM Console.",
+            world.account
+        );
+        return Err(ApiError::new("RegionDisabledException", 403, text));
+    }
+    Err(ApiError::new(unknown_key(operation.service), 403, UNKNOWN))
+}
+
 /// Checks the signature of a call and returns who made it.
 pub(super) fn authenticate(
     world: &World,
@@ -113,14 +143,14 @@ pub(super) fn authenticate(
     signature: &Signature,
     request: &Request<Bytes>,
 ) -> Result<Caller> {
-    let (unknown, expired, mismatch) = match service {
-        Service::Iam | Service::Sts | Service::Elb => ("InvalidClientTokenId", "ExpiredToken", "SignatureDoesNotMatch"),
-        Service::Ec2 => ("AuthFailure", "RequestExpired", "AuthFailure"),
+    let (expired, mismatch) = match service {
+        Service::Iam | Service::Sts | Service::Elb => ("ExpiredToken", "SignatureDoesNotMatch"),
+        Service::Ec2 => ("RequestExpired", "AuthFailure"),
         Service::Eks | Service::Tagging | Service::Accelerator => {
-            ("UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException")
+            ("ExpiredTokenException", "InvalidSignatureException")
         }
     };
-    let invalid = || ApiError::new(unknown, 403, "The security token included in the request is invalid.");
+    let invalid = || ApiError::new(unknown_key(service), 403, UNKNOWN);
     let credential = world.credentials.get(&signature.access_key_id).ok_or_else(invalid)?;
     if credential.session_token != signature.session_token {
         return Err(invalid());

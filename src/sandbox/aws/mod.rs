@@ -23,6 +23,7 @@ mod front;
 mod iam;
 mod installation;
 mod jwt;
+mod mfa;
 mod need;
 mod paging;
 mod partition;
@@ -62,7 +63,8 @@ pub use pod_role::{AwsRefusal, PodCall};
 pub use quotas::SeedQuotas;
 pub use record::Call;
 pub use seed::{
-    Seed, SeedCaller, SeedCredential, SeedError, SeedOrganization, SeedPolicy, SeedProvider, SeedResource, SeedRole,
+    Seed, SeedCaller, SeedCredential, SeedError, SeedMfaDevice, SeedOrganization, SeedPolicy, SeedProvider, SeedResource,
+    SeedRole,
     SeedSubnet, Tags,
 };
 pub use seed_cluster::{SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedIssue, SeedNodegroup};
@@ -279,6 +281,9 @@ impl Simulator {
     ) -> error::Result<Output> {
         let now = self.0.clock.now();
         world.sweep(now);
+        if let Some(signature) = signature {
+            auth::check_region(world, &signature.region, operation)?;
+        }
         let caller = signature
             .map(|signature| auth::authenticate(world, now, operation.service, signature, request))
             .transpose()?;

@@ -31,6 +31,12 @@ pub struct Seed {
     /// Who may call. Empty means one built-in access key.
     #[serde(default)]
     pub credentials: Vec<SeedCredential>,
+    /// MFA devices of users among the callers.
+    #[serde(default)]
+    pub mfa_devices: Vec<SeedMfaDevice>,
+    /// Regions that are not enabled for the account.
+    #[serde(default)]
+    pub disabled_regions: Vec<String>,
     /// What the callers may do, in AWS and in the cluster.
     #[serde(default)]
     pub caller: SeedCaller,
@@ -107,6 +113,18 @@ pub struct SeedCredential {
     /// IAM actions that this caller may not use, for example `iam:Create*`.
     #[serde(default)]
     pub deny: Vec<String>,
+}
+
+/// An MFA device of a user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedMfaDevice {
+    /// ARN of the user.
+    pub user: String,
+    /// ARN of a virtual device, or the number of one of hardware.
+    pub serial: String,
+    /// The codes that it shows; each is taken once.
+    pub codes: Vec<String>,
 }
 
 /// What the callers may do. Left out, they may do everything, as administrators.

@@ -19,7 +19,7 @@ use super::iam::role::Role;
 use super::installation::Outcome;
 use super::partition::{self, Partition};
 use super::quotas::SeedQuotas;
-use super::seed::{Seed, SeedSubnet, Tags};
+use super::seed::{Seed, SeedMfaDevice, SeedSubnet, Tags};
 use super::tagging::TagIndex;
 use crate::policy::Document;
 
@@ -47,6 +47,8 @@ pub(super) struct World {
     /// What seeded callers may do; everything without one.
     pub(super) caller_policy: Option<Document>,
     pub(super) credentials: BTreeMap<String, Credential>,
+    pub(super) mfa_devices: Vec<SeedMfaDevice>,
+    pub(super) disabled_regions: Vec<String>,
     pub(super) issuer_keys: BTreeMap<String, Value>,
     /// AWS managed policies by ARN.
     pub(super) managed: BTreeMap<String, managed::Managed>,
@@ -82,6 +84,8 @@ impl World {
             quotas: seed.quotas,
             caller_policy: seed.caller.parsed_policy(),
             credentials: BTreeMap::new(),
+            mfa_devices: seed.mfa_devices.clone(),
+            disabled_regions: seed.disabled_regions.clone(),
             issuer_keys: BTreeMap::new(),
             managed: managed::in_partition(partition.name, &seed.managed_policies, &seed.absent_managed_policies),
             policies: BTreeMap::new(),
