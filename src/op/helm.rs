@@ -161,6 +161,7 @@ fn our_kubeconfig(
         ("--profile", &config.profile),
         ("--assume-role", &config.assume_role),
         ("--endpoint-url", &config.endpoint_url),
+        ("--cluster-id", &facts.outpost_id),
     ] {
         if let Some(value) = value {
             arguments.extend([flag, value]);

@@ -69,6 +69,7 @@ use sigv4::Signature;
 use wire::{Input, Operation, Output, Service};
 use world::{CallContext, World};
 
+use eks::cluster::Cluster;
 use crate::policy::Document;
 
 /// A simulated AWS account; clones are the same account.
@@ -176,7 +177,9 @@ impl Simulator {
     pub fn authenticate_eks_token(&self, token: &str, cluster: &str) -> Result<Principal, String> {
         let now = self.0.clock.now();
         let state = self.state();
-        token::authenticate(&state.world, now, &state.fronts, token, cluster)
+        let found = state.world.clusters.values().find(|found| found.name == cluster);
+        let subject = found.map_or(cluster, Cluster::token_subject);
+        token::authenticate(&state.world, now, &state.fronts, token, subject)
     }
 
     /// Returns the recorded calls in order.

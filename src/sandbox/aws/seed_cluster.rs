@@ -50,6 +50,9 @@ pub struct SeedCluster {
     /// Whether the API server is reachable from the VPC.
     #[serde(default)]
     pub endpoint_private_access: bool,
+    /// The id of a local cluster on an Outpost, which its tokens have to name; none for a cluster in the region.
+    #[serde(default)]
+    pub outpost_id: Option<String>,
     /// `API`, `API_AND_CONFIG_MAP` or `CONFIG_MAP`.
     #[serde(default = "defaults::authentication_mode")]
     pub authentication_mode: String,

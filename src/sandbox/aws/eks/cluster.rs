@@ -151,6 +151,11 @@ impl Cluster {
         self.addons.get(name).map(Addon::installation)
     }
 
+    /// What its tokens have to name.
+    pub(in super::super) fn token_subject(&self) -> &str {
+        self.seed.outpost_id.as_ref().unwrap_or(&self.name)
+    }
+
     /// The VPC and the subnets that the cluster was given.
     pub(in super::super) fn network(&self) -> (&str, &[String]) {
         (&self.seed.vpc_id, &self.seed.subnets)
@@ -201,6 +206,15 @@ impl Cluster {
         self.addons.retain(|_, addon| {
             let stays = !addon.is_gone(now);
             if !stays {
+        if let Some(id) = &self.seed.outpost_id {
+            let outpost = self.arn.replacen(":eks:", ":outposts:", 1);
+            let outpost = outpost.split(":cluster/").next().unwrap_or_default();
+            cluster["id"] = Value::from(id.as_str());
+            cluster["outpostConfig"] = json!({
+                "outpostArns": [format!("{outpost}:outpost/op-0123456789abcdef0")],
+                "controlPlaneInstanceType": "m5.large",
+            });
+        }
                 gone.insert(addon.arn.clone());
             }
             stays
