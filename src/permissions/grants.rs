@@ -228,7 +228,8 @@ pub(super) const GRANTS: &[Grant] = &[
     // Subnets by their tags; at the end of a destroy, what is left by the controllers' tags.
     grant("ReadNetwork", &[Plan, Apply, Verify], &["ec2:DescribeSubnets", "ec2:DescribeRouteTables", "tag:GetResources", "eks:ListClusters"], On::Everything, When::Always, Only::Always),
     // The tagging API goes on showing what is deleted, so each service is asked about its own.
-    grant("ReadNetwork", &[Verify], &["elasticloadbalancing:DescribeLoadBalancers"], On::Everything, When::Always, Only::Always),
+    // And which security groups stand between the control plane and the nodes.
+    grant("ReadNetwork", &[Verify], &["elasticloadbalancing:DescribeLoadBalancers", "ec2:DescribeInstances", "ec2:DescribeSecurityGroups"], On::Everything, When::Always, Only::Always),
     grant("ReadTags", &[Destroy], &["tag:GetResources", "elasticloadbalancing:DescribeLoadBalancers", "elasticloadbalancing:DescribeTargetGroups", "ec2:DescribeSecurityGroups", "ec2:DescribeVolumes", "globalaccelerator:DescribeAccelerator"], On::Everything, When::Always, Only::Always),
     // Whether others trust the provider is asked of every role of the account.
     // And what of ours is left is asked of every role and policy.

@@ -164,6 +164,9 @@ impl Sandbox {
         };
         simulator.set_cluster_endpoint(&cluster.name, plane.endpoint(), plane.ca_pem());
         simulator.set_issuer_keys(&issuer, plane.issuer_jwks());
+        if existing.is_none() {
+            simulator.give_nodes(&cluster.name, control_plane::instances());
+        }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .map_err(|source| failed("no loopback port is free", source))?;

@@ -33,6 +33,7 @@ mod record;
 mod seed;
 mod seed_check;
 mod seed_cluster;
+mod seed_network;
 mod sigv4;
 mod sts;
 mod tagged;
@@ -62,14 +63,15 @@ pub use seed::{
     Seed, SeedCaller, SeedCredential, SeedError, SeedPolicy, SeedProvider, SeedResource, SeedRole, SeedSubnet, Tags,
 };
 pub use seed_cluster::{SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedIssue, SeedNodegroup};
+pub use seed_network::{SeedInstance, SeedRule, SeedSecurityGroup};
 pub(super) use world::digest;
 
+use eks::cluster::Cluster;
 use error::ApiError;
 use sigv4::Signature;
 use wire::{Input, Operation, Output, Service};
 use world::{CallContext, World};
 
-use eks::cluster::Cluster;
 use crate::policy::Document;
 
 /// A simulated AWS account; clones are the same account.

@@ -161,6 +161,11 @@ impl Cluster {
         (&self.seed.vpc_id, &self.seed.subnets)
     }
 
+    /// The security group that EKS made, and further ones of the control plane.
+    pub(in super::super) fn security_groups(&self) -> (&str, &[String]) {
+        (&self.seed.cluster_security_group, &self.seed.security_groups)
+    }
+
     /// Builds the ARN of something in the cluster.
     pub(super) fn arn_of(&self, kind: &str, rest: &str) -> String {
         self.arn.replacen(":cluster/", &format!(":{kind}/"), 1) + "/" + rest
@@ -191,6 +196,15 @@ impl Cluster {
             "upgradePolicy": {"supportType": "EXTENDED"},
             "tags": tags_json(&self.tags),
         });
+        if let Some(id) = &self.seed.outpost_id {
+            let outpost = self.arn.replacen(":eks:", ":outposts:", 1);
+            let outpost = outpost.split(":cluster/").next().unwrap_or_default();
+            cluster["id"] = Value::from(id.as_str());
+            cluster["outpostConfig"] = json!({
+                "outpostArns": [format!("{outpost}:outpost/op-0123456789abcdef0")],
+                "controlPlaneInstanceType": "m5.large",
+            });
+        }
         // A cluster that is being created has neither address nor issuer yet.
         if self.status != "CREATING" && self.status != "PENDING" {
             cluster["endpoint"] = Value::from(self.endpoint.as_str());
@@ -206,15 +220,6 @@ impl Cluster {
         self.addons.retain(|_, addon| {
             let stays = !addon.is_gone(now);
             if !stays {
-        if let Some(id) = &self.seed.outpost_id {
-            let outpost = self.arn.replacen(":eks:", ":outposts:", 1);
-            let outpost = outpost.split(":cluster/").next().unwrap_or_default();
-            cluster["id"] = Value::from(id.as_str());
-            cluster["outpostConfig"] = json!({
-                "outpostArns": [format!("{outpost}:outpost/op-0123456789abcdef0")],
-                "controlPlaneInstanceType": "m5.large",
-            });
-        }
                 gone.insert(addon.arn.clone());
             }
             stays
