@@ -41,6 +41,8 @@ pub(super) enum On {
     NodeRoles,
     /// The cluster, and its node groups.
     NodeGroups,
+    /// The cluster, and its Fargate profiles.
+    FargateProfiles,
     /// The cluster, when something is made in it for the component.
     InCluster,
     /// Pod Identity associations of the cluster.
@@ -68,6 +70,7 @@ impl On {
                 | On::Offers
                 | On::NodeRoles
                 | On::NodeGroups
+                | On::FargateProfiles
         )
     }
 }
@@ -209,6 +212,8 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("RemoveAddon", &[Destroy], &["eks:DeleteAddon", "eks:UntagResource"], On::Addon, When::ByEks, Only::Always),
     // Whether nodes hold a policy that nobody asked for is looked at in any case.
     grant("AuditNodeGroups", &[Verify], &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::Always, Only::Always),
+    // What could bring nodes is asked only where none takes the pods.
+    grant("AuditFargate", &[Verify], &["eks:ListFargateProfiles", "eks:DescribeFargateProfile"], On::FargateProfiles, When::Always, Only::Always),
     grant("AuditNodeRoles", &[Verify], &["iam:ListAttachedRolePolicies"], On::NodeRoles, When::Always, Only::Always),
     grant("ReadNodeGroups", &[Plan, Apply], &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::OnNodeRoles, Only::Always),
     grant("ReadNodeRoles", ALL, &["iam:GetRole", "iam:ListAttachedRolePolicies"], On::NodeRoles, When::OnNodeRoles, Only::Always),

@@ -62,7 +62,10 @@ pub use record::Call;
 pub use seed::{
     Seed, SeedCaller, SeedCredential, SeedError, SeedPolicy, SeedProvider, SeedResource, SeedRole, SeedSubnet, Tags,
 };
-pub use seed_cluster::{SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedIssue, SeedNodegroup};
+pub use seed_cluster::{
+    SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedFargateProfile, SeedIssue, SeedNodegroup,
+    SeedSelector,
+};
 pub use seed_network::{SeedInstance, SeedRule, SeedSecurityGroup};
 pub(super) use world::digest;
 
@@ -161,6 +164,14 @@ impl Simulator {
         for found in state.world.clusters.values_mut().filter(|found| found.name == cluster) {
             endpoint.clone_into(&mut found.endpoint);
             ca_pem.clone_into(&mut found.authority);
+        }
+    }
+
+    /// Sets what brings nodes into a cluster: the size that each of its node groups is to have, and its Fargate profiles.
+    pub fn set_capacity(&self, cluster: &str, nodes: u32, profiles: &[SeedFargateProfile]) {
+        let mut state = self.state();
+        for found in state.world.clusters.values_mut().filter(|found| found.name == cluster) {
+            found.set_capacity(nodes, profiles.to_vec());
         }
     }
 

@@ -68,6 +68,9 @@ pub struct SeedCluster {
     /// Managed node groups.
     #[serde(default)]
     pub nodegroups: Vec<SeedNodegroup>,
+    /// Fargate profiles.
+    #[serde(default)]
+    pub fargate_profiles: Vec<SeedFargateProfile>,
     /// EKS add-ons.
     #[serde(default)]
     pub addons: Vec<SeedAddon>,
@@ -114,6 +117,27 @@ pub struct SeedNodegroup {
     /// Tags.
     #[serde(default)]
     pub tags: Tags,
+}
+
+/// A Fargate profile.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedFargateProfile {
+    /// Its name.
+    pub name: String,
+    /// Which pods it is for; one of them has to fit.
+    pub selectors: Vec<SeedSelector>,
+}
+
+/// A selector of a Fargate profile.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedSelector {
+    /// The pods' namespace.
+    pub namespace: String,
+    /// Labels that the pods must have.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// An EKS add-on.

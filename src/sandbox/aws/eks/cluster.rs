@@ -16,7 +16,7 @@ use crate::sandbox::aws::clock::visible;
 use crate::sandbox::aws::error::{ApiError, Result};
 use crate::sandbox::aws::installation::Installation;
 use crate::sandbox::aws::seed::Tags;
-use crate::sandbox::aws::seed_cluster::{SeedAccessEntry, SeedCluster, SeedIssue, SeedNodegroup};
+use crate::sandbox::aws::seed_cluster::{SeedAccessEntry, SeedCluster, SeedFargateProfile, SeedIssue, SeedNodegroup};
 use crate::sandbox::aws::world::{CallContext, World, digest, tags_json};
 
 /// A cluster.
@@ -166,6 +166,16 @@ impl Cluster {
         (&self.seed.cluster_security_group, &self.seed.security_groups)
     }
 
+    pub(super) fn fargate_profiles(&self) -> &[SeedFargateProfile] {
+        &self.seed.fargate_profiles
+    }
+
+    /// Sets what brings nodes: the size that every node group is to have, and Fargate profiles.
+    pub(in super::super) fn set_capacity(&mut self, nodes: u32, profiles: Vec<SeedFargateProfile>) {
+        self.nodegroups.values_mut().for_each(|group| group.seed.nodes = nodes);
+        self.seed.fargate_profiles = profiles;
+    }
+
     /// Builds the ARN of something in the cluster.
     pub(super) fn arn_of(&self, kind: &str, rest: &str) -> String {
         self.arn.replacen(":cluster/", &format!(":{kind}/"), 1) + "/" + rest
@@ -285,7 +295,7 @@ pub(super) fn describe_nodegroup(world: &mut World, cx: &CallContext, input: &Ma
         "modifiedAt": seconds(cluster.created),
         "status": seed.status,
         "capacityType": seed.capacity_type,
-        "scalingConfig": {"minSize": 1, "maxSize": seed.nodes.max(1) * 2, "desiredSize": seed.nodes},
+        "scalingConfig": {"minSize": seed.nodes.min(1), "maxSize": seed.nodes.max(1) * 2, "desiredSize": seed.nodes},
         "instanceTypes": seed.instance_types,
         "subnets": subnets,
         "amiType": seed.ami_type,
