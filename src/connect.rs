@@ -191,7 +191,12 @@ async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Res
             url: facts.endpoint.clone(),
             ca_pem: facts.ca_pem.clone(),
             private_only: !facts.endpoint_public,
-            signer: TokenSigner::new(provider, &facts.region, names::dns_suffix(&facts.partition), &facts.cluster),
+            signer: TokenSigner::new(
+                provider,
+                &facts.region,
+                names::dns_suffix(&facts.partition),
+                facts.token_subject(),
+            ),
         },
     };
     let helm = helm(&config).await?;
@@ -268,6 +273,9 @@ async fn facts(
         vpc: vpc.and_then(|vpc| vpc.vpc_id()).unwrap_or_default().to_owned(),
         subnets: vpc.map(|vpc| vpc.subnet_ids().to_vec()).unwrap_or_default(),
         security_group: vpc.and_then(|vpc| vpc.cluster_security_group_id()).unwrap_or_default().to_owned(),
+        security_groups: vpc.map(|vpc| vpc.security_group_ids().to_vec()).unwrap_or_default(),
+        // Clusters in the region have no id; an Outpost's nodes alone do not make the cluster local.
+        outpost_id: cluster.outpost_config().and(cluster.id()).map(ToOwned::to_owned),
         endpoint_public: vpc.is_some_and(VpcConfigResponse::endpoint_public_access),
         auto_mode: cluster.compute_config().and_then(ComputeConfigResponse::enabled).unwrap_or(false),
         access_entries: Some(eks::takes_access_entries(&cluster)),

@@ -210,9 +210,10 @@ impl Scope<'_> {
             On::EksObjects => self.eks_objects(),
             On::Offers => vec!["*".to_owned()],
             On::NodeRoles => vec![format!("arn:{}:iam::{}:role/*", facts.partition, facts.account)],
-            On::NodeGroups => {
+            On::NodeGroups | On::FargateProfiles => {
                 let Facts { partition, region, account, cluster, .. } = facts;
-                vec![facts.arn.clone(), format!("arn:{partition}:eks:{region}:{account}:nodegroup/{cluster}/*/*")]
+                let kind = if grant.on == On::NodeGroups { "nodegroup" } else { "fargateprofile" };
+                vec![facts.arn.clone(), format!("arn:{partition}:eks:{region}:{account}:{kind}/{cluster}/*/*")]
             }
             _ => Vec::new(),
         }

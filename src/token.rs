@@ -1,7 +1,8 @@
 //! The cluster's bearer token: a presigned `GetCallerIdentity` that EKS checks, signed here without asking anybody.
 //!
 //! The form is that of aws-iam-authenticator (<https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization>):
-//! `k8s-aws-v1.` and the unpadded base64url of the URL, with the cluster's name signed in the header `x-k8s-aws-id`. EKS
+//! `k8s-aws-v1.` and the unpadded base64url of the URL, with the cluster's name (of a local cluster on an Outpost: its id) signed in the
+//! header `x-k8s-aws-id`. EKS
 //! takes such a token for fifteen minutes; it is signed anew in time, so that long runs outlive it.
 
 use std::fmt;
@@ -83,7 +84,7 @@ struct Current {
 }
 
 impl TokenSigner {
-    /// A signer for `cluster` by AWS' clock, as far as its answers have told it; `suffix` is the partition's host suffix.
+    /// A signer for `cluster` (its name, or the id of a local one) by AWS' clock, as far as its answers have told it; `suffix` is the partition's host suffix.
     pub fn new(credentials: SharedCredentialsProvider, region: &str, suffix: &str, cluster: &str) -> TokenSigner {
         TokenSigner {
             credentials,

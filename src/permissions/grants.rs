@@ -43,6 +43,8 @@ pub(super) enum On {
     NodeRoles,
     /// The cluster, and its node groups.
     NodeGroups,
+    /// The cluster, and its Fargate profiles.
+    FargateProfiles,
     /// The cluster, when something is made in it for the component.
     InCluster,
     /// Pod Identity associations of the cluster.
@@ -70,6 +72,7 @@ impl On {
                 | On::Offers
                 | On::NodeRoles
                 | On::NodeGroups
+                | On::FargateProfiles
         )
     }
 }
@@ -213,6 +216,8 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("RemoveAddon", &[Destroy], &["eks:DeleteAddon", "eks:UntagResource"], On::Addon, When::ByEks, Only::Always),
     // Whether nodes hold a policy that nobody asked for is looked at in any case.
     grant("AuditNodeGroups", &[Verify], &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::Always, Only::Always),
+    // What could bring nodes is asked only where none takes the pods.
+    grant("AuditFargate", &[Verify], &["eks:ListFargateProfiles", "eks:DescribeFargateProfile"], On::FargateProfiles, When::Always, Only::Always),
     grant("AuditNodeRoles", &[Verify], &["iam:ListAttachedRolePolicies"], On::NodeRoles, When::Always, Only::Always),
     grant("ReadNodeGroups", &[Plan, Apply], &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::OnNodeRoles, Only::Always),
     grant("ReadNodeRoles", ALL, &["iam:GetRole", "iam:ListAttachedRolePolicies"], On::NodeRoles, When::OnNodeRoles, Only::Always),
@@ -235,7 +240,8 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ReadNetwork", &[Plan, Apply], &["iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
     grant("FindCluster", &[Migrate], &["iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
     // The tagging API goes on showing what is deleted, so each service is asked about its own.
-    grant("ReadNetwork", &[Verify], &["elasticloadbalancing:DescribeLoadBalancers"], On::Everything, When::Always, Only::Always),
+    // And which security groups stand between the control plane and the nodes.
+    grant("ReadNetwork", &[Verify], &["elasticloadbalancing:DescribeLoadBalancers", "ec2:DescribeInstances", "ec2:DescribeSecurityGroups"], On::Everything, When::Always, Only::Always),
     grant("ReadTags", &[Destroy], &["tag:GetResources", "elasticloadbalancing:DescribeLoadBalancers", "elasticloadbalancing:DescribeTargetGroups", "ec2:DescribeSecurityGroups", "ec2:DescribeVolumes", "globalaccelerator:DescribeAccelerator"], On::Everything, When::Always, Only::Always),
     // Whether others trust the provider is asked of every role of the account.
     // And what of ours is left is asked of every role and policy.

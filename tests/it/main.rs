@@ -11,6 +11,8 @@ mod bad_values;
 #[cfg(feature = "sandbox")]
 mod charts;
 #[cfg(feature = "sandbox")]
+mod clusters;
+#[cfg(feature = "sandbox")]
 mod components;
 #[cfg(feature = "sandbox")]
 mod configuration;

@@ -36,6 +36,7 @@ mod recreation;
 mod seed;
 mod seed_check;
 mod seed_cluster;
+mod seed_network;
 mod sigv4;
 mod sts;
 mod tagged;
@@ -67,9 +68,14 @@ pub use seed::{
     SeedRole,
     SeedSubnet, Tags,
 };
-pub use seed_cluster::{SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedIssue, SeedNodegroup};
+pub use seed_cluster::{
+    SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedFargateProfile, SeedIssue, SeedNodegroup,
+    SeedSelector,
+};
+pub use seed_network::{SeedInstance, SeedRule, SeedSecurityGroup};
 pub(super) use world::digest;
 
+use eks::cluster::Cluster;
 use error::ApiError;
 use sigv4::Signature;
 use wire::{Input, Operation, Output, Service};
@@ -167,6 +173,14 @@ impl Simulator {
         }
     }
 
+    /// Sets what brings nodes into a cluster: the size that each of its node groups is to have, and its Fargate profiles.
+    pub fn set_capacity(&self, cluster: &str, nodes: u32, profiles: &[SeedFargateProfile]) {
+        let mut state = self.state();
+        for found in state.world.clusters.values_mut().filter(|found| found.name == cluster) {
+            found.set_capacity(nodes, profiles.to_vec());
+        }
+    }
+
     /// Returns the OIDC issuer of a cluster.
     pub fn cluster_issuer(&self, cluster: &str) -> Option<String> {
         let state = self.state();
@@ -182,7 +196,9 @@ impl Simulator {
     pub fn authenticate_eks_token(&self, token: &str, cluster: &str) -> Result<Principal, String> {
         let now = self.0.clock.now();
         let state = self.state();
-        token::authenticate(&state.world, now, &state.fronts, token, cluster)
+        let found = state.world.clusters.values().find(|found| found.name == cluster);
+        let subject = found.map_or(cluster, Cluster::token_subject);
+        token::authenticate(&state.world, now, &state.fronts, token, subject)
     }
 
     /// Returns the recorded calls in order.

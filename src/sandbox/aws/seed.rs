@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::quotas::SeedQuotas;
 use super::seed_check::text;
 use super::seed_cluster::SeedCluster;
+use super::seed_network::{SeedInstance, SeedSecurityGroup};
 use crate::policy::Document;
 
 /// Tags of an object, sorted by key.
@@ -64,6 +65,12 @@ pub struct Seed {
     /// Where clusters' subnets lie; one that is not named is private, in the region's first zone.
     #[serde(default)]
     pub subnets: Vec<SeedSubnet>,
+    /// Security groups whose rules differ from what EKS makes, and those of nodes.
+    #[serde(default)]
+    pub security_groups: Vec<SeedSecurityGroup>,
+    /// EC2 instances.
+    #[serde(default)]
+    pub instances: Vec<SeedInstance>,
     /// Tags of things in services of which nothing else is simulated (load balancers, volumes), and of subnets.
     #[serde(default)]
     pub resources: Vec<SeedResource>,
@@ -271,6 +278,9 @@ pub struct SeedSubnet {
     pub id: String,
     /// The letter of its zone.
     pub zone: String,
+    /// Its range of addresses; by default one in `10.0.0.0/16`.
+    #[serde(default)]
+    pub range: Option<String>,
     /// Whether its routes lead to an internet gateway.
     #[serde(default)]
     pub public: bool,
@@ -282,7 +292,8 @@ pub struct SeedSubnet {
 impl SeedSubnet {
     /// One of which the seed says nothing.
     pub(super) fn unnamed(id: &str) -> Self {
-        Self { id: id.to_owned(), zone: "a".to_owned(), public: false, free_addresses: defaults::free_addresses() }
+        let free_addresses = defaults::free_addresses();
+        Self { id: id.to_owned(), zone: "a".to_owned(), range: None, public: false, free_addresses }
     }
 }
 

@@ -42,6 +42,7 @@ impl Seed {
             check_cluster(&format!("clusters[{index}]"), cluster)?;
         }
         self.check_iam()?;
+        super::seed_network::check(self)?;
         for (index, resource) in self.resources.iter().enumerate() {
             let prefix = format!("arn:{}:", self.partition);
             if !resource.arn.starts_with(&prefix) || resource.arn.split(':').count() < 6 {
@@ -247,6 +248,14 @@ mod tests {
             (
                 "account: \"111122223333\"\nregion: eu-west-1\ncaller: {policy: {Statement: []}}",
                 "`caller.policy` is `{\"Statement\":[]}`",
+            ),
+            (
+                "account: \"111122223333\"\nregion: eu-west-1\nsecurityGroups: [{id: sg-1, ingress: [{groups: [sg-2]}]}]",
+                "`securityGroups[0].fromPort` is ``: TCP and UDP need ports",
+            ),
+            (
+                "account: \"111122223333\"\nregion: eu-west-1\ninstances: [{id: i-1, securityGroups: []}]",
+                "`instances[0].securityGroups` is ``",
             ),
             ("account: \"111122223333\"\nregion: eu-west-1\ncaller: {groups: [\"\"]}", "`caller.groups` is ``"),
             (

@@ -20,6 +20,7 @@ use super::installation::Outcome;
 use super::partition::{self, Partition};
 use super::quotas::SeedQuotas;
 use super::seed::{Seed, SeedMfaDevice, SeedSubnet, Tags};
+use super::seed_network::{SeedInstance, SeedSecurityGroup};
 use super::tagging::TagIndex;
 use crate::policy::Document;
 
@@ -63,6 +64,8 @@ pub(super) struct World {
     pub(super) tag_index: TagIndex,
     /// Where subnets lie.
     pub(super) subnets: Vec<SeedSubnet>,
+    pub(super) security_groups: Vec<SeedSecurityGroup>,
+    pub(super) instances: Vec<SeedInstance>,
     /// How the next creation or update of an add-on ends, by its name.
     pub(super) addon_outcomes: BTreeMap<String, Outcome>,
     issued: u64,
@@ -93,6 +96,8 @@ impl World {
             providers: BTreeMap::new(),
             clusters: BTreeMap::new(),
             subnets: seed.subnets.clone(),
+            security_groups: seed.security_groups.clone(),
+            instances: seed.instances.clone(),
             tag_index: TagIndex::new(
                 Duration::from_secs(seed.tagging_lag_seconds),
                 Duration::from_secs(seed.tagging_ghost_seconds),

@@ -16,7 +16,7 @@ use crate::sandbox::aws::clock::visible;
 use crate::sandbox::aws::error::{ApiError, Result};
 use crate::sandbox::aws::installation::Installation;
 use crate::sandbox::aws::seed::Tags;
-use crate::sandbox::aws::seed_cluster::{SeedAccessEntry, SeedCluster, SeedIssue, SeedNodegroup};
+use crate::sandbox::aws::seed_cluster::{SeedAccessEntry, SeedCluster, SeedFargateProfile, SeedIssue, SeedNodegroup};
 use crate::sandbox::aws::world::{CallContext, World, digest, tags_json};
 
 /// A cluster.
@@ -164,9 +164,29 @@ impl Cluster {
         self.addons.get(name).map(Addon::installation)
     }
 
+    /// What its tokens have to name.
+    pub(in super::super) fn token_subject(&self) -> &str {
+        self.seed.outpost_id.as_ref().unwrap_or(&self.name)
+    }
+
     /// The VPC and the subnets that the cluster was given.
     pub(in super::super) fn network(&self) -> (&str, &[String]) {
         (&self.seed.vpc_id, &self.seed.subnets)
+    }
+
+    /// The security group that EKS made, and further ones of the control plane.
+    pub(in super::super) fn security_groups(&self) -> (&str, &[String]) {
+        (&self.seed.cluster_security_group, &self.seed.security_groups)
+    }
+
+    pub(super) fn fargate_profiles(&self) -> &[SeedFargateProfile] {
+        &self.seed.fargate_profiles
+    }
+
+    /// Sets what brings nodes: the size that every node group is to have, and Fargate profiles.
+    pub(in super::super) fn set_capacity(&mut self, nodes: u32, profiles: Vec<SeedFargateProfile>) {
+        self.nodegroups.values_mut().for_each(|group| group.seed.nodes = nodes);
+        self.seed.fargate_profiles = profiles;
     }
 
     /// Builds the ARN of something in the cluster.
@@ -199,6 +219,15 @@ impl Cluster {
             "upgradePolicy": {"supportType": "EXTENDED"},
             "tags": tags_json(&self.tags),
         });
+        if let Some(id) = &self.seed.outpost_id {
+            let outpost = self.arn.replacen(":eks:", ":outposts:", 1);
+            let outpost = outpost.split(":cluster/").next().unwrap_or_default();
+            cluster["id"] = Value::from(id.as_str());
+            cluster["outpostConfig"] = json!({
+                "outpostArns": [format!("{outpost}:outpost/op-0123456789abcdef0")],
+                "controlPlaneInstanceType": "m5.large",
+            });
+        }
         // A cluster that is being created has neither address nor issuer yet.
         if self.status != "CREATING" && self.status != "PENDING" {
             cluster["endpoint"] = Value::from(self.endpoint.as_str());
@@ -279,7 +308,7 @@ pub(super) fn describe_nodegroup(world: &mut World, cx: &CallContext, input: &Ma
         "modifiedAt": seconds(cluster.created),
         "status": seed.status,
         "capacityType": seed.capacity_type,
-        "scalingConfig": {"minSize": 1, "maxSize": seed.nodes.max(1) * 2, "desiredSize": seed.nodes},
+        "scalingConfig": {"minSize": seed.nodes.min(1), "maxSize": seed.nodes.max(1) * 2, "desiredSize": seed.nodes},
         "instanceTypes": seed.instance_types,
         "subnets": subnets,
         "amiType": seed.ami_type,

@@ -5,6 +5,7 @@ mod addon_update;
 pub(super) mod association;
 pub(super) mod catalogue;
 pub(super) mod cluster;
+mod fargate;
 pub(super) mod resource;
 mod routes;
 mod tags;
@@ -26,6 +27,8 @@ pub(super) fn call(world: &mut World, cx: &CallContext, operation: &str, input: 
         "ListClusters" => cluster::list(world, cx, input),
         "ListNodegroups" => cluster::list_nodegroups(world, cx, input),
         "DescribeNodegroup" => cluster::describe_nodegroup(world, cx, input),
+        "ListFargateProfiles" => fargate::list(world, cx, input),
+        "DescribeFargateProfile" => fargate::describe(world, cx, input),
         "ListAccessEntries" => cluster::list_access_entries(world, cx, input),
         "DescribeAccessEntry" => cluster::describe_access_entry(world, cx, input),
         "TagResource" => tags::tag(world, cx, input),
