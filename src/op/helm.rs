@@ -20,6 +20,7 @@ use sha2::{Digest as _, Sha256};
 use crate::config::Config;
 use crate::context::Facts;
 use crate::error::{Error, Result};
+use crate::escape::line;
 use crate::helm_process::{Helm, Home, OLDEST, OLDEST_THAT_ADOPTS};
 use crate::helm_writer::{self, WRITER_LABEL};
 use crate::kube_client::KubeTarget;
@@ -234,7 +235,7 @@ fn labels(release: &ReleaseSpec) -> String {
 
 async fn upgrade(release: &ReleaseSpec, helm: &HelmWrite, home: &Home) -> Result<Vec<OsString>> {
     let chart = helm.charts.local(&release.chart).await?;
-    let values = home.write("values.json", &release.values.to_string())?;
+    let values = home.write("values.json", &line(&release.values.to_string()))?;
     let timeout = timeout(release.timeout_seconds);
     let adopts = if release.take_ownership { vec!["--take-ownership"] } else { Vec::new() };
     let forces = forces(helm).await?;

@@ -1,5 +1,6 @@
 //! An upgrade as a command that a person could type. Pure; used by `op/helm.rs` for `plan -o commands`.
 
+use crate::escape::line;
 use crate::op::helm::{ReleaseSpec, chart_words, labels};
 use crate::op::shell::{quote, required, variable};
 use crate::secrets;
@@ -15,7 +16,7 @@ pub(super) fn upgrade(release: &ReleaseSpec) -> String {
     format!(
         "{first}printf %s {} | helm upgrade --install {} {chart} --namespace {} --skip-crds --wait --timeout {}s --labels {} \
          --values -{}",
-        quote(&values.to_string()),
+        quote(&line(&values.to_string())),
         quote(&release.name),
         quote(&release.namespace),
         release.timeout_seconds,

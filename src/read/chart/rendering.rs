@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{ChartRead, ChartRef};
 use crate::error::{Error, Result};
+use crate::escape::line;
 use crate::flight::Flights;
 use crate::helm_process::{Home, Keys};
 use crate::limits::HELM_LOCAL;
@@ -67,7 +68,7 @@ impl ChartRead {
         let local = self.local(chart).await?;
         let home = Home::new()?;
         let secrets = Scrub::of(values);
-        let values = home.write("values.json", &values.to_string())?;
+        let values = home.write("values.json", &line(&values.to_string()))?;
         let mut arguments: Vec<OsString> = vec!["template".into(), release.into(), local.path.into_os_string()];
         arguments.extend(["--namespace", namespace, "--skip-tests", "--values"].map(Into::into));
         arguments.push(values.into_os_string());
