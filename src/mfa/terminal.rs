@@ -21,13 +21,13 @@ impl Person for AtTerminal {
     }
 
     fn tell(&self, text: &str) {
-        output::err(text);
+        output::err(text, false);
     }
 
     async fn ask(&self, question: &str) -> Option<String> {
         // Before the question: what is typed ahead of it is dropped.
         let _hidden = Hidden::new();
-        output::err(question);
+        output::err(question, false);
         // On a thread of its own, so that signals are heard meanwhile.
         let read = tokio::task::spawn_blocking(|| {
             let mut line = String::new();
@@ -36,7 +36,7 @@ impl Person for AtTerminal {
         });
         let line = read.await.ok().flatten();
         if line.is_none() {
-            output::err("\n");
+            output::err("\n", false);
         }
         line
     }
