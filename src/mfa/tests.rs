@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "functions of tests that are not tests themselves")]
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -102,7 +104,7 @@ async fn ask(aws: &SdkConfig, roles: &[Role], person: &dyn Person) -> Result<Sha
 }
 
 fn refusal(outcome: Result<SharedCredentialsProvider>) -> String {
-    let error = outcome.err().expect("a session was given");
+    let error = outcome.expect_err("a session was given");
     assert_eq!(error.exit_code(), crate::exit_code::NO_PERMISSION);
     crate::report::of(&error)
 }

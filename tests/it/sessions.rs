@@ -45,6 +45,9 @@ fn profiles(folder: &Path) -> String {
     path.display().to_string()
 }
 
+/// Variables that are changed for a run.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 /// A variable, and nothing of the keys that tests have.
 fn instead_of_keys<'a>(name: &'a str, value: &'a str) -> [(&'a str, &'a str); 3] {
     [(name, value), ("AWS_ACCESS_KEY_ID", ""), ("AWS_SECRET_ACCESS_KEY", "")]
@@ -97,7 +100,7 @@ async fn a_code_that_nobody_can_be_asked_for_or_that_is_broken_off_changes_nothi
     // Without a terminal, however the profile is named.
     let by_variable = [&variables[..], &[("AWS_PROFILE", "prod")]].concat();
     let export = "aws configure export-credentials --profile prod --format env";
-    let rows: [(&[&str], &[(&str, &str)], &str); 3] = [
+    let rows: [(&[&str], Variables<'_>, &str); 3] = [
         (&["--profile", "prod"], &variables, export),
         (&[], &by_variable, export),
         (&role, &variables, "--serial-number arn:aws:iam::111122223333:mfa/jane --token-code CODE"),
