@@ -144,9 +144,8 @@ async fn a_closed_port(stage: &Stage) {
 /// 9: a node group with a security group of its own, which admits the kubelet's port and nothing else.
 async fn a_security_group_of_the_nodes(stage: &Stage) {
     let simulator = &stage.lab.sandbox.simulator;
-    // The kubelets that kwok plays say that they listen on 10247.
     let group = json!({"id": "sg-0e00000000000000a", "ingress": [
-        {"fromPort": 10247, "toPort": 10250, "groups": ["sg-0c1a5e7d9b3f24680"]}, {"fromPort": 443, "ranges": ["0.0.0.0/0"]}]});
+        {"fromPort": 10250, "groups": ["sg-0c1a5e7d9b3f24680"]}, {"fromPort": 443, "ranges": ["0.0.0.0/0"]}]});
     let group: SeedSecurityGroup = serde_json::from_value(group).unwrap();
     let id = group.id.clone();
     simulator.put_security_group(group);
