@@ -47,7 +47,7 @@ pub async fn run(cli: Cli, matches: &clap::ArgMatches, terminal: Terminal) -> Re
         Command::Bundle(args) => bundle::run(&cli.global, &args, terminal).await,
         Command::Images(args) => images::run(&cli.global, &args, terminal).await,
         Command::Smoke(args) => smoke::run(&cli.global, args, terminal),
-        Command::Token(args) => token::run(&cli.global, &args, terminal).await,
+        Command::Token(args) => Box::pin(token::run(&cli.global, &args, terminal)).await,
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => Box::pin(sandbox::run(&cli.global, args, matches, terminal)).await,
         #[cfg(feature = "sandbox")]

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::object::{items, name, some_of};
 
 /// What every container of a chart's pods says of its resources.
-struct Sets {
+struct Containers {
     component: &'static str,
     /// Where the values of the one container stand; none where there are several, of which the user may change one.
     values: Option<&'static str>,
@@ -29,22 +29,22 @@ struct Sets {
 }
 
 /// As the original charts render (`helm template`) in the versions that are installed.
-const SETS: [Sets; 3] = [
-    Sets {
+const CHARTS: [Containers; 3] = [
+    Containers {
         component: LOAD_BALANCER_CONTROLLER.name,
         values: Some("/resources"),
         sets: &[],
         replicas: 2,
         on_nodes: false,
     },
-    Sets {
+    Containers {
         component: EBS_CSI_DRIVER.name,
         values: None,
         sets: &["requests.cpu", "requests.memory", "limits.memory"],
         replicas: 2,
         on_nodes: true,
     },
-    Sets {
+    Containers {
         component: METRICS_SERVER.name,
         values: Some("/resources"),
         sets: &["requests.cpu", "requests.memory"],
@@ -112,7 +112,7 @@ async fn of_namespace(scene: &Scene<'_>, namespace: &str, components: &[&Compone
 impl Pods {
     /// None for a component of which nobody here knows what its chart sets. `nodes` is none where it is installed already.
     fn of(component: &Component, config: &Config, facts: &Facts, nodes: Option<usize>) -> Option<Pods> {
-        let known = SETS.iter().find(|known| known.component == component.name)?;
+        let known = CHARTS.iter().find(|known| known.component == component.name)?;
         let values = component.chart_values(config, facts);
         let mut sets: Vec<_> = known.sets.iter().map(|set| (*set).to_owned()).collect();
         for side in ["limits", "requests"] {

@@ -119,7 +119,8 @@ impl Node {
             name: text(node, "/metadata/name").to_owned(),
             labels: node["metadata"]["labels"].clone(),
             address: address.and_then(|address| Network::parse(text(address, "/address"))),
-            kubelet: kubelet.and_then(|port| port.try_into().ok()).unwrap_or(KUBELET),
+            // A node whose kubelet did not say it has 0 there.
+            kubelet: kubelet.and_then(|port| port.try_into().ok()).filter(|port| *port != 0).unwrap_or(KUBELET),
             interfaces,
         }
     }

@@ -133,11 +133,11 @@ fn allowed(
     if let Some(list) = rules.iter().flat_map(|rule| &rule.prefix_lists).next() {
         return Allowed::Perhaps(format!("prefix list {list} may cover it, which is not read"));
     }
-    let part = rules.iter().flat_map(|rule| &rule.ranges).find(|text| {
+    let some = rules.iter().flat_map(|rule| &rule.ranges).find(|text| {
         let range = Network::parse(text);
         range.is_none_or(|range| other.networks.is_empty() || other.networks.iter().any(|it| range.overlaps(*it)))
     });
-    match (part, unread) {
+    match (some, unread) {
         (Some(range), _) => Allowed::Perhaps(format!("{range} covers a part of the addresses")),
         (None, Some(group)) => Allowed::Perhaps(format!("security group {group} could not be found")),
         (None, None) => Allowed::No,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_eks::types::FargateProfileSelector;
+use aws_sdk_eks::types::{FargateProfileSelector, NodegroupScalingConfig};
 
 use super::EksRead;
 use crate::error::{AwsError, Result};
@@ -52,8 +52,8 @@ impl EksRead {
             match self.client.describe_nodegroup().cluster_name(cluster).nodegroup_name(&name).send().await {
                 Ok(answer) => groups.extend(answer.nodegroup.map(|group| {
                     let scaling = group.scaling_config();
-                    let desired = scaling.and_then(|scaling| scaling.desired_size()).unwrap_or_default();
-                    let most = scaling.and_then(|scaling| scaling.max_size()).unwrap_or_default();
+                    let desired = scaling.and_then(NodegroupScalingConfig::desired_size).unwrap_or_default();
+                    let most = scaling.and_then(NodegroupScalingConfig::max_size).unwrap_or_default();
                     NodeGroup { name, role: group.node_role, desired, most }
                 })),
                 Err(error) => match AwsError::new("eks:DescribeNodegroup", &error) {

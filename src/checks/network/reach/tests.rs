@@ -166,4 +166,6 @@ fn instances_are_known_by_the_provider_id() {
         "addresses": [{"type": "Hostname", "address": "x"}, {"type": "InternalIP", "address": "2001:db8::1"}]}});
     let node = Node::of(&port, Interfaces::default());
     assert_eq!((node.kubelet, node.address), (10260, Network::parse("2001:db8::1")));
+    let unset = json!({"status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}}});
+    assert_eq!(Node::of(&unset, Interfaces::default()).kubelet, KUBELET);
 }
