@@ -6,8 +6,8 @@
 
 mod copy;
 mod denied;
-mod file_kind;
 pub(crate) mod endpoint;
+mod file_kind;
 mod no_session;
 mod refusal;
 mod service;
@@ -307,7 +307,8 @@ impl Error {
         mend: impl Into<String>,
     ) -> Error {
         let (field, value) = (field.into(), Value::String(value.into()));
-        let value = secrets::shown(&Place::of_path(&field), &value);
+        // After its name a field may say whose it is.
+        let value = secrets::shown(&Place::of_path(field.split(' ').next().unwrap_or_default()), &value);
         Error::Config { field, value, reason: reason.into(), mend: mend.into() }
     }
 

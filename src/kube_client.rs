@@ -151,14 +151,19 @@ impl KubeApi {
             }
             KubeTarget::Local(path) => {
                 let config = kubeconfig::local(path).await;
-                let config = config.map_err(|source| Error::ConfigFile { kind: FileKind::Kubeconfig, path: path.display().to_string(), source })?;
+                let config = config.map_err(|source| Error::ConfigFile {
+                    kind: FileKind::Kubeconfig,
+                    path: path.display().to_string(),
+                    source,
+                })?;
                 KubeApi::of_file(config, None, path)
             }
         }
     }
 
     fn of_file(mut config: kube::Config, proxy: Option<Proxy>, path: &Path) -> Result<KubeApi> {
-        let unusable = |source: Cause| Error::ConfigFile { kind: FileKind::Kubeconfig, path: path.display().to_string(), source };
+        let unusable =
+            |source: Cause| Error::ConfigFile { kind: FileKind::Kubeconfig, path: path.display().to_string(), source };
         let runs = |provider: &kube::config::AuthProviderConfig| provider.config.contains_key("cmd-path");
         if config.auth_info.auth_provider.as_ref().is_some_and(runs) {
             return Err(unusable("kubectl 1.26 gave up `auth-provider`: use the provider's exec plugin".into()));

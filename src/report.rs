@@ -34,7 +34,8 @@ mod tests {
     #[test]
     fn causes_are_listed_once_and_the_mend_comes_last() {
         let source = std::io::Error::other("permission denied");
-        let error = Error::ConfigFile { kind: FileKind::Configuration, path: "x.yaml".to_owned(), source: Box::new(source) };
+        let error =
+            Error::ConfigFile { kind: FileKind::Configuration, path: "x.yaml".to_owned(), source: Box::new(source) };
         assert_eq!(
             of(&error),
             "error: cannot use configuration file `x.yaml`\n  caused by: permission denied\n\n\

@@ -146,14 +146,14 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 }
 
-/// An error without the library's own advice.
+/// An error in one line: without the library's own advice, and without the lines that it draws below.
 fn told(error: &serde_saphyr::Error) -> String {
     match error.without_snippet() {
         serde_saphyr::Error::DuplicateMappingKey { key, location } => {
             let key = key.as_deref().map(|key| format!(" `{key}`")).unwrap_or_default();
             format!("line {} column {}: the key{key} is given twice", location.line(), location.column())
         }
-        _ => error.to_string(),
+        bare => bare.to_string().trim_start_matches("error: ").to_owned(),
     }
 }
 

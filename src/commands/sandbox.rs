@@ -110,8 +110,11 @@ impl Outside {
 fn seed(args: &SandboxArgs) -> Result<Seed> {
     match &args.seed {
         None => Ok(Seed::builtin()),
-        Some(file) => Seed::from_file(file)
-            .map_err(|source| Error::ConfigFile { kind: FileKind::Seed, path: file.display().to_string(), source: source.into() }),
+        Some(file) => Seed::from_file(file).map_err(|source| Error::ConfigFile {
+            kind: FileKind::Seed,
+            path: file.display().to_string(),
+            source: source.into(),
+        }),
     }
 }
 

@@ -187,7 +187,11 @@ pub(super) fn save(file: &Path, document: &Value) -> Result<()> {
 /// would say something that the plan says.
 pub(super) fn load(file: &Path, global: &Global, account: Option<&str>, matches: &ArgMatches) -> Result<Saved> {
     check_flags(matches)?;
-    let unusable = |reason: String| Error::ConfigFile { kind: FileKind::Plan, path: file.display().to_string(), source: reason.into() };
+    let unusable = |reason: String| Error::ConfigFile {
+        kind: FileKind::Plan,
+        path: file.display().to_string(),
+        source: reason.into(),
+    };
     let mut text = String::new();
     let open = std::fs::File::open(file).map_err(|source| unusable(source.to_string()))?;
     open.take(LIMIT + 1).read_to_string(&mut text).map_err(|source| unusable(source.to_string()))?;

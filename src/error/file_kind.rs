@@ -27,7 +27,9 @@ impl FileKind {
                 "`aws eks update-kubeconfig --name CLUSTER` writes one; without --kubeconfig none is needed"
             }
             FileKind::Plan => "save one with `eks-bootstrap plan --out FILE`",
-            FileKind::Seed => "start from templates/sandbox/seed.yaml of the repository; without --seed that one is taken",
+            FileKind::Seed => {
+                "start from templates/sandbox/seed.yaml of the repository; without --seed that one is taken"
+            }
         }
     }
 }

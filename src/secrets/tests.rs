@@ -111,6 +111,7 @@ fn innocent() -> Vec<Value> {
         json!({"webhookTLS": {"caCert": pem("CERTIFICATE"), "cert": null, "key": null}}),
         json!({"password": "", "tokens": [], "credentials": {}}),
         json!({"external-secrets": {"replicas": 2, "image": {"tag": "v1"}}}),
+        json!({"credential_source": "Environment", "passwordSource": "vault"}),
         json!({"secretsManager": {"region": "eu-west-1"}, "secretProviderClass": "aws"}),
         json!({"image": {"repository": "registry.example/team/token-service:v1.2", "tag": "v3"}}),
         json!({"arn": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:db-abc", "maxTokens": 100}),

@@ -35,11 +35,12 @@ const PAIRS: [[&str; 2]; 4] = [["connection", "string"], ["key", "pem"], ["amz",
 const OF_TLS: &str = "tls ssl mtls cert certs certificate certificates pki keypair https ca";
 
 /// A name that ends like this names a secret, says where it is, or bounds it.
-const REFERS_LAST: &str = "name names ref refs reference references seconds minutes hours days ttl expiration expiry duration \
-                           timeout period interval policy policies rotation type kind length size count limit limits path paths \
-                           dir file files filename mount mounts volume volumes namespace namespaces class provider store manager \
-                           arn url uri endpoint audience audiences issuer algorithm annotations labels version driver selector \
-                           header claim create mode review requests operator generator controller encryption binding";
+const REFERS_LAST: &str = "name names ref refs reference references seconds minutes hours days ttl expiration expiry \
+                           duration timeout period interval policy policies rotation type kind length size count limit \
+                           limits path paths dir file files filename mount mounts volume volumes namespace namespaces class \
+                           provider source sources store manager arn url uri endpoint audience audiences issuer algorithm \
+                           annotations labels version driver selector header claim create mode review requests operator \
+                           generator controller encryption binding";
 
 /// Names that say nothing of their own and still hold no secret below one that does.
 const BOUNDS: &str = "audience audiences path seconds ttl expiration mode enabled create optional namespace annotations labels type kind version \

@@ -199,14 +199,14 @@ fn files_that_are_none() {
     let mut wrong = Vec::new();
     for (text, named) in [
         ("apiVersion: v1\nkind: ConfigMap\n", ["demo.yaml", "ConfigMap", "ClusterBootstrap"]),
-        ("apiVersion: [\n", ["demo.yaml", "cannot use", "README"]),
-        ("kind: ClusterBootstrap\n", ["demo.yaml", "apiVersion", "README"]),
-        ("", ["demo.yaml", "empty", "README"]),
+        ("apiVersion: [\n", ["demo.yaml", "cannot use", "config init"]),
+        ("kind: ClusterBootstrap\n", ["demo.yaml", "apiVersion", "config init"]),
+        ("", ["demo.yaml", "empty", "config init"]),
     ] {
         fs::write(home.path().join("demo.yaml"), text).unwrap();
         wrong.extend(refused(&["plan", "-f", "demo.yaml", "-c", "demo", "-r", "eu-west-1"], &home, &named));
     }
-    let named = ["nowhere.yaml", "No such file", "README"];
+    let named = ["nowhere.yaml", "No such file", "config init"];
     wrong.extend(refused(&["plan", "-f", "nowhere.yaml", "-c", "demo"], &home, &named));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

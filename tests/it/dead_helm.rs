@@ -100,8 +100,20 @@ impl Scene {
     }
 }
 
-/// The processes of helm that a run started.
-fn helms(run: &Child) -> Vec<i32> {
+/// The processes of helm that a run started, once there are any: a program that has just been started shows no words for a moment.
+async fn helms(run: &Child) -> Vec<i32> {
+    let begun = Instant::now();
+    loop {
+        let found = helms_now(run);
+        if !found.is_empty() {
+            return found;
+        }
+        assert!(begun.elapsed() < LONG, "no helm of {} is found", run.id());
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+fn helms_now(run: &Child) -> Vec<i32> {
     let mark = format!("{WRITER_LABEL}=");
     let found = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;
@@ -121,8 +133,7 @@ fn kill(pids: &[i32]) {
 
 /// Kills a run, then its helm.
 async fn kill_both(run: Child) {
-    let found = helms(&run);
-    assert!(!found.is_empty(), "no helm of {} is found", run.id());
+    let found = helms(&run).await;
     signal(&run, Signal::KILL);
     kill(&found);
     finish(run).await;
@@ -141,7 +152,7 @@ async fn a_dead_helm_is_freed_at_once(major: HelmMajor) {
     // Helm alone dies: the run says of what, and what remains.
     lab.helm(&["uninstall", EBS, "-n", "kube-system"]).await;
     let run = scene.begin("install is recorded").await;
-    kill(&helms(&run));
+    kill(&helms(&run).await);
     let run = finish(run).await.expect(1);
     for part in [
         "it was killed by signal 9 (SIGKILL)",
@@ -159,7 +170,7 @@ async fn a_dead_helm_is_freed_at_once(major: HelmMajor) {
     let mut run = scene.begin("upgrade is recorded").await;
     run.kill().unwrap();
     run.wait().unwrap();
-    let living = helms(&run);
+    let living = helms(&run).await;
     let refused = lab.run(&["apply", "--yes"]).await.expect(4);
     let process = format!("(process {})", living[0]);
     assert!(refused.stdout.contains(&process) || refused.stderr.contains(&process), "{refused:?}");

@@ -85,10 +85,7 @@ fn our_kubeconfig(
     identity: [(&str, Option<&str>); 2],
 ) -> String {
     let mut arguments = vec!["token", "--cluster", &facts.cluster, "--region", &facts.region];
-    let rest = [
-        ("--endpoint-url", config.endpoint_url.as_deref()),
-        ("--cluster-id", facts.outpost_id.as_deref()),
-    ];
+    let rest = [("--endpoint-url", config.endpoint_url.as_deref()), ("--cluster-id", facts.outpost_id.as_deref())];
     for (flag, value) in identity.into_iter().chain(rest) {
         if let Some(value) = value {
             arguments.extend([flag, value]);

@@ -94,7 +94,8 @@ mod tests {
                 let (status, body) = answer(&query);
                 seen.lock().unwrap().push(query);
                 let body = body.to_string();
-                let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+                let head =
+                    format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
                 stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
             }
         });

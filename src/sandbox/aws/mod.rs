@@ -64,9 +64,8 @@ pub use pod_role::{AwsRefusal, PodCall};
 pub use quotas::SeedQuotas;
 pub use record::Call;
 pub use seed::{
-    Seed, SeedCaller, SeedCredential, SeedError, SeedMfaDevice, SeedOrganization, SeedPolicy, SeedProvider, SeedResource,
-    SeedRole,
-    SeedSubnet, Tags,
+    Seed, SeedCaller, SeedCredential, SeedError, SeedMfaDevice, SeedOrganization, SeedPolicy, SeedProvider,
+    SeedResource, SeedRole, SeedSubnet, Tags,
 };
 pub use seed_cluster::{
     SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedFargateProfile, SeedIssue, SeedNodegroup,
