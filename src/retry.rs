@@ -8,7 +8,7 @@ mod overload;
 
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
+use crate::error::{AwsError, Error};
 
 pub use overload::{Overload, retry_after};
 
@@ -28,7 +28,7 @@ pub struct Transient {
 }
 
 /// All errors that are worth another try.
-pub const TRANSIENT: [Transient; 7] = [
+pub const TRANSIENT: [Transient; 9] = [
     // Deletions take it for done and do not get here.
     Transient { call: "iam:", code: "NoSuchEntity", reason: "what it is about was made a moment ago" },
     Transient { call: "iam:Delete", code: "DeleteConflict", reason: "what hung on it was taken off a moment ago" },
@@ -45,6 +45,8 @@ pub const TRANSIENT: [Transient; 7] = [
         code: "InvalidParameterException",
         reason: "the role was made a moment ago",
     },
+    Transient { call: "eks:CreateAddon", code: "InvalidParameterException", reason: "the role was made a moment ago" },
+    Transient { call: "eks:UpdateAddon", code: "InvalidParameterException", reason: "the role was made a moment ago" },
     Transient { call: "", code: "ServiceUnavailable", reason: "the service is starting or overloaded" },
 ];
 
@@ -53,11 +55,21 @@ pub fn transient(error: &Error) -> Option<&'static Transient> {
     let (operation, code) = match error {
         // What a new role refers to is no work of ours: a permissions boundary that does not exist.
         Error::Aws(error) if error.operation == "iam:CreateRole" && error.not_found() => return None,
+        Error::Aws(error) if is_of_addon(error) && !error.message.starts_with(UNKNOWN_ROLE) => return None,
         Error::Aws(error) => (error.operation.as_str(), error.code.as_deref().unwrap_or_default()),
         Error::Kube(error) => (error.operation.as_str(), error.reason.as_str()),
         _ => return None,
     };
     TRANSIENT.iter().find(|entry| operation.starts_with(entry.call) && code == entry.code)
+}
+
+/// What EKS says of a role that it does not know (yet). Of an add-on it refuses a version or a configuration with the same code, which
+/// no waiting mends; where the text is another one day, the call is not tried again, and the same command goes on from there
+/// (hashicorp/terraform-provider-aws#34717).
+const UNKNOWN_ROLE: &str = "Role provided in the request does not exist";
+
+fn is_of_addon(error: &AwsError) -> bool {
+    matches!(error.operation.as_str(), "eks:CreateAddon" | "eks:UpdateAddon") && error.is("InvalidParameterException")
 }
 
 /// Waits that double from `first` to `most`, until `limit` is over.

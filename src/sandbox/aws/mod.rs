@@ -34,6 +34,7 @@ mod seed;
 mod seed_check;
 mod seed_cluster;
 mod sigv4;
+mod spread;
 mod sts;
 mod tagged;
 mod tagging;
@@ -103,7 +104,7 @@ impl Simulator {
     #[expect(clippy::needless_pass_by_value, reason = "a seed is used up by starting it")]
     pub fn with_clock(seed: Seed, clock: Clock) -> Result<Self, SeedError> {
         seed.check()?;
-        let world = World::new(&seed, clock.now());
+        let world = World::new(&seed, clock.now(), matches!(clock, Clock::System));
         let listed = seed.credentials.first().map(|credential| &credential.access_key_id);
         let first = listed.and_then(|id| world.credentials.get(id)).or_else(|| world.credentials.values().next());
         let first_key = first
@@ -274,6 +275,7 @@ impl Simulator {
         call: &mut Call,
     ) -> error::Result<Output> {
         let now = self.0.clock.now();
+        world.spread(now);
         world.sweep(now);
         let caller = signature
             .map(|signature| auth::authenticate(world, now, operation.service, signature, request))
@@ -283,7 +285,7 @@ impl Simulator {
         let cx = CallContext { now, region, caller };
         auth::authorise(world, &cx, operation)?;
         match (&operation.input, operation.service) {
-            (Input::Form(form), Service::Iam) => iam::call(world, &cx, &operation.name, form).map(Output::Xml),
+            (Input::Form(form), Service::Iam) => iam::unseen::call(world, &cx, &operation.name, form).map(Output::Xml),
             (Input::Form(form), Service::Ec2) => {
                 ec2::call(world, &cx, &operation.name, form).map(|xml| Output::Xml(Some(xml)))
             }
