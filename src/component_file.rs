@@ -12,6 +12,7 @@ use crate::component::{Definition, PolicyText};
 use crate::config_file::API_VERSION;
 use crate::config_schema;
 use crate::error::{Cause, Error, Result};
+use crate::files;
 use crate::yaml;
 
 /// The only document of the file.
@@ -53,7 +54,7 @@ pub fn schema() -> Value {
 /// # Errors
 /// A file, or a policy document that it names, that cannot be read or is not of this form.
 pub fn read(path: &Path) -> Result<(String, Definition)> {
-    let text = std::fs::read_to_string(path).map_err(|source| unusable(path, source.into()))?;
+    let text = files::text(path, yaml::LARGEST).map_err(|source| unusable(path, source.into()))?;
     let mut documents: Vec<Value> = yaml::documents(&text).map_err(|source| unusable(path, source.into()))?;
     let (Some(document), true) = (documents.pop(), documents.is_empty()) else {
         return Err(unusable(path, "it has to hold one document, of one component".into()));
@@ -75,7 +76,7 @@ pub fn read(path: &Path) -> Result<(String, Definition)> {
 }
 
 fn policy(path: &PathBuf) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(|source| unusable(path, source.into()))?;
+    let text = files::text(path, yaml::LARGEST).map_err(|source| unusable(path, source.into()))?;
     serde_json::from_str(&text).map_err(|source| unusable(path, source.into()))
 }
 

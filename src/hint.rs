@@ -1,6 +1,7 @@
 //! What to do about an error: one line each, or nothing where nothing sensible can be said. Exhaustive, so that a new error has
 //! to think of its mend, and pure but for the region of the run.
 
+mod addon;
 mod refused;
 mod region;
 
@@ -173,6 +174,7 @@ fn of_aws(error: &AwsError) -> Option<String> {
         Some("LimitExceeded" | "LimitExceededException") => {
             return Some("an IAM quota is used up: delete what is not needed or ask AWS to raise it".to_owned());
         }
+        _ if addon::is_of_configuration(error) => return Some(addon::fix(error)),
         // The engine has waited for as long as IAM may take to show what exists.
         Some("EntityAlreadyExists") => {
             return Some(
@@ -224,6 +226,7 @@ fn of_helm(message: &str, seen: Option<&Seen>) -> Option<Refusal> {
 /// Whether the same command would fail again, since the chart, its values or the flags have to change first.
 pub fn needs_change(error: &Error) -> bool {
     let refusal = match error {
+        Error::Aws(error) => return addon::is_of_configuration(error),
         Error::Kube(error) => Refusal::of_kube(error),
         Error::HelmFailed { message, seen, .. } => of_helm(message, seen.as_ref()),
         Error::NotSettled { last, .. } => Refusal::of_text(last),

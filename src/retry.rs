@@ -8,7 +8,7 @@ mod overload;
 
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
+use crate::error::{AwsError, Error};
 
 pub use overload::{Overload, retry_after};
 
@@ -104,6 +104,7 @@ const NEW_ROLE: &str = "the role was made or changed a moment ago";
 /// role that this run has just written.
 pub fn transient(error: &Error, role_is_new: bool) -> Option<&'static Transient> {
     let (operation, code) = match error {
+        Error::Aws(error) if is_of_addon(error) && names_another_cause(error) => return None,
         Error::Aws(error) => (error.operation.as_str(), error.code.as_deref().unwrap_or_default()),
         Error::Kube(error) => (error.operation.as_str(), error.reason.as_str()),
         _ => return None,
@@ -114,6 +115,18 @@ pub fn transient(error: &Error, role_is_new: bool) -> Option<&'static Transient>
         Again::WhileRoleIsNew => role_is_new.then_some(entry),
         Again::Never => None,
     }
+}
+
+/// How EKS begins when it refuses a version or a configuration of an add-on: with the code that it has for roles, too, and no waiting
+/// mends it.
+const OTHER_CAUSES: [&str; 2] = ["ConfigurationValue", "Addon version"];
+
+fn names_another_cause(error: &AwsError) -> bool {
+    OTHER_CAUSES.iter().any(|cause| error.message.starts_with(cause))
+}
+
+fn is_of_addon(error: &AwsError) -> bool {
+    matches!(error.operation.as_str(), "eks:CreateAddon" | "eks:UpdateAddon") && error.is("InvalidParameterException")
 }
 
 /// Waits that double from `first` to `most`, until `limit` is over.

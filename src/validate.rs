@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// EKS: `^[0-9A-Za-z][A-Za-z0-9\-_]*`, at most 100.
 /// <https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html>
@@ -256,12 +257,14 @@ pub(crate) fn duration(field: &str, text: &str) -> Result<Duration> {
     }
 }
 
-/// A file that exists.
+/// A regular file that exists.
 pub(crate) fn file(field: &str, path: &Path) -> Result<()> {
-    if path.is_file() {
-        return Ok(());
+    let refuse = |reason: &str, mend: &str| Err(Error::config(field, path.display().to_string(), reason, mend));
+    match files::look(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_missing() => refuse("no such file", "give a file that exists"),
+        Err(error) => refuse(&error.to_string(), "give a regular file"),
     }
-    Err(Error::config(field, path.display().to_string(), "no such file", "give a file that exists"))
 }
 
 /// An object as `KIND/NAME` or `KIND/NAMESPACE/NAME`.

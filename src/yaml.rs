@@ -9,8 +9,10 @@ use serde::de::{
 use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, Options};
 
+use crate::files::shown;
+
 /// Files that people write; ten thousand clusters take less.
-const LARGEST: usize = 16 << 20;
+pub(crate) const LARGEST: u64 = 16 << 20;
 
 fn options() -> Options {
     serde_saphyr::options! {
@@ -29,8 +31,8 @@ fn options() -> Options {
 /// # Errors
 /// Text that is too large, that is no YAML, or that gives a key twice; the error names the line.
 pub(crate) fn documents(text: &str) -> Result<Vec<Value>, String> {
-    if text.len() > LARGEST {
-        return Err(format!("it has {} bytes, more than {LARGEST}", text.len()));
+    if text.len() as u64 > LARGEST {
+        return Err(format!("it is larger than {}", shown(LARGEST)));
     }
     let mut documents: Vec<Value> =
         serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| told(&error))?;
@@ -210,6 +212,28 @@ mod tests {
         );
         assert!(of("a: yes\n").unwrap_err().contains("a: yes is true or false in YAML"), "{:?}", of("a: yes\n"));
         assert!(of("a: [1]\n").unwrap_err().contains("expected a string"));
+    }
+
+    /// Every way in which a small file can become a large value, or run out of stack.
+    #[test]
+    fn what_grows_without_end_is_refused_at_once() {
+        use std::fmt::Write as _;
+        let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let before = level - 1;
+            let _ = writeln!(laughs, "a{level}: &a{level} [{}]", vec![format!("*a{before}"); 10].join(", "));
+        }
+        let wide = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), ["*a"; 99].join(", "));
+        let flow = format!("a: {}{}\n", "[".repeat(10_000), "]".repeat(10_000));
+        let block: String = (0..5_000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+        let begun = std::time::Instant::now();
+        for (name, text) in [("laughs", laughs), ("wide", wide), ("flow", flow), ("block", block)] {
+            assert!(documents(&text).is_err(), "{name}");
+            assert!(crate::read::manifest::objects(&text).is_err(), "{name}");
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
+        let long = "#".repeat(usize::try_from(LARGEST).unwrap() + 1);
+        assert_eq!(documents(&long).unwrap_err(), "it is larger than 16 MiB");
     }
 
     #[test]

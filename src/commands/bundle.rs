@@ -11,8 +11,10 @@ use crate::connect;
 use crate::error::{Error, Result};
 use crate::escape::line;
 use crate::exit_code;
+use crate::files;
 use crate::read::chart::{ChartRead, ChartRef, ChartSource, oci_reference};
 use crate::render::terminal::Terminal;
+use crate::unpacking::LARGEST_FILE;
 
 /// Runs the command.
 ///
@@ -33,8 +35,8 @@ pub async fn run(global: &Global, args: &BundleArgs, terminal: Terminal) -> Resu
                 mend: format!("pack it with `helm package {}`, or leave --charts out", local.path.display()),
             });
         };
-        let bytes = std::fs::read(&local.path)
-            .map_err(|source| Error::io(format!("read the archive of chart {}", chart.name), source))?;
+        let bytes = files::read(&local.path, LARGEST_FILE)
+            .map_err(|source| Error::io(format!("read the archive of chart {}", chart.name), source.into()))?;
         let images = images::of(&component, &config, &charts).await?;
         let images = images.into_iter().map(|running| running.image).collect();
         let source = source(&chart);

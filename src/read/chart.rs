@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::flight::Flights;
 use crate::helm_process::{Helm, Home, Keys, OLDEST};
 use crate::limits::{self, CHART_PULL};
+use crate::unpacking::Allowance;
 
 pub use archive::{digest_of, is_digest};
 pub(crate) use place::is_loopback;
@@ -147,7 +148,11 @@ async fn find(helm: &Helm, home: &KeptHome, chart: &ChartRef) -> Result<LocalCha
         ChartSource::Repository(url) => url.clone(),
         ChartSource::Folder(path) | ChartSource::Bundle(path) => path.display().to_string(),
     };
-    let (metadata, content) = content::read(&path).map_err(|reason| missing(chart, &place(), &reason))?;
+    let allowance = Allowance::default();
+    let (metadata, content) = content::read(&path, &allowance).map_err(|reason| match allowance.exceeded() {
+        Some(_) => archive::unusable(Path::new(&place()), &format!("chart {} {}: {reason}", chart.name, chart.version)),
+        None => missing(chart, &place(), &reason),
+    })?;
     if metadata.name != chart.name || metadata.version != chart.version {
         let reason = format!("it holds {} {}", metadata.name, metadata.version);
         return Err(missing(chart, &place(), &reason));

@@ -5,6 +5,8 @@
 #[cfg(feature = "sandbox")]
 mod addon;
 #[cfg(feature = "sandbox")]
+mod addon_configuration;
+#[cfg(feature = "sandbox")]
 mod admission;
 #[cfg(feature = "sandbox")]
 mod bad_values;
@@ -41,11 +43,15 @@ mod every_leaf;
 #[cfg(feature = "sandbox")]
 mod examples;
 #[cfg(feature = "sandbox")]
+mod files;
+#[cfg(feature = "sandbox")]
 mod former_issuers;
 #[cfg(feature = "sandbox")]
 mod hostile;
 #[cfg(feature = "sandbox")]
 mod house;
+#[cfg(feature = "sandbox")]
+mod lag;
 #[cfg(feature = "sandbox")]
 mod names;
 #[cfg(feature = "sandbox")]
@@ -104,6 +110,8 @@ mod stuck;
 mod support;
 #[cfg(feature = "sandbox")]
 mod target;
+#[cfg(feature = "sandbox")]
+mod unrest;
 #[cfg(feature = "sandbox")]
 mod verify;
 #[cfg(feature = "sandbox")]

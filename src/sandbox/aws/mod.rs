@@ -38,6 +38,7 @@ mod seed_check;
 mod seed_cluster;
 mod seed_network;
 mod sigv4;
+mod spread;
 mod sts;
 mod tagged;
 mod tagging;
@@ -114,7 +115,7 @@ impl Simulator {
     #[expect(clippy::needless_pass_by_value, reason = "a seed is used up by starting it")]
     pub fn with_clock(seed: Seed, clock: Clock) -> Result<Self, SeedError> {
         seed.check()?;
-        let world = World::new(&seed, clock.now());
+        let world = World::new(&seed, clock.now(), matches!(clock, Clock::System));
         let listed = seed.credentials.first().map(|credential| &credential.access_key_id);
         let first = listed.and_then(|id| world.credentials.get(id)).or_else(|| world.credentials.values().next());
         let first_key = first
@@ -295,6 +296,7 @@ impl Simulator {
         call: &mut Call,
     ) -> error::Result<Output> {
         let now = self.0.clock.now();
+        world.spread(now);
         world.sweep(now);
         if let Some(signature) = signature {
             auth::check_region(world, &signature.region, operation)?;
@@ -307,7 +309,7 @@ impl Simulator {
         let cx = CallContext { now, region, caller };
         auth::authorise(world, &cx, operation)?;
         match (&operation.input, operation.service) {
-            (Input::Form(form), Service::Iam) => iam::call(world, &cx, &operation.name, form).map(Output::Xml),
+            (Input::Form(form), Service::Iam) => iam::unseen::call(world, &cx, &operation.name, form).map(Output::Xml),
             (Input::Form(form), Service::Ec2) => {
                 ec2::call(world, &cx, &operation.name, form).map(|xml| Output::Xml(Some(xml)))
             }

@@ -13,7 +13,11 @@ use super::quotas::SeedQuotas;
 use super::seed_check::text;
 use super::seed_cluster::SeedCluster;
 use super::seed_network::{SeedInstance, SeedSecurityGroup};
+use crate::files;
 use crate::policy::Document;
+
+/// The largest seed that is read.
+const LARGEST: u64 = 16 << 20;
 
 /// Tags of an object, sorted by key.
 pub type Tags = BTreeMap<String, String>;
@@ -80,6 +84,10 @@ pub struct Seed {
     /// AWS managed policies (path and name) that do not exist here although they do in AWS.
     #[serde(default)]
     pub absent_managed_policies: Vec<String>,
+    /// Seconds until IAM's own reads show a role, policy, provider or attachment that was made. Of this lag and the next two, every call
+    /// that is answered meanwhile takes a quarter of a second off.
+    #[serde(default)]
+    pub read_lag_seconds: u64,
     /// Seconds until a change in IAM is seen by STS and EKS.
     #[serde(default)]
     pub consistency_seconds: u64,
@@ -313,8 +321,8 @@ impl Seed {
 
     /// Reads a seed from a YAML file and checks it.
     pub fn from_file(path: &Path) -> Result<Self, SeedError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| SeedError::Read { path: path.display().to_string(), source })?;
+        let text = files::text(path, LARGEST)
+            .map_err(|error| SeedError::Read { path: path.display().to_string(), source: error.into() })?;
         Self::from_yaml(&text)
     }
 }

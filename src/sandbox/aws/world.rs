@@ -21,6 +21,7 @@ use super::partition::{self, Partition};
 use super::quotas::SeedQuotas;
 use super::seed::{Seed, SeedMfaDevice, SeedSubnet, Tags};
 use super::seed_network::{SeedInstance, SeedSecurityGroup};
+use super::spread::Spread;
 use super::tagging::TagIndex;
 use crate::policy::Document;
 
@@ -38,7 +39,10 @@ pub(super) struct World {
     pub(super) account: String,
     pub(super) partition: &'static Partition,
     pub(super) region: String,
+    /// How long ago a change in IAM has to have been made to be seen by STS and EKS, and by IAM's own reads, at the present call.
     pub(super) lag: Duration,
+    pub(super) read_lag: Duration,
+    spread: Spread,
     pub(super) settle: Duration,
     pub(super) page_size: Option<usize>,
     pub(super) deny: Vec<String>,
@@ -73,13 +77,15 @@ pub(super) struct World {
 
 impl World {
     /// Builds the account that a checked seed describes; everything in it is long settled at `now`.
-    pub(super) fn new(seed: &Seed, now: Timestamp) -> Self {
+    pub(super) fn new(seed: &Seed, now: Timestamp, calls_count: bool) -> Self {
         let partition = partition::by_name(&seed.partition).expect("the seed was checked");
         let mut world = Self {
             account: seed.account.clone(),
             partition,
             region: seed.region.clone(),
             lag: Duration::from_secs(seed.consistency_seconds),
+            read_lag: Duration::from_secs(seed.read_lag_seconds),
+            spread: Spread::new(seed, calls_count),
             settle: Duration::from_secs(seed.settle_seconds),
             page_size: seed.page_size,
             deny: seed.deny.clone(),
@@ -182,6 +188,15 @@ impl World {
     pub(super) fn page_of(&self, asked: Option<u64>, most: usize) -> usize {
         let asked = asked.map_or(most, |asked| usize::try_from(asked).unwrap_or(most).min(most));
         self.page_size.map_or(asked, |limit| asked.min(limit))
+    }
+
+    /// Counts a call that is answered now, and works out what it sees.
+    pub(super) fn spread(&mut self, now: Timestamp) {
+        self.spread.count(now);
+        let lags = self.spread.lags(now);
+        self.lag = lags.elsewhere;
+        self.read_lag = lags.reads;
+        self.tag_index.set_lag(lags.tags);
     }
 
     /// Removes what has finished being deleted.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::addon_update::Update;
 use super::association::{self, Association};
 use super::cluster::Cluster;
-use super::{active, catalogue, check_role, find, paged, required, seconds, tags, text};
+use super::{active, catalogue, check_role, configuration, find, paged, required, seconds, tags, text};
 use crate::sandbox::aws::clock::after;
 use crate::sandbox::aws::error::{ApiError, Result};
 use crate::sandbox::aws::installation::Installation;
@@ -169,12 +169,8 @@ impl Wanted {
             let text = format!("resolveConflicts must be one of {}", choices.join(", "));
             return Err(ApiError::invalid_parameter(text).with("addonName", name));
         }
-        if let Some(configuration) = &wanted.configuration
-            && !configuration.is_empty()
-            && serde_saphyr::from_str::<Map<String, Value>>(configuration).is_err()
-        {
-            let text = "ConfigurationValue is not in valid JSON or YAML format";
-            return Err(ApiError::invalid_parameter(text).with("addonName", name));
+        if let Some(configuration) = wanted.configuration.as_deref().filter(|text| !text.is_empty()) {
+            configuration::check(name, configuration)?;
         }
         let roles = wanted.associations.iter().flatten().map(|(_, role)| role).chain(&wanted.role_arn);
         for role in roles {

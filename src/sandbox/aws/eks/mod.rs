@@ -5,6 +5,7 @@ mod addon_update;
 pub(super) mod association;
 pub(super) mod catalogue;
 pub(super) mod cluster;
+mod configuration;
 mod fargate;
 pub(super) mod resource;
 mod routes;
@@ -34,6 +35,7 @@ pub(super) fn call(world: &mut World, cx: &CallContext, operation: &str, input: 
         "TagResource" => tags::tag(world, cx, input),
         "UntagResource" => tags::untag(world, cx, input),
         "ListTagsForResource" => tags::list(world, input),
+        "DescribeAddonConfiguration" => configuration::describe(world, input),
         "DescribeAddonVersions" => catalogue::describe_versions(world, input),
         "ListAddons" => addon::list(world, cx, input),
         "DescribeAddon" => addon::describe(world, cx, input),

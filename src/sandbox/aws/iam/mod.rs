@@ -1,6 +1,7 @@
 //! The simulated IAM: OIDC providers, managed policies, roles and their attachments.
 //!
-//! IAM's own reads see every write at once here; what STS and EKS see lags (see `world`). Messages are close to AWS's, but only codes and
+//! Everything here sees every write at once; what IAM's reads do not show yet is taken out before them (`unseen`), and what STS and EKS
+//! see lags (see `spread`). Messages are close to AWS's, but only codes and
 //! statuses are promised.
 
 pub(super) mod attachment;
@@ -12,6 +13,7 @@ pub(super) mod provider;
 pub(super) mod role;
 mod simulate;
 mod summary;
+pub(super) mod unseen;
 pub(super) mod version;
 
 use jiff::Timestamp;
