@@ -60,7 +60,7 @@ pub use auth::{AccessKey, Principal};
 pub use clock::{Clock, ManualClock};
 pub use fault::{At, Effect, Fault};
 pub use front::Front;
-pub use installation::Installation;
+pub use installation::{AddonObjects, Installation, OnConflict};
 pub use pod_role::{AwsRefusal, PodCall};
 pub use quotas::SeedQuotas;
 pub use record::Call;

@@ -318,6 +318,15 @@ fn addons() -> Vec<Case> {
             "400 InvalidParameterException"
         ),
         case!(
+            "add-on: nothing is there to preserve when it is created",
+            Simulator,
+            |lab| {
+                let create = lab.eks.create_addon().cluster_name("demo").addon_name("metrics-server");
+                said(create.resolve_conflicts(ResolveConflicts::Preserve).send().await)
+            },
+            "400 InvalidParameterException"
+        ),
+        case!(
             "add-on: an update is known by its id",
             Simulator,
             |lab| {

@@ -14,7 +14,7 @@ use super::association::Association;
 use super::{find, paged, seconds, text};
 use crate::sandbox::aws::clock::visible;
 use crate::sandbox::aws::error::{ApiError, Result};
-use crate::sandbox::aws::installation::Installation;
+use crate::sandbox::aws::installation::AddonObjects;
 use crate::sandbox::aws::seed::Tags;
 use crate::sandbox::aws::seed_cluster::{SeedAccessEntry, SeedCluster, SeedFargateProfile, SeedIssue, SeedNodegroup};
 use crate::sandbox::aws::world::{CallContext, World, digest, tags_json};
@@ -33,6 +33,8 @@ pub(in super::super) struct Cluster {
     pub(super) tags: Tags,
     pub(super) nodegroups: BTreeMap<String, Nodegroup>,
     pub(super) addons: BTreeMap<String, Addon>,
+    /// Add-ons that were deleted without their objects.
+    pub(super) preserved: BTreeSet<String>,
     pub(super) updates: BTreeMap<String, Update>,
     pub(super) associations: BTreeMap<String, Association>,
     /// Associations that are gone, with when: the webhook learns of it later.
@@ -89,6 +91,7 @@ impl Cluster {
             tags: seed.tags.clone(),
             nodegroups,
             addons: BTreeMap::new(),
+            preserved: BTreeSet::new(),
             updates: BTreeMap::new(),
             associations: BTreeMap::new(),
             departed: Vec::new(),
@@ -117,6 +120,7 @@ impl Cluster {
         let before = self.issuer.rsplit_once('/').map_or(self.issuer.as_str(), |(before, _)| before);
         self.issuer = format!("{before}/{id}");
         self.created = now;
+        self.preserved.clear();
         self.updates.clear();
         self.departed.clear();
         self.request_tokens.clear();
@@ -149,19 +153,23 @@ impl Cluster {
         recent.into_iter().any(|(it, _)| it.is_of(namespace, account))
     }
 
-    /// What an add-on says of itself.
-    pub(in super::super) fn addon_status(&self, name: &str, now: Timestamp) -> Option<&str> {
-        self.addons.get(name).map(|addon| addon.status(now))
-    }
-
     pub(in super::super) fn set_addon_health(&mut self, name: &str, status: &str, issues: &[SeedIssue]) {
         if let Some(addon) = self.addons.get_mut(name) {
             addon.set_health(status, issues);
         }
     }
 
-    pub(in super::super) fn installation(&self, name: &str) -> Option<Installation> {
-        self.addons.get(name).map(Addon::installation)
+    pub(in super::super) fn addon_objects(&self, name: &str, now: Timestamp) -> AddonObjects {
+        match self.addons.get(name).map_or(AddonObjects::Gone, |addon| addon.objects(now)) {
+            AddonObjects::Gone if self.preserved.contains(name) => AddonObjects::AsTheyAre,
+            objects => objects,
+        }
+    }
+
+    pub(in super::super) fn addon_conflicted(&mut self, name: &str, message: &str) {
+        if let Some(addon) = self.addons.get_mut(name) {
+            addon.conflicted(message.to_owned());
+        }
     }
 
     /// What its tokens have to name.
