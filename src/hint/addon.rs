@@ -64,17 +64,20 @@ mod tests {
     #[test]
     fn only_a_role_that_eks_does_not_know_yet_is_worth_another_try() {
         use crate::error::Error;
-        let again = |operation: &str, message: &str| {
+        let again = |operation: &str, message: &str, role_is_new: bool| {
             let error = Error::Aws(error(operation, message));
-            (crate::retry::transient(&error).is_some(), crate::hint::needs_change(&error))
+            (crate::retry::transient(&error, role_is_new).is_some(), crate::hint::needs_change(&error))
         };
         for operation in ["eks:CreateAddon", "eks:UpdateAddon"] {
-            assert_eq!(again(operation, "Role provided in the request does not exist."), (true, false));
-            assert_eq!(again(operation, "ConfigurationValue provided in request is not supported: x"), (false, true));
-            assert_eq!(again(operation, "Addon version specified is not supported"), (false, false));
+            let unknown = "Role provided in the request does not exist.";
+            assert_eq!(again(operation, unknown, true), (true, false));
+            assert_eq!(again(operation, unknown, false), (false, false));
+            let unsupported = "ConfigurationValue provided in request is not supported: x";
+            assert_eq!(again(operation, unsupported, true), (false, true));
+            assert_eq!(again(operation, "Addon version specified is not supported", true), (false, false));
         }
         assert_eq!(
-            again("eks:CreatePodIdentityAssociation", "Role provided in the request does not exist."),
+            again("eks:CreatePodIdentityAssociation", "Role provided in the request does not exist.", true),
             (true, false)
         );
     }

@@ -153,6 +153,11 @@ impl Cluster {
         recent.into_iter().any(|(it, _)| it.is_of(namespace, account))
     }
 
+    /// What an add-on says of itself.
+    pub(in super::super) fn addon_status(&self, name: &str, now: Timestamp) -> Option<&str> {
+        self.addons.get(name).map(|addon| addon.status(now))
+    }
+
     pub(in super::super) fn set_addon_health(&mut self, name: &str, status: &str, issues: &[SeedIssue]) {
         if let Some(addon) = self.addons.get_mut(name) {
             addon.set_health(status, issues);
