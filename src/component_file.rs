@@ -1,7 +1,7 @@
 //! Files that describe a component of the user's own, `kind: Component`: reading one, with the policy document that it may
 //! name. What the values may be is `config/custom.rs`' business, what becomes of them that of `component/definition.rs`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -75,7 +75,7 @@ pub fn read(path: &Path) -> Result<(String, Definition)> {
     Ok((file.metadata.name, definition))
 }
 
-fn policy(path: &PathBuf) -> Result<Value> {
+fn policy(path: &Path) -> Result<Value> {
     let text = files::text(path, yaml::LARGEST).map_err(|source| unusable(path, source.into()))?;
     serde_json::from_str(&text).map_err(|source| unusable(path, source.into()))
 }

@@ -286,6 +286,19 @@ fn through(proxy: Option<&str>) -> String {
     proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default()
 }
 
+/// Whether a server showed a certificate that no known authority has signed.
+pub(crate) fn of_unknown_issuer(error: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::{CertificateError, Error};
+    if matches!(error.downcast_ref(), Some(Error::InvalidCertificate(CertificateError::UnknownIssuer))) {
+        return true;
+    }
+    // What an I/O error wraps is not its source, and it may be another I/O error.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => of_unknown_issuer(wrapped),
+        None => error.source().is_some_and(of_unknown_issuer),
+    }
+}
+
 /// An error and its sources, outermost first.
 fn causes<'a>(
     error: &'a (dyn std::error::Error + 'static),

@@ -188,6 +188,13 @@ fn of_aws(error: &AwsError) -> Option<String> {
     if error.denied() {
         return Some(format!("allow {} for the caller, or use another --profile or --assume-role", error.operation));
     }
+    if error.untrusted {
+        return Some(
+            "no authority that this machine trusts has signed that certificate: behind a proxy that inspects TLS, give \
+             its CA in AWS_CA_BUNDLE or as the profile's ca_bundle"
+                .to_owned(),
+        );
+    }
     if error.code.is_none() {
         return Some("AWS did not answer: check the network, the proxy, --region and --endpoint-url".to_owned());
     }
@@ -271,6 +278,7 @@ mod tests {
                 request_id: None,
                 status: Some(404),
                 no_credentials: false,
+                untrusted: false,
             })
         };
         assert!(crate::retry::transient(&error("iam:CreateRole"), true).is_none());

@@ -20,7 +20,7 @@ use kube::client::Body;
 use serde_json::Value;
 
 use crate::clock::Skew;
-use crate::error::{Cause, Error, FileKind, KubeError, Result};
+use crate::error::{Cause, Error, FileKind, KubeError, Result, of_unknown_issuer};
 use crate::limits::{self, KUBE_ANSWER, KUBE_REQUEST};
 use crate::proxy::Proxy;
 use crate::retry::{BackOff, Overload, retry_after};
@@ -416,19 +416,6 @@ pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, Cause> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let all: Vec<_> = all?.into_iter().map(|certificate| certificate.to_vec()).collect();
     if all.is_empty() { Err("the cluster's certificate authority holds no certificate".into()) } else { Ok(all) }
-}
-
-/// Whether a server showed a certificate that no known authority has signed.
-fn of_unknown_issuer(error: &(dyn std::error::Error + 'static)) -> bool {
-    use rustls::{CertificateError, Error};
-    if matches!(error.downcast_ref(), Some(Error::InvalidCertificate(CertificateError::UnknownIssuer))) {
-        return true;
-    }
-    // What an I/O error wraps is not its source, and it may be another I/O error.
-    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(wrapped) => of_unknown_issuer(wrapped),
-        None => error.source().is_some_and(of_unknown_issuer),
-    }
 }
 
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {

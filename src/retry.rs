@@ -170,6 +170,7 @@ mod tests {
                 request_id: None,
                 status: Some(400),
                 no_credentials: false,
+                untrusted: false,
             });
             transient(&error, role_is_new).is_some()
         };

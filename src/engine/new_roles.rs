@@ -88,6 +88,7 @@ mod tests {
             request_id: None,
             status: None,
             no_credentials: false,
+            untrusted: false,
         }))
     }
 

@@ -41,6 +41,7 @@ mod tests {
             request_id: None,
             status: Some(400),
             no_credentials: false,
+            untrusted: false,
         }
     }
 

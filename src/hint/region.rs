@@ -78,6 +78,7 @@ mod tests {
             request_id: None,
             status: code.map(|_| 403),
             no_credentials: false,
+            untrusted: false,
         }
     }
 

@@ -189,11 +189,11 @@ mod tests {
             (empty(), json!({"client-key": "/dev/zero"}), "`/dev/zero`: it is a device"),
             (empty(), json!({"tokenFile": "pipe"}), "pipe`: it is a pipe (FIFO)"),
         ] {
-            let error = read_in(folder.path(), cluster, user).await.err().expect("it is taken");
+            let error = read_in(folder.path(), cluster, user).await.map(drop).expect_err("it is taken");
             let text = crate::report::of(&error);
             assert!(text.contains(expected), "{expected}: {text}");
         }
-        let text = crate::report::of(&read(&pipe, None).await.err().expect("it is taken"));
+        let text = crate::report::of(&read(&pipe, None).await.map(drop).expect_err("it is taken"));
         assert!(text.contains("it is a pipe (FIFO)"), "{text}");
     }
 
