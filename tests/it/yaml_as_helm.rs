@@ -101,7 +101,7 @@ fn every_form_of_a_value_is_what_both_helms_make_of_it() {
     let home = tempfile::tempdir().unwrap();
     let values = home.path().join("values.yaml");
     fs::write(&values, document()).unwrap();
-    let indented: String = document().lines().map(|line| format!("        {line}\n")).collect();
+    let indented = document().lines().map(|line| format!("        {line}")).collect::<Vec<_>>().join("\n");
     let file = format!(
         "apiVersion: eks-bootstrap.dev/v1alpha1\nkind: ClusterBootstrap\nspec:\n  cluster: {{name: demo}}\n  components:\n    \
          metricsServer:\n      values:\n{indented}"

@@ -276,11 +276,11 @@ fn addons() -> Vec<Case> {
                 };
                 let unknown = said(make("{\"controller\":{\"replicas\":1}}").send().await);
                 let mistyped = said(make("controller: {replicaCount: two}").send().await);
-                let made = said(make("{\"node\":{}}").send().await);
+                let created = said(make("{\"node\":{}}").send().await);
                 lab.advance(5);
                 let update = lab.eks.update_addon().cluster_name("demo").addon_name("aws-ebs-csi-driver");
-                let updated = said(update.configuration_values("{\"nodes\":{}}").send().await);
-                format!("{unknown}, {mistyped}, {made}, {updated}")
+                let changed = said(update.configuration_values("{\"nodes\":{}}").send().await);
+                format!("{unknown}, {mistyped}, {created}, {changed}")
             },
             "400 InvalidParameterException, 400 InvalidParameterException, ok, 400 InvalidParameterException"
         ),
