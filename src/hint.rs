@@ -81,6 +81,10 @@ pub fn of(error: &Error) -> Option<String> {
                 place.trim_start_matches("oci://").split('/').next().unwrap_or_default()
             )
         }
+        // Go's words, which helm prints (https://pkg.go.dev/crypto/x509#UnknownAuthorityError).
+        Error::ChartNotFound { reason, .. } if reason.contains("certificate signed by unknown authority") => {
+            "give the CA of whoever answers, such as a proxy that inspects TLS, in AWS_CA_BUNDLE or SSL_CERT_FILE".to_owned()
+        }
         Error::ChartNotFound { .. } => {
             "without a way to the chart repository, put the chart into a folder and pass it with --charts".to_owned()
         }

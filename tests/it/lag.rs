@@ -117,5 +117,6 @@ async fn whoever_has_other_work_hardly_waits() {
         account.iam.list_roles().send().await.unwrap();
     }
     account.associate(&role).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(7), "{:?}", begun.elapsed());
+    // The calls themselves take a second or two, and several on a machine with other work.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }

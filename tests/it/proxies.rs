@@ -163,7 +163,7 @@ async fn helm_trusts_the_bundle_too() {
             async move { Run::from(output.await.unwrap().unwrap()) }
         };
         let refused = run(Vec::new()).await.expect(1);
-        assert!(refused.stderr.contains("certificate"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("in AWS_CA_BUNDLE or SSL_CERT_FILE"), "{}", refused.stderr);
         run(vec![("AWS_CA_BUNDLE", bundle.clone())]).await.expect(0);
         run(vec![("SSL_CERT_FILE", bundle.clone())]).await.expect(0);
     }
