@@ -98,7 +98,12 @@ impl Addon {
         let mut command = tokio::process::Command::new(&self.renderer.helm);
         let chart = self.renderer.charts.join(EBS_CSI_DRIVER.name);
         command.args(["template", EBS_CSI_DRIVER.name]).arg(chart).args(["--namespace", EBS_CSI_DRIVER.namespace]);
-        command.args(["--values", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // An add-on has no hooks, so the chart's test pod is none of its objects.
+        command
+            .args(["--no-hooks", "--values", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.env_remove("KUBECONFIG").kill_on_drop(true);
         let run = async {
             use tokio::io::AsyncWriteExt as _;

@@ -185,6 +185,8 @@ impl Cluster {
                     reference.api_version.split_once('/').map_or(String::new(), |(group, _)| format!(".{group}"));
                 Ok(fields.map(|field| format!("{}{group} {} - {field}", reference.kind, reference.name)).collect())
             }
+            // Such as a namespace or service account that comes with it; what is really wrong shows when it is applied.
+            Err(Error::Kube(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
