@@ -63,7 +63,6 @@ const CONNECT: Duration = Duration::from_secs(10);
 pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) -> Result<SdkConfig> {
     let profiles = Profiles::read(config.profile.as_deref()).await?;
     let base = Box::pin(loaded(config, &profiles, http_client)).await?;
-    profiles.refuse_login()?;
     if let Some(chain) = profiles.roles(config.assume_role.as_deref())? {
         let first = profiles.base_provider(&chain.base, &base);
         let provider = Box::pin(mfa::provider(&base, first, &chain.roles, &AtTerminal)).await?;
@@ -73,7 +72,7 @@ pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) 
         Some(provider) => base.into_builder().credentials_provider(provider).build(),
         None => base,
     };
-    let base = kept(base, Kept::of_profile);
+    let base = with_provider(kept(base, Kept::of_profile), |provider| profiles.signed_in(provider));
     let Some(arn) = &config.assume_role else { return Ok(base) };
     let provider =
         aws_config::sts::AssumeRoleProvider::builder(arn).session_name("eks-bootstrap").configure(&base).build().await;
@@ -146,8 +145,15 @@ pub(crate) async fn helm(config: &Config) -> Result<Helm> {
 
 /// The same with credentials that are loaded once for the SDK and for tokens.
 fn kept(aws: SdkConfig, keep: fn(SharedCredentialsProvider) -> Kept) -> SdkConfig {
+    with_provider(aws, |provider| SharedCredentialsProvider::new(keep(provider)))
+}
+
+fn with_provider(
+    aws: SdkConfig,
+    change: impl FnOnce(SharedCredentialsProvider) -> SharedCredentialsProvider,
+) -> SdkConfig {
     let Some(provider) = aws.credentials_provider() else { return aws };
-    aws.into_builder().credentials_provider(SharedCredentialsProvider::new(keep(provider))).build()
+    aws.into_builder().credentials_provider(change(provider)).build()
 }
 
 /// Makes sure that there are credentials, so that their absence is one clear error rather than one of every call.

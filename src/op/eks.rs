@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::error::{AwsError, Error, Result};
 use crate::heard::Heard;
 use crate::op::iam::Tags;
-use crate::op::shell::{quote, tag_map as cli_tags, words};
+use crate::op::shell::{Supply, quote, tag_map as cli_tags, words};
 
 /// One call of the EKS API that writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -195,7 +195,7 @@ impl EksOp {
     }
 
     /// What the command needs besides.
-    pub(super) fn supply(&self) -> Option<String> {
+    pub(super) fn supply(&self) -> Option<Supply> {
         self.configured().and_then(|(addon, text)| configuration::supply(addon, text))
     }
 

@@ -25,7 +25,7 @@ use crate::helm_process::{Helm, Home, OLDEST, OLDEST_THAT_ADOPTS};
 use crate::helm_writer::{self, WRITER_LABEL};
 use crate::kube_client::KubeTarget;
 use crate::limits::{self, HELM_GRACE};
-use crate::op::shell::quote;
+use crate::op::shell::{Supply, quote};
 use crate::owner::OUR_NAME;
 use crate::read::chart::{ChartRead, ChartRef};
 use crate::read::kube::KubeRead;
@@ -156,7 +156,7 @@ impl HelmOp {
     }
 
     /// What the command needs besides.
-    pub(super) fn supply(&self) -> Option<String> {
+    pub(super) fn supply(&self) -> Option<Supply> {
         match self {
             HelmOp::Upgrade { release } => typed::supply(release),
             HelmOp::Uninstall { .. } | HelmOp::Rollback { .. } => None,

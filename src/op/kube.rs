@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, KubeError, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
 use crate::object::items;
-use crate::op::shell::{quote, required, variable};
+use crate::op::shell::{Supply, quote, required, variable};
 use crate::owner::OUR_NAME;
 use crate::read::kube::{KubeRead, ObjectRef, Paths};
 use crate::retry::BackOff;
@@ -168,11 +168,11 @@ impl KubeOp {
     }
 
     /// What the command needs besides.
-    pub(super) fn supply(&self) -> Option<String> {
+    pub(super) fn supply(&self) -> Option<Supply> {
         let KubeOp::Apply { object, .. } = self else { return None };
         hidden(object).map(|variable| {
             let object = ObjectRef::of(object);
-            format!("{variable} has to name a file with {object}, which holds secrets and is not printed")
+            Supply { variable, what: format!("a file with {object}, which holds secrets") }
         })
     }
 
@@ -287,7 +287,7 @@ mod tests {
         let op = KubeOp::Apply { object: json!({"kind": "ConfigMap", "metadata": metadata}), force: false };
         let (command, supply) = (op.command(), op.supply().unwrap());
         assert!(command.ends_with(r#" -f "${OBJECT_CONFIGMAP_X_Y:?names no file}""#), "{command}");
-        assert!(supply.starts_with("OBJECT_CONFIGMAP_X_Y has to name") && !supply.contains("hunter2"), "{supply}");
+        assert!(supply.variable == "OBJECT_CONFIGMAP_X_Y" && !supply.what.contains("hunter2"), "{supply:?}");
         let properties = json!({"password": {"type": "string", "default": "none"}});
         let schema = json!({"kind": "CustomResourceDefinition", "spec": {"schema": {"properties": properties}}});
         assert!(!holds_secrets(&schema), "a schema only names fields");

@@ -16,6 +16,7 @@ use crate::context::WriteContext;
 use crate::error::Result;
 use crate::op::helm::HelmOp;
 use crate::op::kube::KubeOp;
+use crate::op::shell::Supply;
 use crate::secrets::Scrub;
 
 /// One write.
@@ -80,7 +81,7 @@ impl Op {
     }
 
     /// What a person has to supply to run the command, since it is not printed.
-    pub fn supply(&self) -> Option<String> {
+    pub fn supply(&self) -> Option<Supply> {
         match self {
             Op::Iam(_) => None,
             Op::Eks(op) => op.supply(),

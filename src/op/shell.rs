@@ -89,6 +89,15 @@ pub fn variable(what: &str, name: &str) -> String {
     format!("{what}_{}", name.chars().map(fitting).collect::<String>())
 }
 
+/// A file that a person has to supply to run a command, since what it holds is not printed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Supply {
+    /// The variable that names it.
+    pub variable: String,
+    /// What it has to be.
+    pub what: String,
+}
+
 /// The file that such a variable names; without one the script ends there.
 pub fn required(variable: &str) -> String {
     format!("\"${{{variable}:?names no file}}\"")

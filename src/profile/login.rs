@@ -1,12 +1,13 @@
-//! Profiles whose credentials are a session of `aws login`. The SDK reads those only with its feature `credentials-login`, which brings 26
-//! crates for the refresh of the session; the AWS CLI hands them over as well, so that is what is said instead.
-//! <https://docs.aws.amazon.com/sdkref/latest/guide/access-login.html>
+//! Profiles whose credentials are a session of `aws login`. The SDK reads and renews it; here its errors get the profile's name and the way
+//! to a new session. <https://docs.aws.amazon.com/sdkref/latest/guide/access-login.html>
 
 use aws_config::profile::Profile;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 
 use super::Profiles;
 use super::roles::{Base, walk};
-use crate::error::{Error, NoSession, Result};
+use crate::error::{NoSession, chain_of};
 
 /// The settings that the SDK looks for before `login_session`.
 const BEFORE: [&str; 7] = [
@@ -20,18 +21,42 @@ const BEFORE: [&str; 7] = [
 ];
 
 impl Profiles {
-    /// Makes sure that the run's credentials do not come from `aws login`.
-    ///
-    /// # Errors
-    /// They do; how to hand them over is said.
-    pub(crate) fn refuse_login(&self) -> Result<()> {
-        let Some(used) = self.used() else { return Ok(()) };
-        let (links, base) = walk(&self.set, used);
-        let Ok(Base::Profile(name) | Base::WithoutRole(name)) = base else { return Ok(()) };
-        match self.set.get_profile(&name) {
-            Some(profile) if logs_in(profile, links.is_empty()) => Err(refusal(used, &name)),
-            _ => Ok(()),
+    /// The provider of the run's profile, which says how to sign in again where the credentials are a session of `aws login`.
+    pub(crate) fn signed_in(&self, inner: SharedCredentialsProvider) -> SharedCredentialsProvider {
+        match self.login() {
+            Some(profile) => SharedCredentialsProvider::new(SignedIn { inner, profile: profile.to_owned() }),
+            None => inner,
         }
+    }
+
+    /// The profile whose session of `aws login` the run's credentials come from.
+    fn login(&self) -> Option<&str> {
+        let (links, base) = walk(&self.set, self.used()?);
+        let (Base::Profile(name) | Base::WithoutRole(name)) = base.ok()? else { return None };
+        let profile = self.set.get_profile(&name).filter(|profile| logs_in(profile, links.is_empty()))?;
+        Some(profile.name())
+    }
+}
+
+/// A session of `aws login`.
+#[derive(Debug)]
+struct SignedIn {
+    inner: SharedCredentialsProvider,
+    profile: String,
+}
+
+impl ProvideCredentials for SignedIn {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            self.inner.provide_credentials().await.map_err(|error| {
+                // The innermost text says what is wrong with the session.
+                let reason = chain_of(&error).pop().unwrap_or_default();
+                CredentialsError::provider_error(NoSession::of_login(&self.profile, &reason))
+            })
+        })
     }
 }
 
@@ -39,17 +64,6 @@ impl Profiles {
 fn logs_in(profile: &Profile, first: bool) -> bool {
     let has = |key: &str| profile.get(key).is_some();
     has("login_session") && !BEFORE.into_iter().any(has) && (first || !has("aws_access_key_id"))
-}
-
-fn refusal(used: &str, name: &str) -> Error {
-    let export = format!("eval \"$(aws configure export-credentials --profile {used} --format env)\"");
-    let reason = NoSession {
-        what: format!("AWS profile `{name}` uses a session of `aws login`, which this program does not read"),
-        mend: format!(
-            "run `aws login --profile {name}` if it has ended, then `{export}`, and the same command without --profile"
-        ),
-    };
-    Error::Credentials { source: reason.into() }
 }
 
 #[cfg(test)]
@@ -60,24 +74,18 @@ mod tests {
     const ROLE: &str = "[profile role]\nrole_arn = arn:aws:iam::111122223333:role/x\nsource_profile = console\n";
 
     #[tokio::test]
-    async fn a_console_session_is_named_as_such_with_the_way_to_hand_it_over() {
-        let config = format!("[profile console]\n{SESSION}{ROLE}");
-        for used in ["console", "role"] {
-            let error = profiles(&config, used).await.refuse_login().unwrap_err();
-            assert_eq!(error.exit_code(), crate::exit_code::NO_PERMISSION);
-            let text = crate::report::of(&error);
-            assert!(text.contains("AWS profile `console` uses a session of `aws login`"), "{text}");
-            assert!(text.contains(&format!("export-credentials --profile {used} --format env")), "{text}");
-        }
-        // What counts before it.
+    async fn the_profile_whose_session_is_used_is_known() {
         let keys = "aws_access_key_id = AKIA\naws_secret_access_key = s\n";
         let sso = "sso_start_url = https://d-1.awsapps.com/start\n";
-        for (config, used) in [
-            (format!("[profile console]\n{SESSION}{sso}"), "console"),
-            (format!("[profile console]\n{SESSION}{keys}{ROLE}"), "role"),
-            (format!("[profile console]\n{keys}"), "console"),
+        for (config, used, expected) in [
+            (format!("[profile console]\n{SESSION}{ROLE}"), "console", Some("console")),
+            (format!("[profile console]\n{SESSION}{ROLE}"), "role", Some("console")),
+            // What counts before it.
+            (format!("[profile console]\n{SESSION}{sso}"), "console", None),
+            (format!("[profile console]\n{SESSION}{keys}{ROLE}"), "role", None),
+            (format!("[profile console]\n{keys}"), "console", None),
         ] {
-            profiles(&config, used).await.refuse_login().unwrap();
+            assert_eq!(profiles(&config, used).await.login(), expected, "{used}: {config}");
         }
     }
 }

@@ -112,7 +112,7 @@ impl Profiles {
         let of_files = |files: EnvConfigFiles, name: &str| {
             let provider = ProfileFileCredentialsProvider::builder().profile_files(files).profile_name(name);
             let provider = SharedCredentialsProvider::new(provider.configure(&conf).build());
-            SharedCredentialsProvider::new(Kept::of_profile(provider))
+            self.signed_in(SharedCredentialsProvider::new(Kept::of_profile(provider)))
         };
         match base {
             Base::Profile(name) => of_files(self.files(), name),

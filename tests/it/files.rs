@@ -61,7 +61,7 @@ fn what_is_no_file_is_refused_before_anything_is_asked() {
         (&["--kubeconfig", "pipe"], NONE, 64, ["`pipe` for --kubeconfig", PIPE]),
         (&["--kubeconfig", "/dev/zero"], NONE, 64, ["`/dev/zero` for --kubeconfig", "it is a device"]),
         (&["--helm", "pipe"], NONE, 64, ["`pipe` for --helm", PIPE]),
-        (&["--charts", "pipe"], NONE, 64, ["`pipe` for --charts", PIPE]),
+        (&["--charts", "pipe"], NONE, 64, ["pipe` for --charts", PIPE]),
         (&["--charts", "/dev/zero"], NONE, 64, ["`/dev/zero` for --charts", "it is a device"]),
         (&[], ("AWS_CONFIG_FILE", "pipe"), 64, ["AWS config file `pipe`", PIPE]),
         (&[], ("AWS_SHARED_CREDENTIALS_FILE", "/dev/zero"), 64, ["credentials file `/dev/zero`", "it is a device"]),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::op::shell::{quote, required, variable};
+use crate::op::shell::{Supply, quote, required, variable};
 use crate::secrets::Place;
 
 /// How variables of the script begin that name files with configurations of add-ons.
@@ -20,10 +20,10 @@ pub(super) fn option(addon: &str, text: Option<&str>) -> String {
 }
 
 /// What the command needs besides.
-pub(super) fn supply(addon: &str, text: &str) -> Option<String> {
-    let variable = variable(CONFIGURATION, addon);
-    holds_secrets(text).then(|| {
-        format!("{variable} has to name a file with the add-on's configuration, which holds secrets and is not printed")
+pub(super) fn supply(addon: &str, text: &str) -> Option<Supply> {
+    holds_secrets(text).then(|| Supply {
+        variable: variable(CONFIGURATION, addon),
+        what: "a file with the add-on's configuration, which holds secrets".to_owned(),
     })
 }
 
@@ -56,7 +56,7 @@ mod tests {
             command.ends_with(" --configuration-values file://\"${CONFIGURATION_AWS_Y:?names no file}\""),
             "{command}"
         );
-        assert!(supply.starts_with("CONFIGURATION_AWS_Y has to name a file"), "{supply}");
-        assert!(!command.contains("hunter2") && !supply.contains("hunter2"));
+        assert_eq!(supply.variable, "CONFIGURATION_AWS_Y");
+        assert!(!command.contains("hunter2") && !supply.what.contains("hunter2"));
     }
 }

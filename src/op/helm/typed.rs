@@ -2,7 +2,7 @@
 
 use crate::escape::line;
 use crate::op::helm::{ReleaseSpec, chart_words, labels};
-use crate::op::shell::{quote, required, variable};
+use crate::op::shell::{Supply, quote, required, variable};
 use crate::secrets;
 
 /// How variables of the script begin that name files with the secrets among a release's values.
@@ -26,11 +26,11 @@ pub(super) fn upgrade(release: &ReleaseSpec) -> String {
 }
 
 /// What the command needs besides.
-pub(super) fn supply(release: &ReleaseSpec) -> Option<String> {
+pub(super) fn supply(release: &ReleaseSpec) -> Option<Supply> {
     let (_, hidden) = secrets::without(&release.values);
-    let (variable, fields) = (variable(SECRETS, &release.name), hidden.join(", "));
-    (!hidden.is_empty()).then(|| {
-        format!("{variable} has to name a YAML file with these values, which are secrets and not printed: {fields}")
+    (!hidden.is_empty()).then(|| Supply {
+        variable: variable(SECRETS, &release.name),
+        what: format!("a YAML file with the values {}", hidden.join(", ")),
     })
 }
 
@@ -78,7 +78,7 @@ mod tests {
         let (command, supply) = (op.command(), op.supply().unwrap());
         assert!(command.starts_with(r#"printf %s '{"clusterName":"demo","db":{"$(touch PWNED)":{}}}' |"#), "{command}");
         assert!(command.ends_with(r#" --values - --values "${SECRETS_X:?names no file}""#), "{command}");
-        assert!(supply.contains("db.password") && supply.starts_with("SECRETS_X "), "{supply}");
-        assert!(!command.contains("hunter2") && !supply.contains("hunter2"));
+        assert!(supply.what.contains("db.password") && supply.variable == "SECRETS_X", "{supply:?}");
+        assert!(!command.contains("hunter2") && !supply.what.contains("hunter2"));
     }
 }
