@@ -177,7 +177,6 @@ impl Cluster {
         let path = format!("{}?fieldManager={manager}&dryRun=All", self.path(&reference).await?);
         let kind = "application/apply-patch+yaml";
         match self.api.request(&format!("try {reference}"), Method::PATCH, &path, kind, object).await {
-            Ok(_) => Ok(Vec::new()),
             Err(Error::Kube(error)) if error.reason == "Conflict" => {
                 // One conflict stands in the first line, several have a line each.
                 let fields = error.message.lines().filter_map(|line| line.find(" .").map(|at| &line[at + 1..]));
@@ -185,8 +184,9 @@ impl Cluster {
                     reference.api_version.split_once('/').map_or(String::new(), |(group, _)| format!(".{group}"));
                 Ok(fields.map(|field| format!("{}{group} {} - {field}", reference.kind, reference.name)).collect())
             }
-            // Such as a namespace or service account that comes with it; what is really wrong shows when it is applied.
-            Err(Error::Kube(_)) => Ok(Vec::new()),
+            // What is refused for another reason may lack a service account that comes with it; what is really wrong shows
+            // when it is applied.
+            Ok(_) | Err(Error::Kube(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
