@@ -1,7 +1,8 @@
 //! YAML that users and charts write, read as Helm reads it, with errors in the words of who wrote it.
 //!
 //! Helm converts YAML with `sigs.k8s.io/yaml`, which follows YAML 1.1: `010` is eight, `1_000` a thousand, `yes` and `y` are true
-//! (<https://yaml.org/type/int.html>, <https://yaml.org/type/bool.html>). Pure.
+//! (<https://yaml.org/type/int.html>, <https://yaml.org/type/bool.html>). Keys stay as they are written, where Helm makes `true` of a
+//! key `y` or `on`. Pure.
 
 use serde::de::{
     Deserialize as _, DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -47,10 +48,9 @@ fn numbers_as_helm_has_them(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(numbers_as_helm_has_them),
         Value::Object(fields) => fields.values_mut().for_each(numbers_as_helm_has_them),
         Value::Number(number) => {
-            let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e18);
-            if let Some(float) = float {
-                *value = Value::from(float as i64);
-            }
+            let Some(float) = number.as_f64() else { return };
+            let is_short = float.fract() == 0.0 && float.abs() < 9e18;
+            *value = if is_short { Value::from(float as i64) } else { Value::from(float) };
         }
         _ => {}
     }
