@@ -137,7 +137,9 @@ fn every_form_of_a_value_is_what_both_helms_make_of_it() {
 fn leaves(value: &Value, path: &[String], all: &mut BTreeMap<Vec<String>, Value>) {
     match value.as_object().filter(|fields| !fields.is_empty()) {
         Some(fields) => {
-            fields.iter().for_each(|(name, value)| leaves(value, &[path, std::slice::from_ref(name)].concat(), all))
+            for (name, value) in fields {
+                leaves(value, &[path, std::slice::from_ref(name)].concat(), all);
+            }
         }
         None => drop(all.insert(path.to_vec(), value.clone())),
     }
