@@ -107,9 +107,13 @@ def check_json(shape, value, place, findings):
             check_words(shape, value, place, findings)
 
 
+# What AWS answers although its models have other values, as outputs in its own documentation show.
+BESIDE_THE_MODEL = {("PermissionsBoundaryAttachmentType", "Policy"), ("PolicySourceType", "IAM Policy")}
+
+
 def check_words(shape, value, place, findings):
     """Enumerations and lengths of a text."""
-    if getattr(shape, "enum", None) and value not in shape.enum:
+    if getattr(shape, "enum", None) and value not in shape.enum and (shape.name, value) not in BESIDE_THE_MODEL:
         findings.add(place, f"`{value}` is none of {', '.join(shape.enum)}")
     least, most = shape.metadata.get("min"), shape.metadata.get("max")
     if (least is not None and len(value) < least) or (most is not None and len(value) > most):
@@ -328,8 +332,10 @@ def simulated(driver):
                 driver.findings.add(f"{service}.{operation}", f"cannot be asked for: {error}")
                 continue
             # A refusal of some parameters of an operation that is known has other words.
-            unknown = re.search(rf"[a-z]:{operation} is not simulated|^eks [A-Z]+ /", parsed.get("Error", {}).get("Message", ""))
-            if status != 501 or not unknown:
+            unknown = re.search(rf"[a-z0-9]:{operation} is not simulated|^eks [A-Z]+ /", parsed.get("Error", {}).get("Message", ""))
+            # botocore signs no call that brings its own proof, and the simulator refuses what is not signed before it looks at it.
+            unsigned = parsed.get("Error", {}).get("Code") == "MissingAuthenticationToken"
+            if not unsigned and (status != 501 or not unknown):
                 found.add((service, operation))
     return found
 
@@ -403,7 +409,8 @@ def drive_iam(driver):
     call("DeleteRole", **role)
     call("DeletePolicy", **policy)
     call("DeleteOpenIDConnectProvider", **provider)
-    call("DeleteOpenIDConnectProvider", "NoSuchEntity", **provider)
+    # IAM says that it does not fail for one that is gone.
+    call("DeleteOpenIDConnectProvider", **provider)
 
 
 def drive_eks(driver):
@@ -415,6 +422,9 @@ def drive_eks(driver):
     call("ListNodegroups", maxResults=1, **cluster)
     call("DescribeNodegroup", nodegroupName="system", **cluster)
     call("DescribeNodegroup", "ResourceNotFoundException", nodegroupName="none", **cluster)
+    call("ListFargateProfiles", **cluster)
+    call("DescribeFargateProfile", fargateProfileName="batch", **cluster)
+    call("DescribeFargateProfile", "ResourceNotFoundException", fargateProfileName="none", **cluster)
     call("ListAccessEntries", **cluster)
     call("DescribeAccessEntry", principalArn=f"arn:aws:iam::{ACCOUNT}:role/demo-nodes", **cluster)
     arn = found["cluster"]["arn"]
