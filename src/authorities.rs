@@ -6,11 +6,8 @@
 //! The API server is judged by the cluster's own authority, whatever is named here.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-gen-config.html>
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -25,9 +22,11 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::config;
 use crate::error::{Error, Result};
+use crate::files;
+use crate::profile;
 
-/// The longest file that is read; the authorities of a browser are 0.3 MiB.
-const LONGEST: u64 = 4 << 20;
+/// The largest file that is read; the authorities of a browser are 0.3 MiB.
+const LARGEST: u64 = 4 << 20;
 
 /// A file of certificate authorities in PEM form that holds at least one.
 #[derive(Debug, Clone)]
@@ -48,7 +47,8 @@ impl Authorities {
         }
         // What else is wrong with the profile, or that there is none, is said where it is used.
         let named = profile.map(|name| name.to_owned().into());
-        let loaded = aws_config::profile::load(&Fs::real(), &Env::real(), &EnvConfigFiles::default(), named).await;
+        let files = profile::shared_files().await?;
+        let loaded = aws_config::profile::load(&Fs::from_slice(&[]), &Env::real(), &files, named).await;
         if let Ok(profiles) = loaded
             && let Some(path) = profiles.get("ca_bundle").filter(|path| !path.is_empty())
         {
@@ -68,19 +68,7 @@ impl Authorities {
             let mend = format!("name a file of certificates in PEM form, or take {field} away");
             Error::config(field, path.display().to_string(), reason, mend)
         };
-        let read = || -> std::io::Result<Vec<u8>> {
-            // Opening a pipe would wait for its writer.
-            if !path.metadata()?.is_file() {
-                return Err(std::io::Error::other("not a file"));
-            }
-            let mut bytes = Vec::new();
-            File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        let bytes = read().map_err(|error| refuse(&error.to_string()))?;
-        if bytes.len() as u64 > LONGEST {
-            return Err(refuse(&format!("longer than {} MiB", LONGEST >> 20)));
-        }
+        let bytes = files::read(path, LARGEST).map_err(|error| refuse(&error.to_string()))?;
         // The connector panics at what is no certificate; files of many may hold one that only others understand.
         let mut usable = RootCertStore::empty();
         let sections = CertificateDer::pem_slice_iter(&bytes).filter_map(std::result::Result::ok);
@@ -148,9 +136,9 @@ mod tests {
     fn files_that_are_none_or_too_long_are_named() {
         let of = |path: &str| Authorities::read("AWS_CA_BUNDLE", Path::new(path)).unwrap_err().to_string();
         assert!(of("/nowhere/corp.pem").starts_with("invalid value `/nowhere/corp.pem` for AWS_CA_BUNDLE: "));
-        assert!(of("/dev/zero").ends_with("not a file"));
-        assert!(of("/").ends_with("not a file"));
-        let long = [AUTHORITY.as_bytes(), &vec![b'\n'; usize::try_from(LONGEST).unwrap()]].concat();
-        assert!(read(&long).unwrap_err().to_string().ends_with("longer than 4 MiB"));
+        assert!(of("/dev/zero").ends_with("it is a device, not a regular file"));
+        assert!(of("/").ends_with("it is a folder, not a regular file"));
+        let long = [AUTHORITY.as_bytes(), &vec![b'\n'; usize::try_from(LARGEST).unwrap()]].concat();
+        assert!(read(&long).unwrap_err().to_string().ends_with("it is larger than 4 MiB"));
     }
 }

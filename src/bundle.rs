@@ -6,22 +6,21 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::read::chart::{ChartRef, digest_of, missing};
+use crate::unpacking::{self, Allowance, LARGEST_FILE};
 
 /// Name and version of the index's form.
 pub const SCHEMA: &str = "eks-bootstrap/bundle/v1";
 
 /// The index's name in the bundle.
 const INDEX: &str = "bundle.json";
-
-/// No chart is nearly as large; more would only fill the memory.
-const LARGEST: u64 = 64 << 20;
 
 /// What is in a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,7 +133,7 @@ fn unusable(file: &Path, reason: &str) -> Error {
 
 /// The index and every file of the bundle.
 fn contents(file: &Path) -> Result<(Index, BTreeMap<String, Vec<u8>>), String> {
-    let mut files = unpacked(fs::File::open(file).map_err(|error| error.to_string())?)?;
+    let mut files = unpacked(files::open(file).map_err(|error| error.to_string())?, &Allowance::default())?;
     let text = files.remove(INDEX).ok_or_else(|| format!("it has no {INDEX}"))?;
     let index: Index = serde_json::from_slice(&text).map_err(|error| format!("{INDEX}: {error}"))?;
     if index.schema != SCHEMA {
@@ -155,11 +154,15 @@ fn contents(file: &Path) -> Result<(Index, BTreeMap<String, Vec<u8>>), String> {
     Ok((index, files))
 }
 
-fn unpacked(file: fs::File) -> Result<BTreeMap<String, Vec<u8>>, String> {
-    let no_tar = |error: std::io::Error| format!("it is no tar file ({error})");
-    let mut files = BTreeMap::new();
-    for entry in tar::Archive::new(file).entries().map_err(no_tar)? {
-        let mut entry = entry.map_err(no_tar)?;
+fn unpacked(file: fs::File, allowance: &Allowance) -> Result<BTreeMap<String, Vec<u8>>, String> {
+    let no_tar = |error: std::io::Error| match allowance.exceeded() {
+        Some(exceeded) => exceeded.to_string(),
+        None => format!("it is no tar file ({error})"),
+    };
+    let mut unpacked = BTreeMap::new();
+    for entry in tar::Archive::new(allowance.counting(file)).entries().map_err(no_tar)? {
+        let entry = entry.map_err(no_tar)?;
+        allowance.file().map_err(no_tar)?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if !is_plain(&name) {
             return Err(format!("it holds the path `{name}`, where only plain file names belong"));
@@ -167,16 +170,15 @@ fn unpacked(file: fs::File) -> Result<BTreeMap<String, Vec<u8>>, String> {
         if entry.header().entry_type() != tar::EntryType::Regular {
             return Err(format!("`{name}` is no regular file"));
         }
-        if entry.size() > LARGEST {
-            return Err(format!("`{name}` has {} bytes, more than any chart", entry.size()));
+        if entry.size() > LARGEST_FILE {
+            return Err(format!("`{name}` is larger than {}", files::shown(LARGEST_FILE)));
         }
-        let mut bytes = Vec::new();
-        entry.read_to_end(&mut bytes).map_err(no_tar)?;
-        if files.insert(name.clone(), bytes).is_some() {
+        let bytes = unpacking::whole(entry).map_err(no_tar)?;
+        if unpacked.insert(name.clone(), bytes).is_some() {
             return Err(format!("it holds `{name}` twice"));
         }
     }
-    Ok(files)
+    Ok(unpacked)
 }
 
 /// A name that leads nowhere but into the folder it is put in.
@@ -281,6 +283,9 @@ mod tests {
         let bytes = serde_json::to_vec(&index_of_a_traveller).unwrap();
         let text = crate::report::of(&index(raw(&[(INDEX, &bytes, Regular)]).path()).unwrap_err());
         assert!(text.contains("names the file `../../a-1.0.0.tgz`"), "{text}");
+        let file = || raw(&[("a-1.0.0.tgz", &[0; 4096], Regular), ("b-1.0.0.tgz", &[0; 4096], Regular)]).into_file();
+        assert_eq!(unpacked(file(), &Allowance::of(1 << 20)).unwrap().len(), 2);
+        assert_eq!(unpacked(file(), &Allowance::of(6000)).unwrap_err(), "it unpacks to more than 6000 bytes");
         let no_tar = tempfile::NamedTempFile::new().unwrap();
         fs::write(no_tar.path(), "x".repeat(2000)).unwrap();
         let text = crate::report::of(&index(no_tar.path()).unwrap_err());

@@ -254,7 +254,11 @@ pub struct PermissionsArgs {
 
 /// `token`.
 #[derive(Debug, Args)]
-pub struct TokenArgs {}
+pub struct TokenArgs {
+    /// Id of a local cluster on an AWS Outpost, which its tokens name instead of the cluster (`id` of `aws eks describe-cluster`)
+    #[arg(long, value_name = "ID")]
+    pub cluster_id: Option<String>,
+}
 
 /// When to use colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -252,7 +252,7 @@ pub const METRICS_SERVER: Component = Component {
         Image { value: "addonResizer.image.repository", repository: "registry.k8s.io/autoscaling/addon-resizer" },
     ],
     isolated_values: "{}",
-    values: "{}",
+    values: include_str!("../templates/values/metrics-server.yaml"),
     replicas_value: &["replicas"],
     has_crds: false,
     webhook_service: None,

@@ -1,7 +1,7 @@
 //! Files that describe a component of the user's own, `kind: Component`: reading one, with the policy document that it may
 //! name. What the values may be is `config/custom.rs`' business, what becomes of them that of `component/definition.rs`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -12,6 +12,7 @@ use crate::component::{Definition, PolicyText};
 use crate::config_file::API_VERSION;
 use crate::config_schema;
 use crate::error::{Cause, Error, Result};
+use crate::files;
 use crate::yaml;
 
 /// The only document of the file.
@@ -53,7 +54,7 @@ pub fn schema() -> Value {
 /// # Errors
 /// A file, or a policy document that it names, that cannot be read or is not of this form.
 pub fn read(path: &Path) -> Result<(String, Definition)> {
-    let text = std::fs::read_to_string(path).map_err(|source| unusable(path, source.into()))?;
+    let text = files::text(path, yaml::LARGEST).map_err(|source| unusable(path, source.into()))?;
     let mut documents: Vec<Value> = yaml::documents(&text).map_err(|source| unusable(path, source.into()))?;
     let (Some(document), true) = (documents.pop(), documents.is_empty()) else {
         return Err(unusable(path, "it has to hold one document, of one component".into()));
@@ -74,8 +75,8 @@ pub fn read(path: &Path) -> Result<(String, Definition)> {
     Ok((file.metadata.name, definition))
 }
 
-fn policy(path: &PathBuf) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(|source| unusable(path, source.into()))?;
+fn policy(path: &Path) -> Result<Value> {
+    let text = files::text(path, yaml::LARGEST).map_err(|source| unusable(path, source.into()))?;
     serde_json::from_str(&text).map_err(|source| unusable(path, source.into()))
 }
 

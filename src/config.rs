@@ -271,6 +271,9 @@ impl Config {
                 let field = format!("--{flag}-policy and --{flag}-policy-arn");
                 return Err(Error::config(field, name, "both say what its role may do", "leave one of them out"));
             }
+            if let Some(key) = component.role_tag_key(self) {
+                validate::tag_key(key, self.iam.tags.keys())?;
+            }
             validate::kms_keys(&configured.kms_keys)?;
             validate::ignore_drift(&configured.ignore_drift)?;
             validate::replicas(component.name, configured.replicas)?;

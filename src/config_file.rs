@@ -12,7 +12,8 @@ use serde_json::Value;
 use crate::component::merge;
 use crate::config::Identity;
 use crate::config_schema;
-use crate::error::{Cause, Error, Result};
+use crate::error::{Cause, Error, FileKind, Result};
+use crate::files::{self, Unreadable};
 use crate::yaml;
 
 pub use custom::CustomSpec;
@@ -277,13 +278,20 @@ pub fn read(files: &[PathBuf], cluster: Option<&str>) -> Result<Option<ClusterBo
 }
 
 fn unusable(file: &Path, source: Cause) -> Error {
-    Error::ConfigFile { path: file.display().to_string(), source }
+    Error::ConfigFile { kind: FileKind::Configuration, path: file.display().to_string(), source }
+}
+
+fn text(file: &Path) -> Result<String, Cause> {
+    let text =
+        if file == Path::new("-") { files::standard_input(yaml::LARGEST) } else { files::text(file, yaml::LARGEST) };
+    text.map_err(|error| match error {
+        Unreadable::Pipe => format!("{error}, or pipe it into `-f -`").into(),
+        other => other.into(),
+    })
 }
 
 fn documents(file: &Path) -> Result<Vec<Value>> {
-    let text =
-        if file == Path::new("-") { std::io::read_to_string(std::io::stdin()) } else { std::fs::read_to_string(file) };
-    let text = text.map_err(|source| unusable(file, source.into()))?;
+    let text = text(file).map_err(|source| unusable(file, source))?;
     let mut values = yaml::documents(&text).map_err(|source| unusable(file, source.into()))?;
     // Each document is checked for its own sake before they are merged, so that the error is about this file.
     for value in &values {

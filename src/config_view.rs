@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::config_file::ClusterBootstrap;
-use crate::names;
+use crate::secrets::Place;
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,21 +70,20 @@ impl Sources {
 pub fn settings(effective: &ClusterBootstrap, sources: &Sources) -> Vec<Setting> {
     let mut settings = Vec::new();
     let document = serde_json::to_value(effective).unwrap_or_default();
-    walk(&document["spec"], &["spec".to_owned()], sources, &mut settings);
+    walk(&document["spec"], &["spec".to_owned()], &Place::default(), sources, &mut settings);
     settings
 }
 
-fn walk(value: &Value, path: &[String], sources: &Sources, settings: &mut Vec<Setting>) {
+fn walk(value: &Value, path: &[String], place: &Place, sources: &Sources, settings: &mut Vec<Setting>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
             for (name, field) in fields {
-                walk(field, &[path, std::slice::from_ref(name)].concat(), sources, settings);
+                let path = [path, std::slice::from_ref(name)].concat();
+                walk(field, &path, &place.member(name, field), sources, settings);
             }
         }
         value => {
-            let secret = value.is_string() && path.last().is_some_and(|name| names::is_secret(name));
-            let value = if secret { json!("(hidden)") } else { value.clone() };
-            settings.push(Setting { path: path.to_vec(), value, origin: sources.of(path) });
+            settings.push(Setting { path: path.to_vec(), value: place.masked(value), origin: sources.of(path) });
         }
     }
 }
@@ -92,6 +91,7 @@ fn walk(value: &Value, path: &[String], sources: &Sources, settings: &mut Vec<Se
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn every_value_names_its_nearest_source() {

@@ -21,6 +21,7 @@ use crate::error::{Error, Result, endpoint};
 use crate::helm_process::Helm;
 use crate::kube_client::KubeTarget;
 use crate::limits::{AWS_ATTEMPT, AWS_OPERATION};
+use crate::mfa::{self, AtTerminal};
 use crate::names;
 use crate::profile::Profiles;
 use crate::read::accelerator::AcceleratorRead;
@@ -58,9 +59,38 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// The AWS configuration: region, credentials, endpoint, retries. `http_client` replaces the connector (tests).
 ///
 /// # Errors
-/// No region, or no credentials.
+/// No region, or credentials that nobody can give.
 pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) -> Result<SdkConfig> {
     let profiles = Profiles::read(config.profile.as_deref()).await?;
+    let base = Box::pin(loaded(config, &profiles, http_client)).await?;
+    if let Some(chain) = profiles.roles(config.assume_role.as_deref())? {
+        let first = profiles.base_provider(&chain.base, &base);
+        let provider = Box::pin(mfa::provider(&base, first, &chain.roles, &AtTerminal)).await?;
+        return Ok(base.into_builder().credentials_provider(provider).build());
+    }
+    let base = match profiles.provider(&base) {
+        Some(provider) => base.into_builder().credentials_provider(provider).build(),
+        None => base,
+    };
+    let base = with_provider(kept(base, Kept::of_profile), |provider| profiles.signed_in(provider));
+    let Some(arn) = &config.assume_role else { return Ok(base) };
+    let provider =
+        aws_config::sts::AssumeRoleProvider::builder(arn).session_name("eks-bootstrap").configure(&base).build().await;
+    Ok(kept(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build(), Kept::new))
+}
+
+/// The same for who only needs to know the region: nobody is asked for a code.
+///
+/// # Errors
+/// No region.
+pub(crate) async fn without_credentials(config: &Config) -> Result<SdkConfig> {
+    let profiles = Profiles::read(config.profile.as_deref()).await?;
+    let mut builder = Box::pin(loaded(config, &profiles, None)).await?.into_builder();
+    builder.set_credentials_provider(None);
+    Ok(builder.build())
+}
+
+async fn loaded(config: &Config, profiles: &Profiles, http_client: Option<SharedHttpClient>) -> Result<SdkConfig> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(
             aws_config::retry::RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_WAIT),
@@ -100,16 +130,8 @@ pub async fn aws_config(config: &Config, http_client: Option<SharedHttpClient>) 
             mend: "pass --region, set AWS_REGION, or give the profile a region".to_owned(),
         });
     }
-    let base = match profiles.provider(&base) {
-        Some(provider) => base.into_builder().credentials_provider(provider).build(),
-        None => base,
-    };
-    let base = kept(base, Kept::of_profile);
     endpoint::remember(&base);
-    let Some(arn) = &config.assume_role else { return Ok(base) };
-    let provider =
-        aws_config::sts::AssumeRoleProvider::builder(arn).session_name("eks-bootstrap").configure(&base).build().await;
-    Ok(kept(base.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build(), Kept::new))
+    Ok(base)
 }
 
 /// Helm as the user names it, which trusts whom AWS' clients trust.
@@ -123,8 +145,15 @@ pub(crate) async fn helm(config: &Config) -> Result<Helm> {
 
 /// The same with credentials that are loaded once for the SDK and for tokens.
 fn kept(aws: SdkConfig, keep: fn(SharedCredentialsProvider) -> Kept) -> SdkConfig {
+    with_provider(aws, |provider| SharedCredentialsProvider::new(keep(provider)))
+}
+
+fn with_provider(
+    aws: SdkConfig,
+    change: impl FnOnce(SharedCredentialsProvider) -> SharedCredentialsProvider,
+) -> SdkConfig {
     let Some(provider) = aws.credentials_provider() else { return aws };
-    aws.into_builder().credentials_provider(SharedCredentialsProvider::new(keep(provider))).build()
+    aws.into_builder().credentials_provider(change(provider)).build()
 }
 
 /// Makes sure that there are credentials, so that their absence is one clear error rather than one of every call.
@@ -168,7 +197,12 @@ async fn connected(config: Config, http_client: Option<SharedHttpClient>) -> Res
             url: facts.endpoint.clone(),
             ca_pem: facts.ca_pem.clone(),
             private_only: !facts.endpoint_public,
-            signer: TokenSigner::new(provider, &facts.region, names::dns_suffix(&facts.partition), &facts.cluster),
+            signer: TokenSigner::new(
+                provider,
+                &facts.region,
+                names::dns_suffix(&facts.partition),
+                facts.token_subject(),
+            ),
         },
     };
     let helm = helm(&config).await?;
@@ -245,6 +279,9 @@ async fn facts(
         vpc: vpc.and_then(|vpc| vpc.vpc_id()).unwrap_or_default().to_owned(),
         subnets: vpc.map(|vpc| vpc.subnet_ids().to_vec()).unwrap_or_default(),
         security_group: vpc.and_then(|vpc| vpc.cluster_security_group_id()).unwrap_or_default().to_owned(),
+        security_groups: vpc.map(|vpc| vpc.security_group_ids().to_vec()).unwrap_or_default(),
+        // Clusters in the region have no id; an Outpost's nodes alone do not make the cluster local.
+        outpost_id: cluster.outpost_config().and(cluster.id()).map(ToOwned::to_owned),
         endpoint_public: vpc.is_some_and(VpcConfigResponse::endpoint_public_access),
         auto_mode: cluster.compute_config().and_then(ComputeConfigResponse::enabled).unwrap_or(false),
         access_entries: Some(eks::takes_access_entries(&cluster)),

@@ -3,6 +3,7 @@
 //! [`ReadContext`] holds clients that can only read: their types have no write methods, so a plan that writes does not
 //! compile. [`WriteContext`] holds the writers and is made only by the commands that write.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::config::Config;
@@ -48,6 +49,10 @@ pub struct Facts {
     pub subnets: Vec<String>,
     /// The security group that EKS made for control plane and managed nodes; empty where there is none.
     pub security_group: String,
+    /// The security groups that the control plane was given besides.
+    pub security_groups: Vec<String>,
+    /// The id of a local cluster on an Outpost, which its tokens name instead of the cluster; none for a cluster in the region.
+    pub outpost_id: Option<String>,
     /// The API server can be reached from outside the VPC.
     pub endpoint_public: bool,
     /// EKS Auto Mode brings load balancing and block storage of its own.
@@ -68,6 +73,19 @@ impl Facts {
         format!("arn:{}:iam::{}:oidc-provider/{host}", self.partition, self.account)
     }
 
+    /// The security groups of the control plane's network interfaces.
+    /// <https://docs.aws.amazon.com/eks/latest/userguide/sec-group-reqs.html>
+    pub fn control_plane_groups(&self) -> BTreeSet<String> {
+        let groups = self.security_groups.iter().chain([&self.security_group]);
+        groups.filter(|id| !id.is_empty()).cloned().collect()
+    }
+
+    /// What a token for the API server names: the cluster, or the id of a local cluster on an Outpost.
+    /// <https://docs.aws.amazon.com/cli/latest/reference/eks/get-token.html>
+    pub fn token_subject(&self) -> &str {
+        self.outpost_id.as_deref().unwrap_or(&self.cluster)
+    }
+
     /// What is known of a cluster without asking: names follow from its ARN; of the rest there is something of the same form.
     pub fn offline(cluster: &str, region: &str, account: &str) -> Facts {
         let partition = crate::names::partition_of_region(region);
@@ -84,6 +102,8 @@ impl Facts {
             vpc: String::new(),
             subnets: Vec::new(),
             security_group: String::new(),
+            security_groups: Vec::new(),
+            outpost_id: None,
             endpoint_public: false,
             auto_mode: false,
             access_entries: None,
@@ -176,6 +196,8 @@ pub(crate) mod tests {
             vpc: String::new(),
             subnets: Vec::new(),
             security_group: String::new(),
+            security_groups: Vec::new(),
+            outpost_id: None,
             endpoint_public: true,
             auto_mode: false,
             access_entries: Some(true),

@@ -6,6 +6,7 @@
 
 mod judgement;
 mod ledger;
+mod new_roles;
 mod settling;
 mod stopping;
 
@@ -28,6 +29,7 @@ use crate::stop::Stops;
 use crate::summary::Summary;
 use judgement::{blocked, calls, exists_already, hint_of, in_doubt, not_settled, surprises};
 use ledger::{Ledger, Ledgers};
+use new_roles::NewRoles;
 use settling::{Settling, Verdict, may_be_late};
 
 /// How often a step whose write ended in doubt is observed and tried again within one run.
@@ -79,6 +81,7 @@ struct Progress {
     over: AtomicBool,
     writes: AtomicUsize,
     ledgers: Ledgers,
+    roles: NewRoles,
 }
 
 /// A step at work.
@@ -226,7 +229,7 @@ impl Engine {
                 progress.ledgers.close(&planned.id);
                 match ended {
                     Ok(outcome) => outcome,
-                    Err(error) => self.failed(step.as_ref(), goal, &error).await,
+                    Err(error) => self.failed(step.as_ref(), goal, &error, &ledger).await,
                 }
             }
         };
@@ -257,7 +260,7 @@ impl Engine {
                 if self.stops.heard().is_some() {
                     return Ok(Outcome::Cancelled(work.ledger.cancelled()));
                 }
-                match self.run_op(change, &work.ledger).await {
+                match self.run_op(change, work).await {
                     Ok(()) => {
                         writes += 1;
                         self.wrote(step, change, work);
@@ -349,18 +352,17 @@ impl Engine {
     }
 
     /// Runs one op, again where the table of transient errors says so.
-    async fn run_op(&self, change: &Change, ledger: &Ledger) -> Result<()> {
-        let mut back_off =
-            BackOff::new(Duration::from_millis(250), Duration::from_secs(4), self.patience.min(retry::IAM_PROPAGATION));
+    async fn run_op(&self, change: &Change, work: &Work<'_>) -> Result<()> {
+        let mut back_off = self.iam_back_off();
         loop {
-            match ledger.flying(change, change.op.run(&self.write)).await {
-                Err(error) if retry::transient(&error).is_some() => {
+            match work.ledger.flying(change, change.op.run(&self.write)).await {
+                Err(error) if retry::transient(&error, work.run.roles.concern(&change.op)).is_some() => {
                     tracing::debug!(%error, call = change.op.call(), "not yet");
                     if !back_off.wait().await {
                         return Err(error);
                     }
                 }
-                other => return other,
+                other => return work.run.roles.noted(&change.op, other),
             }
         }
     }
@@ -403,7 +405,7 @@ impl Engine {
                     if !tried && let Some(change) = step.remedy() {
                         tried = true;
                         tracing::debug!(%error, call = change.op.call(), "a remedy is tried");
-                        self.run_op(&change, &work.ledger).await?;
+                        self.run_op(&change, work).await?;
                         self.wrote(step, &change, work);
                         continue;
                     }
@@ -415,11 +417,12 @@ impl Engine {
         }
     }
 
-    async fn failed(&self, step: &dyn Step, goal: Goal, error: &Error) -> Outcome {
+    async fn failed(&self, step: &dyn Step, goal: Goal, error: &Error, ledger: &Ledger) -> Outcome {
         let read = self.readable(error, self.remains(step, goal, error)).await;
         let (remains, unread) = read.unwrap_or((Remains::Unknown, None));
         // What the API server or AWS says of the credentials explains more than what helm made of it.
         let error = unread.as_ref().filter(|unread| unread.bad_credentials()).unwrap_or(error);
+        let remains = if error.bad_credentials() { ledger.left() } else { remains };
         let mut chain = chain_of(error).into_iter();
         Outcome::Failed(Failure {
             message: chain.next().unwrap_or_default(),

@@ -7,15 +7,22 @@
 mod copy;
 mod denied;
 pub(crate) mod endpoint;
+mod file_kind;
+mod no_session;
 mod refusal;
 mod service;
 
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use crate::config_schema::Unknown;
 use crate::exit_code;
+use crate::secrets::{self, Place};
 
 pub use denied::Denied;
+pub use file_kind::FileKind;
+pub use no_session::NoSession;
 pub use refusal::{Kind, Refusal};
 pub use service::{AwsError, KubeError, RawStatus};
 
@@ -51,9 +58,11 @@ pub enum Error {
         /// What to do.
         mend: String,
     },
-    /// The configuration file cannot be read or understood.
-    #[error("cannot use configuration file `{path}`")]
+    /// A file that the user names cannot be read or understood.
+    #[error("cannot use {kind} `{path}`")]
     ConfigFile {
+        /// What it is for.
+        kind: FileKind,
         /// The file, `-` for standard input.
         path: String,
         /// Why.
@@ -277,6 +286,19 @@ fn through(proxy: Option<&str>) -> String {
     proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default()
 }
 
+/// Whether a server showed a certificate that no known authority has signed.
+pub(crate) fn of_unknown_issuer(error: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::{CertificateError, Error};
+    if matches!(error.downcast_ref(), Some(Error::InvalidCertificate(CertificateError::UnknownIssuer))) {
+        return true;
+    }
+    // What an I/O error wraps is not its source, and it may be another I/O error.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => of_unknown_issuer(wrapped),
+        None => error.source().is_some_and(of_unknown_issuer),
+    }
+}
+
 /// An error and its sources, outermost first.
 fn causes<'a>(
     error: &'a (dyn std::error::Error + 'static),
@@ -290,14 +312,17 @@ pub fn chain_of(error: &(dyn std::error::Error + 'static)) -> Vec<String> {
 }
 
 impl Error {
-    /// A value that cannot be used, with its mend.
+    /// A value that cannot be used, with its mend. One that looks like a secret, such as an address with a password, is not shown.
     pub fn config(
         field: impl Into<String>,
         value: impl Into<String>,
         reason: impl Into<String>,
         mend: impl Into<String>,
     ) -> Error {
-        Error::Config { field: field.into(), value: value.into(), reason: reason.into(), mend: mend.into() }
+        let (field, value) = (field.into(), Value::String(value.into()));
+        // After its name a field may say whose it is.
+        let value = secrets::shown(&Place::of_path(field.split(' ').next().unwrap_or_default()), &value);
+        Error::Config { field, value, reason: reason.into(), mend: mend.into() }
     }
 
     /// Something that the operating system refused.

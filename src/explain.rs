@@ -27,7 +27,8 @@ pub const ALL: [Explanation; 20] = [
         what: "the IAM OIDC provider of the cluster's issuer, with the audience sts.amazonaws.com",
         why: "IAM exchanges a service account's token for a role only if the account knows the token's issuer",
         breaks: "AssumeRoleWithWebIdentity answers InvalidIdentityToken, and controllers fall back to the node's role",
-        mend: "apply adds the provider or the audience; a provider that someone else made is used as it is",
+        mend: "apply adds the provider or the audience; a provider that someone else made is used as it is, and ours for former \
+               issuers of a cluster that was made again under its name goes",
         references: &[
             "https://docs.aws.amazon.com/eks/latest/userguide/enable-iam-roles-for-service-accounts.html",
             "kubernetes-sigs/aws-load-balancer-controller#3410 (wrong audience)",

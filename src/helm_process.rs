@@ -3,6 +3,9 @@
 //! Used by `read/chart.rs` (charts, no cluster) and `op/helm.rs` (releases). Helm gets empty cache, configuration and data
 //! folders, so that the user's repositories and plugins are neither needed nor touched; only logins to registries stay.
 
+mod keys;
+mod session;
+
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,6 +15,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use semver::Version;
 
 use crate::authorities::Authorities;
@@ -21,6 +25,8 @@ use crate::flight::Flights;
 use crate::limits::{self, HELM_LOCAL};
 use crate::scratch::Scratch;
 use crate::stop::Stops;
+
+pub use keys::Keys;
 
 /// The oldest helm that is known to work: 3.14 brought `--labels` and fixes to `--wait`.
 pub static OLDEST: Version = Version::new(3, 14, 0);
@@ -96,15 +102,23 @@ impl Helm {
         Err(Error::HelmTooOld { path: path.clone(), version, needed })
     }
 
-    /// Runs helm for at most `limit` and returns what it wrote to stdout.
+    /// Runs helm for at most `limit`, without a cluster, and returns what it wrote to stdout.
     ///
     /// # Errors
     /// No helm, helm's own last words, or its time was over.
-    pub async fn run(&self, command: &str, arguments: &[OsString], home: &Home, limit: Duration) -> Result<String> {
-        self.run_until(command, arguments, home, limit, None).await
+    pub async fn run(
+        &self,
+        command: &str,
+        arguments: &[OsString],
+        home: &Home,
+        limit: Duration,
+        keys: Keys,
+    ) -> Result<String> {
+        let rules = Rules { limit, interactive: false, stops: None };
+        self.start(command, arguments, home, &rules, keys).await
     }
 
-    /// The same for a run that writes: it is ended when the program has to be over soon, and not by a single Ctrl-C.
+    /// The same for a run that writes to the cluster: it is ended when the program has to be over soon, and not by a single Ctrl-C.
     ///
     /// # Errors
     /// The same, or [`Error::Stopped`].
@@ -116,9 +130,20 @@ impl Helm {
         limit: Duration,
         stops: Option<&Stops>,
     ) -> Result<String> {
+        self.start(command, arguments, home, &Rules { limit, interactive: false, stops }, Keys::Kept).await
+    }
+
+    async fn start(
+        &self,
+        command: &str,
+        arguments: &[OsString],
+        home: &Home,
+        rules: &Rules<'_>,
+        keys: Keys,
+    ) -> Result<String> {
         self.at_least(&OLDEST).await?;
-        let rules = Rules { limit, interactive: false, stops };
-        run(&self.found().await?.0, command, arguments, home, self.authorities.as_deref(), &rules).await
+        let environment = Environment { authorities: self.authorities.as_deref(), keys };
+        run(&self.found().await?.0, command, arguments, home, environment, rules).await
     }
 }
 
@@ -130,6 +155,7 @@ fn executable(path: &Path) -> bool {
 #[derive(Debug)]
 pub struct Home {
     folder: Scratch,
+    session: Option<Credentials>,
 }
 
 impl Home {
@@ -139,7 +165,12 @@ impl Home {
     /// No temporary folder.
     pub fn new() -> Result<Home> {
         let folder = Scratch::new("helm").map_err(|source| Error::io("make a temporary folder for helm", source))?;
-        Ok(Home { folder })
+        Ok(Home { folder, session: None })
+    }
+
+    /// Hands AWS credentials to the `token` commands that helm starts in this home.
+    pub(crate) fn hand_over(&mut self, session: Credentials) {
+        self.session = Some(session);
     }
 
     /// The folder.
@@ -168,7 +199,8 @@ async fn version(path: &Path) -> Result<Version> {
     let home = Home::new()?;
     let rules = Rules { limit: HELM_LOCAL.get(), interactive: false, stops: None };
     let arguments = ["version".into(), "--template".into(), "{{.Version}}".into()];
-    let text = run(path, "version", &arguments, &home, None, &rules).await?;
+    let environment = Environment { authorities: None, keys: Keys::Removed };
+    let text = run(path, "version", &arguments, &home, environment, &rules).await?;
     let number = text.trim().trim_start_matches('v');
     // A helm that was made by a plain `go install` knows only `v4.0`.
     Version::parse(number).or_else(|_| Version::parse(&format!("{number}.0"))).map_err(|_| Error::HelmFailed {
@@ -178,21 +210,27 @@ async fn version(path: &Path) -> Result<Version> {
     })
 }
 
+/// What helm is given of the environment beside its own folders.
+#[derive(Clone, Copy)]
+struct Environment<'a> {
+    authorities: Option<&'a Path>,
+    keys: Keys,
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the place that starts helm")]
 async fn run(
     path: &Path,
     command: &str,
     arguments: &[OsString],
     home: &Home,
-    authorities: Option<&Path>,
+    environment: Environment<'_>,
     rules: &Rules<'_>,
 ) -> Result<String> {
     let mut child = tokio::process::Command::new(path);
     // Variables of helm's own would change what the flags say; proxies and registry logins stay.
-    for name in crate::config::variable_names()
-        .into_iter()
-        .filter(|name| name.starts_with("HELM_") && !REGISTRY.contains(&name.as_str()))
-    {
+    let changes = |name: &String| name.starts_with("HELM_") && !REGISTRY.contains(&name.as_str());
+    let removed = |name: &String| changes(name) || !environment.keys.keep(name);
+    for name in crate::config::variable_names().into_iter().filter(removed) {
         child.env_remove(name);
     }
     if let Some(logins) = crate::config::registry_logins() {
@@ -200,8 +238,11 @@ async fn run(
     }
     // Besides what the machine trusts, on Linux (https://pkg.go.dev/crypto/x509#SystemCertPool); `--ca-file` would be instead of
     // it, and a bundle for AWS need not know those of chart repositories. What the user says of Go's programs stays.
-    if let Some(authorities) = authorities.filter(|_| crate::config::variable("SSL_CERT_FILE").is_none()) {
+    if let Some(authorities) = environment.authorities.filter(|_| crate::config::variable("SSL_CERT_FILE").is_none()) {
         child.env("SSL_CERT_FILE", authorities);
+    }
+    if let Some(credentials) = home.session.as_ref().filter(|_| environment.keys == Keys::Kept) {
+        session::hand_over(&mut child, credentials);
     }
     child
         .args(arguments)

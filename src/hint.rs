@@ -1,9 +1,11 @@
-//! What to do about an error: one line each, or nothing where nothing sensible can be said. Pure and exhaustive, so that
-//! a new error has to think of its mend.
+//! What to do about an error: one line each, or nothing where nothing sensible can be said. Exhaustive, so that a new error has
+//! to think of its mend, and pure but for the region of the run.
 
+mod addon;
 mod refused;
+mod region;
 
-use crate::error::{AwsError, Error, Kind, KubeError, Refusal, Seen};
+use crate::error::{AwsError, Error, Kind, KubeError, NoSession, Refusal, Seen, chain_of, endpoint};
 #[cfg(feature = "sandbox")]
 use crate::sandbox::control_plane::ControlPlaneError;
 
@@ -14,9 +16,7 @@ pub fn of(error: &Error) -> Option<String> {
         | Error::Usage { mend, .. }
         | Error::Refused { mend, .. }
         | Error::StillDiffers { mend, .. } => mend.clone(),
-        Error::ConfigFile { .. } => {
-            "the README shows an example; every field has a flag too (`eks-bootstrap plan --help`)".to_owned()
-        }
+        Error::ConfigFile { kind, .. } => kind.fix().to_owned(),
         Error::ComponentFile { .. } => {
             "`eks-bootstrap config schema --component` prints the form; the README names two files to start from"
                 .to_owned()
@@ -28,7 +28,7 @@ pub fn of(error: &Error) -> Option<String> {
                 None => format!("known there: {known}"),
             }
         }
-        Error::Credentials { .. } => no_credentials(),
+        Error::Credentials { source } => of_credentials(source.as_ref()),
         Error::ClusterNotFound { near, region, .. } if near.is_empty() => {
             format!("there is no EKS cluster in {region} for these credentials; check --region and --profile")
         }
@@ -81,6 +81,10 @@ pub fn of(error: &Error) -> Option<String> {
                 place.trim_start_matches("oci://").split('/').next().unwrap_or_default()
             )
         }
+        // Go's words, which helm prints (https://pkg.go.dev/crypto/x509#UnknownAuthorityError).
+        Error::ChartNotFound { reason, .. } if reason.contains("certificate signed by unknown authority") => {
+            "give the CA of whoever answers, such as a proxy that inspects TLS, in AWS_CA_BUNDLE or SSL_CERT_FILE".to_owned()
+        }
         Error::ChartNotFound { .. } => {
             "without a way to the chart repository, put the chart into a folder and pass it with --charts".to_owned()
         }
@@ -124,7 +128,26 @@ fn no_credentials() -> String {
         .to_owned()
 }
 
+/// Where there are no credentials: what their provider knows to do, what the region has to do with it, or how to have some.
+fn of_credentials(source: &(dyn std::error::Error + 'static)) -> String {
+    if let Some(session) = NoSession::of(source) {
+        return session.mend.clone();
+    }
+    let chain = chain_of(source);
+    if let Some(mend) = chain.iter().find_map(|text| NoSession::mend_of_text(text)) {
+        return mend;
+    }
+    let text = chain.join(": ");
+    region::of_text(&text, endpoint::region().as_deref()).unwrap_or_else(no_credentials)
+}
+
 fn of_aws(error: &AwsError) -> Option<String> {
+    if let Some(mend) = NoSession::mend_of_text(&error.message).filter(|_| error.no_credentials) {
+        return Some(mend);
+    }
+    if let Some(hint) = region::of_aws(error, endpoint::region().as_deref()) {
+        return Some(hint);
+    }
     if error.no_credentials {
         return Some(no_credentials());
     }
@@ -155,6 +178,7 @@ fn of_aws(error: &AwsError) -> Option<String> {
         Some("LimitExceeded" | "LimitExceededException") => {
             return Some("an IAM quota is used up: delete what is not needed or ask AWS to raise it".to_owned());
         }
+        _ if addon::is_of_configuration(error) => return Some(addon::fix(error)),
         // The engine has waited for as long as IAM may take to show what exists.
         Some("EntityAlreadyExists") => {
             return Some(
@@ -167,6 +191,13 @@ fn of_aws(error: &AwsError) -> Option<String> {
     }
     if error.denied() {
         return Some(format!("allow {} for the caller, or use another --profile or --assume-role", error.operation));
+    }
+    if error.untrusted {
+        return Some(
+            "no authority that this machine trusts has signed that certificate: behind a proxy that inspects TLS, give \
+             its CA in AWS_CA_BUNDLE or as the profile's ca_bundle"
+                .to_owned(),
+        );
     }
     if error.code.is_none() {
         return Some("AWS did not answer: check the network, the proxy, --region and --endpoint-url".to_owned());
@@ -206,6 +237,7 @@ fn of_helm(message: &str, seen: Option<&Seen>) -> Option<Refusal> {
 /// Whether the same command would fail again, since the chart, its values or the flags have to change first.
 pub fn needs_change(error: &Error) -> bool {
     let refusal = match error {
+        Error::Aws(error) => return addon::is_of_configuration(error),
         Error::Kube(error) => Refusal::of_kube(error),
         Error::HelmFailed { message, seen, .. } => of_helm(message, seen.as_ref()),
         Error::NotSettled { last, .. } => Refusal::of_text(last),
@@ -250,10 +282,11 @@ mod tests {
                 request_id: None,
                 status: Some(404),
                 no_credentials: false,
+                untrusted: false,
             })
         };
-        assert!(crate::retry::transient(&error("iam:CreateRole")).is_none());
-        assert!(crate::retry::transient(&error("iam:AttachRolePolicy")).is_some());
+        assert!(crate::retry::transient(&error("iam:CreateRole"), true).is_none());
+        assert!(crate::retry::transient(&error("iam:AttachRolePolicy"), false).is_some());
         assert!(of(&error("iam:CreateRole")).unwrap().contains("permissions boundary"));
     }
 

@@ -20,7 +20,7 @@ use kube::client::Body;
 use serde_json::Value;
 
 use crate::clock::Skew;
-use crate::error::{Cause, Error, KubeError, Result};
+use crate::error::{Cause, Error, FileKind, KubeError, Result, of_unknown_issuer};
 use crate::limits::{self, KUBE_ANSWER, KUBE_REQUEST};
 use crate::proxy::Proxy;
 use crate::retry::{BackOff, Overload, retry_after};
@@ -69,6 +69,8 @@ pub(crate) struct KubeApi {
     endpoint: Arc<str>,
     private_only: bool,
     authorities: Arc<[Vec<u8>]>,
+    /// The entry of the kubeconfig that turns off the check of the server's certificate.
+    unverified: Option<Arc<str>>,
     proxy: Option<Proxy>,
     clock: Skew,
     /// Whether the last request got no answer in time.
@@ -143,19 +145,25 @@ impl KubeApi {
                 Ok(KubeApi { endpoint: url.as_str().into(), private_only: *private_only, ..api })
             }
             KubeTarget::Kubeconfig { path, context } => {
-                let (config, proxy) = kubeconfig::read(path, context.as_deref()).await?;
-                KubeApi::of_file(config, proxy, path)
+                let (config, proxy, unverified) = kubeconfig::read(path, context.as_deref()).await?;
+                let api = KubeApi::of_file(config, proxy, path)?;
+                Ok(KubeApi { unverified: unverified.map(Arc::from), ..api })
             }
             KubeTarget::Local(path) => {
                 let config = kubeconfig::local(path).await;
-                let config = config.map_err(|source| Error::ConfigFile { path: path.display().to_string(), source })?;
+                let config = config.map_err(|source| Error::ConfigFile {
+                    kind: FileKind::Kubeconfig,
+                    path: path.display().to_string(),
+                    source,
+                })?;
                 KubeApi::of_file(config, None, path)
             }
         }
     }
 
     fn of_file(mut config: kube::Config, proxy: Option<Proxy>, path: &Path) -> Result<KubeApi> {
-        let unusable = |source: Cause| Error::ConfigFile { path: path.display().to_string(), source };
+        let unusable =
+            |source: Cause| Error::ConfigFile { kind: FileKind::Kubeconfig, path: path.display().to_string(), source };
         let runs = |provider: &kube::config::AuthProviderConfig| provider.config.contains_key("cmd-path");
         if config.auth_info.auth_provider.as_ref().is_some_and(runs) {
             return Err(unusable("kubectl 1.26 gave up `auth-provider`: use the provider's exec plugin".into()));
@@ -184,6 +192,7 @@ impl KubeApi {
             endpoint,
             private_only: false,
             authorities,
+            unverified: None,
             proxy,
             clock: Skew::new(),
             silent: Arc::default(),
@@ -314,6 +323,11 @@ impl KubeApi {
         &self.authorities
     }
 
+    /// The entry of the kubeconfig that turns off the check of the server's certificate, if one does.
+    pub(crate) fn unverified(&self) -> Option<&str> {
+        self.unverified.as_deref()
+    }
+
     /// Seconds since 1970 by the clock of the API server, as its last answer told; by this machine's before the first one.
     pub(crate) fn now(&self) -> i64 {
         self.timestamp().as_second()
@@ -402,19 +416,6 @@ pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, Cause> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let all: Vec<_> = all?.into_iter().map(|certificate| certificate.to_vec()).collect();
     if all.is_empty() { Err("the cluster's certificate authority holds no certificate".into()) } else { Ok(all) }
-}
-
-/// Whether a server showed a certificate that no known authority has signed.
-fn of_unknown_issuer(error: &(dyn std::error::Error + 'static)) -> bool {
-    use rustls::{CertificateError, Error};
-    if matches!(error.downcast_ref(), Some(Error::InvalidCertificate(CertificateError::UnknownIssuer))) {
-        return true;
-    }
-    // What an I/O error wraps is not its source, and it may be another I/O error.
-    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(wrapped) => of_unknown_issuer(wrapped),
-        None => error.source().is_some_and(of_unknown_issuer),
-    }
 }
 
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {

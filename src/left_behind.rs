@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::names;
 use crate::op::iam::Tags;
 use crate::owner::{self, Owner};
+use crate::read::former;
 
 /// What is left.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -32,6 +33,13 @@ pub async fn read(cx: &ReadContext) -> LeftBehind {
     let mut unread = Vec::new();
     match iam(cx).await {
         Ok(arns) => left.extend(arns),
+        Err(error) => unread.push(error.to_string()),
+    }
+    match former::providers(&cx.iam, &cx.facts).await {
+        Ok(former) => {
+            left.extend(former.arns);
+            unread.extend(former.denied);
+        }
         Err(error) => unread.push(error.to_string()),
     }
     // Load balancers with what belongs to them, and volumes, by the controllers' tags.

@@ -12,6 +12,8 @@ use crate::config;
 pub(crate) static AWS_ATTEMPT: Limit = Limit::seconds(30);
 /// An AWS call with all its tries, and the loading of credentials, which may be a program, an SSO portal or a role's.
 pub(crate) static AWS_OPERATION: Limit = Limit::seconds(120);
+/// Somebody who is asked for the code of an MFA device, which may be in another room.
+pub(crate) static MFA_CODE: Limit = Limit::seconds(300);
 /// A request to the API server, from the connection to the last byte; webhooks may take 30 s of it.
 pub(crate) static KUBE_REQUEST: Limit = Limit::seconds(60);
 /// A plugin of the user's kubeconfig that signs in; some open a browser.

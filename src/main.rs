@@ -10,6 +10,7 @@ use eks_bootstrap::cli::Cli;
 use eks_bootstrap::error::Result;
 use eks_bootstrap::render::output;
 use eks_bootstrap::render::terminal::Terminal;
+use eks_bootstrap::render::usage;
 use eks_bootstrap::stop::{self, Stop, Stops};
 use eks_bootstrap::{child, commands, exit_code, report};
 use tokio::runtime::Runtime;
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version are results, everything else is a wrong command line.
             let code = if error.use_stderr() { exit_code::USAGE } else { exit_code::DONE };
-            output::noted(error.print().and_then(|()| std::io::Write::flush(&mut std::io::stdout())));
+            usage::print(error);
             return ExitCode::from(written(code));
         }
     };
@@ -125,7 +126,7 @@ fn written(code: u8) -> u8 {
     };
     // Where a reader has gone on purpose there is nobody to tell.
     if error.kind() != std::io::ErrorKind::BrokenPipe {
-        output::err(&format!("error: cannot write the output: {error}\n"));
+        output::err(&format!("error: cannot write the output: {error}\n"), false);
     }
     exit_code::FAILED
 }
@@ -139,7 +140,7 @@ fn log(verbose: u8, terminal: Terminal) {
     };
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
-        .with_writer(output::Log::default)
+        .with_writer(move || output::Log { colours: terminal.err.on })
         .with_ansi(terminal.err.on)
         .without_time()
         .init();

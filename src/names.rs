@@ -82,14 +82,6 @@ pub(crate) fn last_part(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-/// Whether texts at this path are better not shown: plans end up in logs and pull requests.
-pub(crate) fn is_secret(path: &str) -> bool {
-    let name = path.rsplit('.').next().unwrap_or(path).to_lowercase();
-    ["password", "passwd", "secret", "token", "apikey", "accesskey", "privatekey", "credential"]
-        .iter()
-        .any(|word| name.contains(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

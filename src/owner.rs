@@ -139,6 +139,12 @@ pub fn of_tags(tags: &BTreeMap<String, String>, cluster_arn: &str) -> Owner {
     Owner::Unmarked
 }
 
+/// Whether an AWS object names this cluster as the one that we made it for. Stricter than [`of_tags`], for what no name gives away:
+/// an object of ours that names no cluster may be any cluster's.
+pub fn is_made_for(tags: &BTreeMap<String, String>, cluster_arn: &str) -> bool {
+    of_tags(tags, cluster_arn) == Owner::Ours { adopted: false } && tags.contains_key(tags::CLUSTER)
+}
+
 /// The Helm release whose marks an object carries, as `NAMESPACE/NAME`; helm refuses objects of any other.
 pub fn helm_release(object: &Value) -> Option<String> {
     let release = annotation(object, "meta.helm.sh/release-name")?;
@@ -220,6 +226,21 @@ mod tests {
         );
         assert_eq!(owner(&[("aws:cloudformation:stack-name", "iam")]), "CloudFormation stack iam");
         assert_eq!(owner(&[("ManagedBy", "Terraform")]), "Terraform, by its tags");
+    }
+
+    #[test]
+    fn what_is_made_for_a_cluster_names_it() {
+        let made = |pairs: &[(&str, &str)]| {
+            let tags = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            is_made_for(&tags, CLUSTER)
+        };
+        let ours = (tags::MANAGED_BY, OUR_NAME);
+        assert!(made(&[ours, (tags::CLUSTER, CLUSTER)]));
+        for elsewhere in [&CLUSTER.replace("eu-west-1", "eu-west-2"), &CLUSTER.replace("1111", "9999")] {
+            assert!(!made(&[ours, (tags::CLUSTER, elsewhere.as_str())]), "{elsewhere}");
+        }
+        assert!(!made(&[ours]) && !made(&[(tags::CLUSTER, CLUSTER)]));
+        assert!(!made(&[ours, (tags::CLUSTER, CLUSTER), (tags::ADOPTED_FROM, "eksctl")]));
     }
 
     #[test]

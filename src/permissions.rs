@@ -142,7 +142,7 @@ impl Scope<'_> {
     /// Whether a statement about no component is needed: about providers only where one is used, and so on.
     fn concerns(&self, grant: &Grant, wanted: &[Component], purpose: Purpose) -> bool {
         match (grant.on, grant.when) {
-            (On::Provider, _) => self.provider(wanted, purpose).is_some(),
+            (On::Provider | On::Providers, _) => self.provider(wanted, purpose).is_some(),
             (_, When::PodIdentity) => wanted.iter().any(|component| self.applies(When::PodIdentity, component)),
             _ => true,
         }
@@ -210,9 +210,10 @@ impl Scope<'_> {
             On::EksObjects => self.eks_objects(),
             On::Offers => vec!["*".to_owned()],
             On::NodeRoles => vec![format!("arn:{}:iam::{}:role/*", facts.partition, facts.account)],
-            On::NodeGroups => {
+            On::NodeGroups | On::FargateProfiles => {
                 let Facts { partition, region, account, cluster, .. } = facts;
-                vec![facts.arn.clone(), format!("arn:{partition}:eks:{region}:{account}:nodegroup/{cluster}/*/*")]
+                let kind = if grant.on == On::NodeGroups { "nodegroup" } else { "fargateprofile" };
+                vec![facts.arn.clone(), format!("arn:{partition}:eks:{region}:{account}:{kind}/{cluster}/*/*")]
             }
             _ => Vec::new(),
         }
@@ -242,19 +243,28 @@ impl Scope<'_> {
             On::Cluster => vec![facts.arn.clone()],
             On::Everything => vec!["*".to_owned()],
             On::Provider => vec![facts.provider_arn()],
+            On::Providers => vec![self.every_provider()],
             On::ProviderAndPolicies | On::Made => {
                 let made = wanted.iter().flat_map(|component| {
                     let own_role = on == On::Made && self.applies(When::OwnRole, component);
                     let role = own_role.then(|| component.role_arn(config, facts));
                     role.into_iter().chain(component.made_policy_arns(config, facts))
                 });
-                self.provider(wanted, purpose).into_iter().chain(made).collect()
+                let provider = self.provider(wanted, purpose);
+                // Former issuers have providers too, and only what carries our tag is removed.
+                let removes = on == On::Made && purpose == Purpose::Destroy;
+                let provider = provider.map(|arn| if removes { self.every_provider() } else { arn });
+                provider.into_iter().chain(made).collect()
             }
             // What an earlier run may have made and this configuration does not speak of: all our names end alike.
             On::LeftRoles => vec![self.left_behind("role")],
             On::LeftPolicies => vec![self.left_behind("policy")],
             _ => Vec::new(),
         }
+    }
+
+    fn every_provider(&self) -> String {
+        format!("arn:{}:iam::{}:oidc-provider/*", self.facts.partition, self.facts.account)
     }
 
     fn left_behind(&self, kind: &str) -> String {

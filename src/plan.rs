@@ -16,6 +16,7 @@ use crate::error::Denied;
 use crate::op::Op;
 use crate::op::helm::HelmOp;
 use crate::owner::Owner;
+use crate::secrets::HIDDEN;
 
 pub use counts::Counts;
 
@@ -127,13 +128,20 @@ pub struct FieldDiff {
 }
 
 impl FieldDiff {
-    /// A difference between two states of a field.
+    /// A difference between two states of a field. Of what is hidden only that it differs is told.
     pub fn new(
         path: impl Into<String>,
         before: impl Into<Option<String>>,
         after: impl Into<Option<String>>,
     ) -> FieldDiff {
-        FieldDiff { path: path.into(), before: before.into(), after: after.into() }
+        let (before, mut after): (Option<String>, Option<String>) = (before.into(), after.into());
+        if before == after
+            && let Some(text) = after.as_mut().filter(|text| text.contains(HIDDEN))
+        {
+            *text =
+                if *text == HIDDEN { "(hidden, changed)".to_owned() } else { format!("{text} (changed where hidden)") };
+        }
+        FieldDiff { path: path.into(), before, after }
     }
 }
 

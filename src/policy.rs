@@ -36,7 +36,7 @@ pub(crate) use operator::glob;
 pub use pod_identity::{POD_IDENTITY_ACTIONS, POD_IDENTITY_SID, PODS_SERVICE, PodIdentityRequest, holds_pod_identity};
 pub use trust::{
     AUDIENCE, SID, TrustPresence, WEB_IDENTITY_ACTION, find_trust, irsa_document, irsa_statement, merge_trust,
-    other_clusters, release_trust, subject, trusts_provider,
+    other_clusters, our_other_providers, release_providers, release_trust, subject, trusts_provider,
 };
 pub use verdict::{BroadTrust, Clause, ClauseKind, Decision, TrustRequest, TrustVerdict};
 

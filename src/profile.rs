@@ -2,7 +2,9 @@
 //! takes a profile that it cannot find for an empty one and keys of the environment before one that was named, so that a misspelt
 //! name leads to another account without a word.
 
-use std::io::Read as _;
+mod login;
+pub(crate) mod roles;
+
 use std::path::PathBuf;
 
 use aws_config::ecs::EcsCredentialsProvider;
@@ -17,6 +19,7 @@ use aws_types::os_shim_internal::{Env, Fs};
 
 use crate::config;
 use crate::error::{Error, Result, chain_of};
+use crate::files::{self, Unreadable};
 use crate::limits::AWS_OPERATION;
 use crate::validate;
 
@@ -64,17 +67,7 @@ impl Profiles {
     pub(crate) async fn read(explicit: Option<&str>) -> Result<Profiles> {
         let of_variable = || Some(("AWS_PROFILE", config::variable("AWS_PROFILE")?));
         let named = explicit.map(|name| ("--profile", name.to_owned())).or_else(of_variable);
-        let read = tokio::task::spawn_blocking(|| {
-            let config = SharedFile::read(EnvConfigFileKind::Config, "AWS_CONFIG_FILE", "config")?;
-            let keys = SharedFile::read(EnvConfigFileKind::Credentials, "AWS_SHARED_CREDENTIALS_FILE", "credentials")?;
-            Ok::<_, Error>([config, keys])
-        });
-        // A pipe to which nobody writes is silent for ever.
-        let limit = AWS_OPERATION.get();
-        let late = |_| Error::TimedOut { what: "reading the AWS config and credentials files".to_owned(), limit };
-        let files = tokio::time::timeout(limit, read).await.map_err(late)?;
-        let files = files.map_err(|source| Error::io("read the AWS config files", std::io::Error::other(source)))??;
-        Profiles::of(files, named).await
+        Profiles::of(SharedFile::both().await?, named).await
     }
 
     async fn of(files: [SharedFile; 2], named: Option<(&'static str, String)>) -> Result<Profiles> {
@@ -130,8 +123,7 @@ impl Profiles {
 
     /// The files as the SDK takes them.
     pub(crate) fn files(&self) -> EnvConfigFiles {
-        let builder = EnvConfigFiles::builder();
-        self.files.iter().fold(builder, |builder, file| builder.with_contents(file.kind, file.text.clone())).build()
+        contents(&self.files)
     }
 
     /// What the files have to do with a missing region or missing credentials: who named which, and which does not exist.
@@ -148,20 +140,7 @@ impl Profiles {
     /// As the AWS CLI does it: <https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-options.html>
     pub(crate) fn provider(&self, base: &SdkConfig) -> Option<SharedCredentialsProvider> {
         let (_, name) = self.named.as_ref().filter(|(field, _)| *field == "--profile")?;
-        let mut conf = ProviderConfig::without_region()
-            .with_region(base.region().cloned())
-            .with_behavior_version(Some(BehaviorVersion::latest()))
-            .with_use_fips(base.use_fips())
-            .with_use_dual_stack(base.use_dual_stack());
-        if let Some(retry) = base.retry_config() {
-            conf = conf.with_retry_config(retry.clone());
-        }
-        if let Some(timeout) = base.timeout_config() {
-            conf = conf.with_timeout_config(timeout.clone());
-        }
-        if let Some(client) = base.http_client() {
-            conf = conf.with_http_client(client);
-        }
+        let conf = provider_config(base);
         let of_profile = ProfileFileCredentialsProvider::builder()
             .profile_files(self.files())
             .profile_name(name)
@@ -178,10 +157,40 @@ impl Profiles {
     }
 }
 
-async fn parsed(files: &[SharedFile]) -> Result<ProfileSet, String> {
+/// What providers of credentials take over from the clients: region, retries, time limits and the connector.
+fn provider_config(base: &SdkConfig) -> ProviderConfig {
+    let mut conf = ProviderConfig::without_region()
+        .with_region(base.region().cloned())
+        .with_behavior_version(Some(BehaviorVersion::latest()))
+        .with_use_fips(base.use_fips())
+        .with_use_dual_stack(base.use_dual_stack());
+    if let Some(retry) = base.retry_config() {
+        conf = conf.with_retry_config(retry.clone());
+    }
+    if let Some(timeout) = base.timeout_config() {
+        conf = conf.with_timeout_config(timeout.clone());
+    }
+    if let Some(client) = base.http_client() {
+        conf = conf.with_http_client(client);
+    }
+    conf
+}
+
+/// The shared files as the SDK takes them, read as [`Profiles::read`] does it and not judged.
+///
+/// # Errors
+/// A file that cannot be one of them.
+pub(crate) async fn shared_files() -> Result<EnvConfigFiles> {
+    Ok(contents(&SharedFile::both().await?))
+}
+
+fn contents(files: &[SharedFile]) -> EnvConfigFiles {
     let builder = EnvConfigFiles::builder();
-    let files = files.iter().fold(builder, |builder, file| builder.with_contents(file.kind, file.text.clone())).build();
-    let read = profile::load(&Fs::from_slice(&[]), &Env::from_slice(&[]), &files, None).await;
+    files.iter().fold(builder, |builder, file| builder.with_contents(file.kind, file.text.clone())).build()
+}
+
+async fn parsed(files: &[SharedFile]) -> Result<ProfileSet, String> {
+    let read = profile::load(&Fs::from_slice(&[]), &Env::from_slice(&[]), &contents(files), None).await;
     // Its innermost text names the line, and a file without a name.
     read.map_err(|error| {
         let text = chain_of(&error).pop().unwrap_or_default();
@@ -190,6 +199,19 @@ async fn parsed(files: &[SharedFile]) -> Result<ProfileSet, String> {
 }
 
 impl SharedFile {
+    async fn both() -> Result<[SharedFile; 2]> {
+        let read = tokio::task::spawn_blocking(|| {
+            let config = SharedFile::read(EnvConfigFileKind::Config, "AWS_CONFIG_FILE", "config")?;
+            let keys = SharedFile::read(EnvConfigFileKind::Credentials, "AWS_SHARED_CREDENTIALS_FILE", "credentials")?;
+            Ok::<_, Error>([config, keys])
+        });
+        // A network file system whose server is gone is silent for ever.
+        let limit = AWS_OPERATION.get();
+        let late = |_| Error::TimedOut { what: "reading the AWS config and credentials files".to_owned(), limit };
+        let files = tokio::time::timeout(limit, read).await.map_err(late)?;
+        files.map_err(|source| Error::io("read the AWS config files", std::io::Error::other(source)))?
+    }
+
     fn read(kind: EnvConfigFileKind, variable: &'static str, name: &str) -> Result<SharedFile> {
         let home = config::variable("HOME").map(PathBuf::from);
         let named = config::variable(variable).map(PathBuf::from);
@@ -199,13 +221,12 @@ impl SharedFile {
             (None, home) => home.unwrap_or_else(|| PathBuf::from("~")).join(".aws").join(name),
         };
         let mut file = SharedFile { kind, variable, path, text: String::new(), missing: None };
-        let mut bytes = Vec::new();
-        match std::fs::File::open(&file.path).and_then(|open| open.take(LIMIT + 1).read_to_end(&mut bytes)) {
-            Ok(_) if bytes.len() as u64 > LIMIT => {
-                return Err(file.unusable(&format!("it holds more than {} MiB", LIMIT >> 20)));
-            }
-            Ok(_) => {}
-            Err(error) => {
+        if files::is_null(&file.path) {
+            return Ok(file);
+        }
+        let bytes = match files::read(&file.path, LIMIT) {
+            Ok(bytes) => bytes,
+            Err(Unreadable::Io(error)) => {
                 let why = match error.kind() {
                     std::io::ErrorKind::NotFound => "which does not exist".to_owned(),
                     _ => format!("which cannot be read ({error})"),
@@ -213,7 +234,8 @@ impl SharedFile {
                 file.missing = named.map(|_| format!("{variable} names {}, {why}", file.path.display()));
                 return Ok(file);
             }
-        }
+            Err(other) => return Err(file.unusable(&other.to_string())),
+        };
         // Editors of Windows write a mark before the first line, which is no part of it.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
         match std::str::from_utf8(bytes) {
@@ -271,6 +293,11 @@ mod tests {
             of(EnvConfigFileKind::Config, "AWS_CONFIG_FILE", "config", config),
             of(EnvConfigFileKind::Credentials, "AWS_SHARED_CREDENTIALS_FILE", "credentials", credentials),
         ]
+    }
+
+    /// The profiles of a config file, one of which is named.
+    pub(super) async fn profiles(config: &str, profile: &str) -> Profiles {
+        Profiles::of(files(config, ""), Some(("--profile", profile.to_owned()))).await.unwrap()
     }
 
     async fn refusal(config: &str, credentials: &str, profile: &str) -> String {

@@ -8,7 +8,7 @@ mod overload;
 
 use std::time::{Duration, Instant};
 
-use crate::error::Error;
+use crate::error::{AwsError, Error};
 
 pub use overload::{Overload, retry_after};
 
@@ -23,41 +23,110 @@ pub struct Transient {
     pub call: &'static str,
     /// AWS's code or Kubernetes' reason.
     pub code: &'static str,
-    /// Why another try may succeed.
+    /// When another try may succeed.
+    pub again: Again,
+    /// Why, or why not.
     pub reason: &'static str,
 }
 
-/// All errors that are worth another try.
-pub const TRANSIENT: [Transient; 7] = [
+/// When another try may succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// At any time.
+    Always,
+    /// While the role that the call hands over was written by this run a moment ago.
+    WhileRoleIsNew,
+    /// Never; the row takes the call out of a wider one.
+    Never,
+}
+
+/// All errors that are worth another try. The first row that fits counts.
+pub const TRANSIENT: [Transient; 10] = [
+    // What a new role refers to is no work of ours.
+    Transient {
+        call: "iam:CreateRole",
+        code: "NoSuchEntity",
+        again: Again::Never,
+        reason: "its permissions boundary does not exist",
+    },
     // Deletions take it for done and do not get here.
-    Transient { call: "iam:", code: "NoSuchEntity", reason: "what it is about was made a moment ago" },
-    Transient { call: "iam:Delete", code: "DeleteConflict", reason: "what hung on it was taken off a moment ago" },
-    Transient { call: "iam:", code: "ConcurrentModification", reason: "IAM is still busy with the last change" },
-    Transient { call: "iam:", code: "EntityTemporarilyUnmodifiable", reason: "IAM is still busy with the last change" },
-    // EKS has no code of its own for a role that it does not know (yet).
+    Transient {
+        call: "iam:",
+        code: "NoSuchEntity",
+        again: Again::Always,
+        reason: "what it is about was made a moment ago",
+    },
+    Transient {
+        call: "iam:Delete",
+        code: "DeleteConflict",
+        again: Again::Always,
+        reason: "what hung on it was taken off a moment ago",
+    },
+    Transient { call: "iam:", code: "ConcurrentModification", again: Again::Always, reason: BUSY },
+    Transient { call: "iam:", code: "EntityTemporarilyUnmodifiable", again: Again::Always, reason: BUSY },
+    // EKS has no code of its own for a role that it does not know (yet), and gives this one for whatever is wrong.
     Transient {
         call: "eks:CreatePodIdentityAssociation",
         code: "InvalidParameterException",
-        reason: "the role was made a moment ago",
+        again: Again::WhileRoleIsNew,
+        reason: NEW_ROLE,
     },
     Transient {
         call: "eks:UpdatePodIdentityAssociation",
         code: "InvalidParameterException",
-        reason: "the role was made a moment ago",
+        again: Again::WhileRoleIsNew,
+        reason: NEW_ROLE,
     },
-    Transient { call: "", code: "ServiceUnavailable", reason: "the service is starting or overloaded" },
+    Transient {
+        call: "eks:CreateAddon",
+        code: "InvalidParameterException",
+        again: Again::WhileRoleIsNew,
+        reason: NEW_ROLE,
+    },
+    Transient {
+        call: "eks:UpdateAddon",
+        code: "InvalidParameterException",
+        again: Again::WhileRoleIsNew,
+        reason: NEW_ROLE,
+    },
+    Transient {
+        call: "",
+        code: "ServiceUnavailable",
+        again: Again::Always,
+        reason: "the service is starting or overloaded",
+    },
 ];
 
-/// The entry of the table that `error` falls under.
-pub fn transient(error: &Error) -> Option<&'static Transient> {
+const BUSY: &str = "IAM is still busy with the last change";
+const NEW_ROLE: &str = "the role was made or changed a moment ago";
+
+/// The entry of the table that `error` falls under, where another try may succeed. `role_is_new` says whether the call hands over a
+/// role that this run has just written.
+pub fn transient(error: &Error, role_is_new: bool) -> Option<&'static Transient> {
     let (operation, code) = match error {
-        // What a new role refers to is no work of ours: a permissions boundary that does not exist.
-        Error::Aws(error) if error.operation == "iam:CreateRole" && error.not_found() => return None,
+        Error::Aws(error) if is_of_addon(error) && names_another_cause(error) => return None,
         Error::Aws(error) => (error.operation.as_str(), error.code.as_deref().unwrap_or_default()),
         Error::Kube(error) => (error.operation.as_str(), error.reason.as_str()),
         _ => return None,
     };
-    TRANSIENT.iter().find(|entry| operation.starts_with(entry.call) && code == entry.code)
+    let entry = TRANSIENT.iter().find(|entry| operation.starts_with(entry.call) && code == entry.code)?;
+    match entry.again {
+        Again::Always => Some(entry),
+        Again::WhileRoleIsNew => role_is_new.then_some(entry),
+        Again::Never => None,
+    }
+}
+
+/// How EKS begins when it refuses a version or a configuration of an add-on: with the code that it has for roles, too, and no waiting
+/// mends it.
+const OTHER_CAUSES: [&str; 2] = ["ConfigurationValue", "Addon version"];
+
+fn names_another_cause(error: &AwsError) -> bool {
+    OTHER_CAUSES.iter().any(|cause| error.message.starts_with(cause))
+}
+
+fn is_of_addon(error: &AwsError) -> bool {
+    matches!(error.operation.as_str(), "eks:CreateAddon" | "eks:UpdateAddon") && error.is("InvalidParameterException")
 }
 
 /// Waits that double from `first` to `most`, until `limit` is over.
@@ -83,5 +152,40 @@ impl BackOff {
         tokio::time::sleep(self.next).await;
         self.next = (self.next * 2).min(self.most);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::AwsError;
+
+    #[test]
+    fn only_a_role_of_this_run_makes_eks_worth_another_try() {
+        let again = |operation: &str, code: &str, role_is_new: bool| {
+            let error = Error::Aws(AwsError {
+                operation: operation.to_owned(),
+                code: Some(code.to_owned()),
+                message: String::new(),
+                request_id: None,
+                status: Some(400),
+                no_credentials: false,
+                untrusted: false,
+            });
+            transient(&error, role_is_new).is_some()
+        };
+        for call in ["CreatePodIdentityAssociation", "UpdatePodIdentityAssociation", "CreateAddon", "UpdateAddon"] {
+            let call = format!("eks:{call}");
+            let invalid = |new| again(&call, "InvalidParameterException", new);
+            assert!(invalid(true) && !invalid(false), "{call}");
+            assert!(!again(&call, "InvalidRequestException", true), "{call}");
+        }
+        assert!(!again("eks:DeleteAddon", "InvalidParameterException", true));
+        for new in [true, false] {
+            assert!(
+                again("iam:AttachRolePolicy", "NoSuchEntity", new) && !again("iam:CreateRole", "NoSuchEntity", new)
+            );
+            assert!(again("iam:CreateRole", "ConcurrentModification", new));
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The cluster's bearer token: a presigned `GetCallerIdentity` that EKS checks, signed here without asking anybody.
 //!
 //! The form is that of aws-iam-authenticator (<https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization>):
-//! `k8s-aws-v1.` and the unpadded base64url of the URL, with the cluster's name signed in the header `x-k8s-aws-id`. EKS
+//! `k8s-aws-v1.` and the unpadded base64url of the URL, with the cluster's name (of a local cluster on an Outpost: its id) signed in the
+//! header `x-k8s-aws-id`. EKS
 //! takes such a token for fifteen minutes; it is signed anew in time, so that long runs outlive it.
 
 use std::fmt;
@@ -19,6 +20,7 @@ use serde_json::json;
 use crate::clock::Skew;
 use crate::error::{Error, Result};
 use crate::heard;
+use crate::mfa;
 
 /// EKS takes a token for 15 minutes from its signature; one minute is left for clocks that differ.
 const LIFETIME: Duration = Duration::from_mins(14);
@@ -82,7 +84,7 @@ struct Current {
 }
 
 impl TokenSigner {
-    /// A signer for `cluster` by AWS' clock, as far as its answers have told it; `suffix` is the partition's host suffix.
+    /// A signer for `cluster` (its name, or the id of a local one) by AWS' clock, as far as its answers have told it; `suffix` is the partition's host suffix.
     pub fn new(credentials: SharedCredentialsProvider, region: &str, suffix: &str, cluster: &str) -> TokenSigner {
         TokenSigner {
             credentials,
@@ -102,14 +104,32 @@ impl TokenSigner {
         self.token_at(SystemTime::now()).await
     }
 
+    /// The credentials in use, to be handed to a child that works for at most `limit`; none where they end before, since the child
+    /// then does better to load and renew its own. Those that nobody can be asked for again are handed over whenever they end.
+    ///
+    /// # Errors
+    /// No credentials.
+    pub(crate) async fn handed_over(&self, limit: Duration) -> Result<Option<Credentials>> {
+        self.lasting(limit, mfa::asked()).await
+    }
+
+    async fn lasting(&self, limit: Duration, only_here: bool) -> Result<Option<Credentials>> {
+        let credentials = self.credentials().await?;
+        let end = self.clock.there(SystemTime::now()) + limit;
+        let outlive = credentials.expiry().is_none_or(|expiry| expiry > end);
+        Ok((outlive || only_here).then_some(credentials))
+    }
+
+    /// `credentials.rs` keeps and renews them.
+    async fn credentials(&self) -> Result<Credentials> {
+        let loaded = self.credentials.provide_credentials().await;
+        loaded.map_err(|source| Error::Credentials { source: source.into() })
+    }
+
     /// `local` is what this machine's clock shows.
     async fn token_at(&self, local: SystemTime) -> Result<BearerToken> {
-        // Asked first, and with no lock: they may take a while. `credentials.rs` keeps and renews them.
-        let credentials = self
-            .credentials
-            .provide_credentials()
-            .await
-            .map_err(|source| Error::Credentials { source: source.into() })?;
+        // Asked first, and with no lock: they may take a while.
+        let credentials = self.credentials().await?;
         let now = self.clock.there(local);
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Current { signer, ends, token }) = current.as_ref()
@@ -229,6 +249,20 @@ mod tests {
             TokenSigner::new(SharedCredentialsProvider::new(credentials), "eu-west-1", "amazonaws.com", "demo");
         let token = signer.token_at(end - Duration::from_mins(5)).await.unwrap();
         assert_eq!(token.expires_at, end);
+    }
+
+    #[tokio::test]
+    async fn credentials_are_handed_to_children_that_they_outlive() {
+        let handed = async |left: Option<Duration>, only_here: bool| {
+            let credentials = Credentials::new("A", "s", None, left.map(|left| SystemTime::now() + left), "test");
+            let provider = SharedCredentialsProvider::new(credentials);
+            let signer =
+                TokenSigner { clock: Skew::new(), ..TokenSigner::new(provider, "eu-west-1", "amazonaws.com", "demo") };
+            signer.lasting(Duration::from_mins(10), only_here).await.unwrap().is_some()
+        };
+        let (hour, minutes) = (Some(Duration::from_hours(1)), Some(Duration::from_mins(2)));
+        assert!(handed(None, false).await && handed(hour, false).await);
+        assert!(!handed(minutes, false).await && handed(minutes, true).await);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// EKS: `^[0-9A-Za-z][A-Za-z0-9\-_]*`, at most 100.
 /// <https://docs.aws.amazon.com/eks/latest/APIReference/API_CreateCluster.html>
@@ -129,8 +130,8 @@ pub(crate) fn name_prefix(prefix: &str) -> Result<()> {
     Err(Error::config("--name-prefix", prefix, "not usable in IAM names", mend))
 }
 
-/// IAM: at most 50 tags; keys of 1 to 128, values of at most 256 characters; `aws:` is AWS's.
-/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html>
+/// IAM: at most 50 tags; keys of 1 to 128, values of at most 256 characters; `aws:` is AWS's; keys that differ in case only are
+/// one key. <https://docs.aws.amazon.com/IAM/latest/UserGuide/id_tags.html>
 pub(crate) fn tags(tags: &BTreeMap<String, String>) -> Result<()> {
     // Four of the fifty are ours.
     if tags.len() > 46 {
@@ -145,8 +146,8 @@ pub(crate) fn tags(tags: &BTreeMap<String, String>) -> Result<()> {
             "the value has more than 256 characters"
         } else if key.to_ascii_lowercase().starts_with("aws:") {
             "keys that begin with `aws:` are AWS's own"
-        } else if key.starts_with("eks-bootstrap/") {
-            "keys that begin with `eks-bootstrap/` are our own"
+        } else if key.to_lowercase().starts_with("eks-bootstrap/") {
+            "keys that begin with `eks-bootstrap/` are our own, in upper case and in lower case"
         } else if !good(key) || !good(value) {
             "only letters, digits, spaces and `_.:/=+-@` are allowed"
         } else {
@@ -154,7 +155,18 @@ pub(crate) fn tags(tags: &BTreeMap<String, String>) -> Result<()> {
         };
         return Err(Error::config("--tag", format!("{key}={value}"), reason, "correct the tag"));
     }
-    Ok(())
+    tags.keys().try_for_each(|key| tag_key(key, tags.keys()))
+}
+
+/// A key of a tag among others: IAM takes two that differ in case only for one key given twice.
+pub(crate) fn tag_key<'a>(key: &str, mut others: impl Iterator<Item = &'a String>) -> Result<()> {
+    match others.find(|other| *other != key && other.to_lowercase() == key.to_lowercase()) {
+        None => Ok(()),
+        Some(other) => {
+            let value = format!("{key}` and `{other}");
+            Err(Error::config("--tag", value, "IAM does not tell keys apart by case", "use one of the two keys"))
+        }
+    }
 }
 
 /// A chart version is a semantic version without `v`.
@@ -245,12 +257,14 @@ pub(crate) fn duration(field: &str, text: &str) -> Result<Duration> {
     }
 }
 
-/// A file that exists.
+/// A regular file that exists.
 pub(crate) fn file(field: &str, path: &Path) -> Result<()> {
-    if path.is_file() {
-        return Ok(());
+    let refuse = |reason: &str, mend: &str| Err(Error::config(field, path.display().to_string(), reason, mend));
+    match files::look(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_missing() => refuse("no such file", "give a file that exists"),
+        Err(error) => refuse(&error.to_string(), "give a regular file"),
     }
-    Err(Error::config(field, path.display().to_string(), "no such file", "give a file that exists"))
 }
 
 /// An object as `KIND/NAME` or `KIND/NAMESPACE/NAME`.

@@ -1,7 +1,8 @@
 //! YAML that users and charts write, read as Helm reads it, with errors in the words of who wrote it.
 //!
 //! Helm converts YAML with `sigs.k8s.io/yaml`, which follows YAML 1.1: `010` is eight, `1_000` a thousand, `yes` and `y` are true
-//! (<https://yaml.org/type/int.html>, <https://yaml.org/type/bool.html>). Pure.
+//! (<https://yaml.org/type/int.html>, <https://yaml.org/type/bool.html>). Keys stay as they are written, where Helm makes `true` of a
+//! key `y` or `on`. Pure.
 
 use serde::de::{
     Deserialize as _, DeserializeOwned, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -9,8 +10,10 @@ use serde::de::{
 use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, Options};
 
+use crate::files::shown;
+
 /// Files that people write; ten thousand clusters take less.
-const LARGEST: usize = 16 << 20;
+pub(crate) const LARGEST: u64 = 16 << 20;
 
 fn options() -> Options {
     serde_saphyr::options! {
@@ -29,8 +32,8 @@ fn options() -> Options {
 /// # Errors
 /// Text that is too large, that is no YAML, or that gives a key twice; the error names the line.
 pub(crate) fn documents(text: &str) -> Result<Vec<Value>, String> {
-    if text.len() > LARGEST {
-        return Err(format!("it has {} bytes, more than {LARGEST}", text.len()));
+    if text.len() as u64 > LARGEST {
+        return Err(format!("it is larger than {}", shown(LARGEST)));
     }
     let mut documents: Vec<Value> =
         serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| told(&error))?;
@@ -45,10 +48,9 @@ fn numbers_as_helm_has_them(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(numbers_as_helm_has_them),
         Value::Object(fields) => fields.values_mut().for_each(numbers_as_helm_has_them),
         Value::Number(number) => {
-            let float = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e18);
-            if let Some(float) = float {
-                *value = Value::from(float as i64);
-            }
+            let Some(float) = number.as_f64() else { return };
+            let is_short = float.fract() == 0.0 && float.abs() < 9e18;
+            *value = if is_short { Value::from(float as i64) } else { Value::from(float) };
         }
         _ => {}
     }
@@ -146,14 +148,14 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 }
 
-/// An error without the library's own advice.
+/// An error in one line: without the library's own advice, and without the lines that it draws below.
 fn told(error: &serde_saphyr::Error) -> String {
     match error.without_snippet() {
         serde_saphyr::Error::DuplicateMappingKey { key, location } => {
             let key = key.as_deref().map(|key| format!(" `{key}`")).unwrap_or_default();
             format!("line {} column {}: the key{key} is given twice", location.line(), location.column())
         }
-        _ => error.to_string(),
+        bare => bare.to_string().trim_start_matches("error: ").to_owned(),
     }
 }
 
@@ -162,7 +164,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// What `helm template` 3.17 and 4.3 made of the same scalars; `tests/it/sources.rs` asks the helm at hand.
+    /// What `helm template` 3.17 and 4.3 made of the same scalars; `tests/it/yaml_as_helm.rs` asks both helms about these and more.
     #[test]
     fn scalars_are_read_as_helm_reads_them() {
         let table = [
@@ -210,6 +212,31 @@ mod tests {
         );
         assert!(of("a: yes\n").unwrap_err().contains("a: yes is true or false in YAML"), "{:?}", of("a: yes\n"));
         assert!(of("a: [1]\n").unwrap_err().contains("expected a string"));
+    }
+
+    /// Every way in which a small file can become a large value, or run out of stack.
+    #[test]
+    fn what_grows_without_end_is_refused_at_once() {
+        use std::fmt::Write as _;
+        let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let before = level - 1;
+            let _ = writeln!(laughs, "a{level}: &a{level} [{}]", vec![format!("*a{before}"); 10].join(", "));
+        }
+        let wide = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), ["*a"; 99].join(", "));
+        let flow = format!("a: {}{}\n", "[".repeat(10_000), "]".repeat(10_000));
+        let mut block = String::new();
+        for depth in 0..5_000 {
+            let _ = writeln!(block, "{}a:", " ".repeat(depth));
+        }
+        let begun = std::time::Instant::now();
+        for (name, text) in [("laughs", laughs), ("wide", wide), ("flow", flow), ("block", block)] {
+            assert!(documents(&text).is_err(), "{name}");
+            assert!(crate::read::manifest::objects(&text).is_err(), "{name}");
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
+        let long = "#".repeat(usize::try_from(LARGEST).unwrap() + 1);
+        assert_eq!(documents(&long).unwrap_err(), "it is larger than 16 MiB");
     }
 
     #[test]

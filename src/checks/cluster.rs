@@ -1,12 +1,16 @@
 //! The cluster itself: known to EKS, usable, its API server answering the caller, with nodes for the controllers' pods.
 
+mod certificate;
 mod nodes;
+mod quotas;
+mod supply;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use serde_json::Value;
 
 use crate::behind::{self, Behind};
-use crate::check::{ANSWERS, Check, Finding, Scene, Severity};
+use crate::check::{ANSWERS, Check, Finding, Scene, Severity, Stage};
 use crate::checks::ALWAYS;
 use crate::component::{Component, NEWEST_KUBERNETES_TRIED};
 use crate::context::{Facts, ReadContext};
@@ -55,7 +59,7 @@ pub(super) const CHECKS: &[Check] = &[
         stages: ALWAYS,
         why: "the controllers are ordinary pods; without a node that takes them they stay Pending",
         breaks: "helm waits until its time is over, and leaves a release in failed or pending",
-        mend: "add nodes, fix those that are not ready, or tolerate their taints in the components' values",
+        mend: "add nodes, scale a node group up, fix those that are not ready, or tolerate their taints in the components' values",
         references: &[
             "https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html",
             "aws/aws-cdk#22005",
@@ -112,6 +116,40 @@ pub(super) const CHECKS: &[Check] = &[
             "adobe/ops-cli#84",
         ],
     },
+    Check {
+        id: "EKB-CLUS-009",
+        title: "the API server's certificate is verified",
+        severity: Severity::Warning,
+        stages: ALWAYS,
+        why: "insecure-skip-tls-verify in a kubeconfig accepts whoever answers as the API server",
+        breaks: "whoever is in between reads the caller's token and every Secret, and changes what is written",
+        mend: "give the cluster entry its certificate authority, and tls-server-name where a tunnel has another name",
+        references: &["https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/#Cluster"],
+    },
+    Check {
+        id: "EKB-CLUS-010",
+        title: "Fargate can run what its profiles select",
+        severity: Severity::Warning,
+        stages: ALWAYS,
+        why: "on Fargate there are no DaemonSets, no Pod Identity agent and no instances behind load balancers",
+        breaks: "pods with EBS volumes stay Pending, controllers get no credentials, load balancers have no healthy targets",
+        mend: "add EC2 nodes for them, use IRSA, and target type ip",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/fargate.html",
+            "https://docs.aws.amazon.com/eks/latest/userguide/ebs-csi.html",
+            "https://docs.aws.amazon.com/eks/latest/userguide/pod-identities.html",
+        ],
+    },
+    Check {
+        id: "EKB-CLUS-011",
+        title: "resource quotas admit the components' pods",
+        severity: Severity::Error,
+        stages: &[Stage::Before],
+        why: "a quota refuses pods beyond its number, and those that do not say how much they take of what it limits",
+        breaks: "Deployments without pods: exceeded quota, or failed quota: must specify limits.cpu",
+        mend: "raise the quota, set `resources` in the components' values, or give the namespace a LimitRange with defaults",
+        references: &["https://kubernetes.io/docs/concepts/policy/resource-quotas/"],
+    },
 ];
 
 const KNOWN: &Check = &CHECKS[0];
@@ -122,6 +160,9 @@ const VERSION: &Check = &CHECKS[4];
 const AUTO_MODE: &Check = &CHECKS[5];
 const ENDPOINT: &Check = &CHECKS[6];
 const KUBECONFIG: &Check = &CHECKS[7];
+const CERTIFICATE: &Check = &CHECKS[8];
+const FARGATE: &Check = &CHECKS[9];
+const QUOTAS: &Check = &CHECKS[10];
 
 /// Looks: that there is a scene at all means that EKS knows the cluster and that it can be worked on.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
@@ -137,9 +178,7 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         match answer {
             Ok(nodes) => {
                 findings.push(REACHED.passed(answers(facts)));
-                let config = &scene.cx.config;
-                let tolerances: Vec<_> = components.iter().map(|it| Tolerance::of(it, config, facts)).collect();
-                findings.push(nodes::ready(&nodes, &tolerances));
+                findings.extend(of_nodes(scene, nodes, &components).await);
             }
             // Forbidden is an answer to someone whom the API server knows.
             Err(error) if error.denied() && !is_unauthorized(&error) => {
@@ -162,9 +201,31 @@ pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
         let private = !facts.endpoint_public && scene.cx.config.kubeconfig.is_none();
         findings.push(endpoint(private, reached));
         findings.push(kubeconfig(scene.cx).await);
+        findings.push(certificate::verified(scene.cx));
         findings
     }
     .boxed()
+}
+
+/// Fargate makes a node for one pod, which takes no other; so what could bring nodes is asked where those on EC2 do not do.
+async fn of_nodes(scene: &Scene<'_>, nodes: Vec<Value>, components: &[Component]) -> Vec<Finding> {
+    let (config, facts) = (&scene.cx.config, &scene.cx.facts);
+    let (fargate, others): (Vec<_>, Vec<_>) = nodes.into_iter().partition(supply::is_fargate);
+    let tolerances: Vec<_> = components.iter().map(|it| Tolerance::of(it, config, facts)).collect();
+    let found = nodes::ready(&others, &tolerances);
+    let mut findings = if scene.stage == Stage::Before {
+        Box::pin(quotas::look(scene, components, others.len())).await
+    } else {
+        Vec::new()
+    };
+    if found.severity() != Some(Severity::Error) {
+        findings.extend([found, FARGATE.passed("EC2 nodes take the pods")]);
+        return findings;
+    }
+    let supply = Box::pin(supply::read(scene, fargate.len())).await;
+    findings.push(supply.judge(found, others.len(), components, facts));
+    findings.extend(supply.on_fargate(components, config, facts));
+    findings
 }
 
 /// Who cannot do enough there has to know where rights come from.

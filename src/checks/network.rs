@@ -1,10 +1,9 @@
-//! The network around the controllers: subnets that load balancers find, the network plugin, policies before the webhook's
-//! port.
-//!
-//! Of EC2 only tags are known (from the tagging API): zones, free addresses, route tables and rules of security groups are
-//! not read, and where they would matter the finding says so.
+//! The network around the controllers: subnets that load balancers find, the network plugin, security groups before the nodes' ports,
+//! policies before the webhook's.
 
 mod policies;
+mod reach;
+mod rules;
 mod subnets;
 
 use futures::FutureExt as _;
@@ -20,6 +19,7 @@ use crate::read::kube::ObjectRef;
 use crate::read::rollout;
 
 pub(super) use policies::blocking;
+pub(super) use reach::opening;
 pub(super) use subnets::{cluster_subnets, private};
 
 /// The checks.
@@ -72,12 +72,28 @@ pub(super) const CHECKS: &[Check] = &[
         mend: "let the policy admit the webhook's port",
         references: &["kubernetes-sigs/aws-load-balancer-controller#2462", "aws/eks-charts#767"],
     },
+    Check {
+        id: "EKB-NET-005",
+        title: "security groups let the control plane reach the nodes",
+        severity: Severity::Error,
+        stages: ALWAYS,
+        why: "the API server calls the kubelets (10250), the load balancer controller's webhook (9443) and metrics-server on the nodes; \
+              node groups with security groups of their own often admit only 443 and 10250",
+        breaks: "failed calling webhook: context deadline exceeded; no logs and no exec; the metrics API is unavailable",
+        mend: "add the missing rule to the nodes' security group",
+        references: &[
+            "https://docs.aws.amazon.com/eks/latest/userguide/sec-group-reqs.html",
+            "kubernetes-sigs/aws-load-balancer-controller#2462",
+            "terraform-aws-modules/terraform-aws-eks#1809",
+        ],
+    },
 ];
 
 const ROLES: &Check = &CHECKS[0];
 const FOREIGN: &Check = &CHECKS[1];
 const PLUGIN: &Check = &CHECKS[2];
 const POLICIES: &Check = &CHECKS[3];
+const REACH: &Check = &CHECKS[4];
 
 /// What the role tags of the subnets and tags of other clusters say; the plan tells it too.
 pub(crate) async fn subnet_findings(cx: &ReadContext) -> Result<Vec<Finding>> {
@@ -87,14 +103,19 @@ pub(crate) async fn subnet_findings(cx: &ReadContext) -> Result<Vec<Finding>> {
 /// Looks.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     async move {
-        let (subnets, plugin, policies) =
-            futures::join!(cluster_subnets(scene), plugin_finding(scene.cx), policies_of_webhooks(scene));
+        let (subnets, plugin, policies, reach) = futures::join!(
+            cluster_subnets(scene),
+            plugin_finding(scene.cx),
+            policies_of_webhooks(scene),
+            Box::pin(reach::look(scene))
+        );
         let mut findings = match subnets {
             Ok(subnets) => subnets::judge(&subnets, &scene.cx.facts),
             Err(error) => vec![ROLES.unread(&error), FOREIGN.unread(&error)],
         };
         findings.push(plugin.unwrap_or_else(|error| PLUGIN.unread(&error)));
         findings.extend(policies.unwrap_or_else(|error| vec![POLICIES.unread(&error)]));
+        findings.extend(reach);
         findings
     }
     .boxed()

@@ -5,7 +5,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, try_join_all};
 
 use crate::check::{Check, Finding, Scene, Severity, Stage};
-use crate::checks::simulation::{actions, refused};
+use crate::checks::simulation::{ASK_THE_ORGANIZATION, actions, of_organization, refused};
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
 use crate::permissions::cluster::rights;
@@ -105,6 +105,15 @@ fn judge(asked: &Result<Vec<Simulated>>, arn: &str) -> Finding {
         Err(error) => return AWS.skipped(crate::error::chain_of(error).join(": ")),
     };
     let Some(first) = refused.first() else { return AWS.passed("IAM allows apply's calls to the caller") };
+    let by_organization: Vec<_> = refused.iter().filter(|answer| of_organization(answer)).collect();
+    if let Some(first) = by_organization.first() {
+        return AWS.failed(
+            format!("a policy of the organisation denies {} to the caller", actions(&by_organization)),
+            format!("{} on {}: denied by a service control policy", first.action, first.resource),
+            format!("allowed to {arn}"),
+            ASK_THE_ORGANIZATION,
+        );
+    }
     let all: Vec<_> = refused.iter().collect();
     let why = match (first.decision, first.within_boundary, first.policies.first()) {
         (SimulatedDecision::ExplicitDeny, _, Some(policy)) => format!("denied by policy {policy}"),
@@ -178,6 +187,7 @@ mod tests {
             policies: policies.iter().map(|policy| (*policy).to_owned()).collect(),
             missing: Vec::new(),
             within_boundary,
+            allowed_by_organization: None,
         };
         let observed = |answer| match judge(&Ok(vec![answer]), "arn:me").verdict {
             Verdict::Failed { observed, .. } => observed,
@@ -187,6 +197,14 @@ mod tests {
         assert_eq!(denied, "iam:CreateRole on arn:r: denied by policy guard");
         let outside = observed(answer(SimulatedDecision::ImplicitDeny, &[], Some(false)));
         assert!(outside.ends_with("permissions boundary"), "{outside}");
+        // What the organisation denies is told first: no policy of the caller's mends it.
+        let organization =
+            Simulated { allowed_by_organization: Some(false), ..answer(SimulatedDecision::ExplicitDeny, &[], None) };
+        let both = vec![answer(SimulatedDecision::ImplicitDeny, &[], None), organization];
+        let finding = judge(&Ok(both), "arn:me");
+        assert_eq!(finding.says, "a policy of the organisation denies iam:CreateRole to the caller");
+        let Verdict::Failed { mend, .. } = &finding.verdict else { panic!("{finding:?}") };
+        assert!(mend.contains("service control policies") && !mend.contains("eks-bootstrap permissions"), "{mend}");
         assert_eq!(judge(&Ok(Vec::new()), "arn:me").verdict, Verdict::Passed);
     }
 }

@@ -1,15 +1,16 @@
 //! What a component's role may do: its policies and their meaning, what the installed version of the controller calls, the
-//! permissions boundary, and what IAM itself says when it is asked.
+//! permissions boundary, and what IAM itself says when it is asked. Before an installation: whether the account takes more of them.
 
 mod attached;
 mod document;
 mod nodes;
+mod room;
 mod simulated;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 
-use crate::check::{Check, Finding, Scene, Severity};
+use crate::check::{Check, Finding, Scene, Severity, Stage};
 use crate::checks::AFTER;
 use crate::component::{Component, Permissions};
 use crate::names;
@@ -108,6 +109,19 @@ pub(super) const CHECKS: &[Check] = &[
             "kubernetes-sigs/aws-ebs-csi-driver#821, kubernetes-sigs/aws-ebs-csi-driver#517",
         ],
     },
+    Check {
+        id: "EKB-POL-008",
+        title: "the account has room for the roles and policies of the components",
+        severity: Severity::Warning,
+        stages: &[Stage::Before],
+        why: "an account takes 1,000 roles and 1,500 customer managed policies unless the quotas were raised",
+        breaks: "CreateRole or CreatePolicy answers LimitExceeded in the middle of an apply",
+        mend: "delete roles and policies that nobody uses, or have the quotas raised",
+        references: &[
+            "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html",
+            "https://docs.aws.amazon.com/IAM/latest/APIReference/API_GetAccountSummary.html",
+        ],
+    },
 ];
 
 const ATTACHED: &Check = &CHECKS[0];
@@ -117,6 +131,7 @@ const ALLOWS: &Check = &CHECKS[3];
 const BOUNDARY: &Check = &CHECKS[4];
 const ONE: &Check = &CHECKS[5];
 const NODES: &Check = &CHECKS[6];
+const ROOM: &Check = &CHECKS[7];
 
 /// The role of a component and its policies.
 struct Wanted {
@@ -187,6 +202,9 @@ impl Wanted {
 /// Looks.
 pub(super) fn run<'a>(scene: &'a Scene<'a>) -> BoxFuture<'a, Vec<Finding>> {
     async move {
+        if scene.stage == Stage::Before {
+            return vec![room::look(scene).await];
+        }
         let components = super::components_with_role(scene);
         let each = components.iter().map(|component| of_component(scene, component));
         join_all(each).await.into_iter().flatten().collect()

@@ -33,6 +33,13 @@ impl Question {
         on_everything(self) == on_everything(other) && self.context.iter().all(agree)
     }
 
+    /// Whether an answer is one to this question. One for `*` is for every resource that was asked for: IAM gives it for actions that
+    /// know no resources, whatever the document says of them.
+    fn asks(&self, answer: &Simulated) -> bool {
+        let resource = |asked: &String| answer.resource == "*" || *asked == answer.resource;
+        self.pairs.iter().any(|(action, asked)| action.eq_ignore_ascii_case(&answer.action) && resource(asked))
+    }
+
     fn request(&self) -> SimulationRequest {
         let (actions, resources): (BTreeSet<_>, BTreeSet<_>) = self.pairs.iter().cloned().unzip();
         let resources = if resources.contains("*") { BTreeSet::new() } else { resources };
@@ -53,12 +60,20 @@ pub(super) async fn refused(cx: &ReadContext, principal_arn: &str, document: &Do
     let questions = questions(document, &cx.facts.region, &cx.facts.account);
     let asked = questions.iter().map(|question| async move {
         let answers = cx.iam.simulate(principal_arn, &[question.request()]).await?;
-        let wanted = |answer: &Simulated| question.pairs.contains(&(answer.action.clone(), answer.resource.clone()));
-        let refused = |answer: &Simulated| answer.decision != SimulatedDecision::Allowed && wanted(answer);
+        let refused = |answer: &Simulated| answer.decision != SimulatedDecision::Allowed && question.asks(answer);
         Ok::<_, crate::error::Error>(answers.into_iter().filter(refused).collect::<Vec<_>>())
     });
     Ok(try_join_all(asked).await?.into_iter().flatten().collect())
 }
+
+/// Whether an answer is the organisation's denial, which no policy of the account can lift.
+pub(super) fn of_organization(answer: &Simulated) -> bool {
+    answer.allowed_by_organization == Some(false)
+}
+
+/// Who can lift it.
+pub(super) const ASK_THE_ORGANIZATION: &str = "ask whoever keeps the organisation's service control policies to allow these actions; \
+                                               nothing in this account can";
 
 /// The names of actions, the first of many.
 pub(super) fn actions(refused: &[&Simulated]) -> String {
@@ -148,6 +163,29 @@ mod tests {
             let request = question.request();
             assert!(request.resources.iter().all(|resource| !resource.contains('*')), "{request:?}");
         }
+    }
+
+    #[test]
+    fn an_answer_for_everything_is_one_for_each_resource() {
+        let pair = |action: &str, resource: &str| (action.to_owned(), resource.to_owned());
+        let question = Question {
+            pairs: BTreeSet::from([pair("ec2:DescribeVpcs", "arn:v"), pair("ec2:CreateTags", "arn:t")]),
+            context: BTreeMap::new(),
+        };
+        let asks = |action: &str, resource: &str| {
+            let answer = Simulated {
+                action: action.to_owned(),
+                resource: resource.to_owned(),
+                decision: SimulatedDecision::ImplicitDeny,
+                policies: Vec::new(),
+                missing: Vec::new(),
+                within_boundary: None,
+                allowed_by_organization: None,
+            };
+            question.asks(&answer)
+        };
+        assert!(asks("ec2:DescribeVpcs", "arn:v") && asks("ec2:DescribeVpcs", "*") && asks("EC2:createTags", "arn:t"));
+        assert!(!asks("ec2:DescribeVpcs", "arn:t") && !asks("ec2:DeleteTags", "*"));
     }
 
     #[test]

@@ -7,7 +7,10 @@ use crate::cli::{SmokeFlags, Wanted};
 
 /// `verify`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit code 3 means that a check failed. `eks-bootstrap explain CHECK` says more about one.")]
+#[command(
+    after_help = "Exit code 3 means that a check failed. `eks-bootstrap explain CHECK` says more about one. Verify judges whether things work; what \
+                  differs from what is wanted, field by field, `eks-bootstrap plan` tells."
+)]
 pub struct VerifyArgs {
     /// Before anything is installed: credentials, permissions, nodes, versions, subnets, helm, charts
     #[arg(long, help_heading = "Checks")]

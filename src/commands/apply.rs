@@ -5,11 +5,12 @@ use clap::ArgMatches;
 use crate::behind;
 use crate::cli::{ApplyArgs, Global, Output};
 use crate::commands::saved::{self, Binding, Saved};
-use crate::commands::{assess, execute};
+use crate::commands::{assess, connecting, execute};
 use crate::config::Config;
-use crate::connect::{self, Connection};
+use crate::connect::Connection;
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
+use crate::escape::line;
 use crate::exit_code;
 use crate::plan::{Goal, Plan};
 use crate::render::plan_text;
@@ -28,7 +29,7 @@ pub async fn run(global: &Global, args: &ApplyArgs, matches: &ArgMatches, termin
         None => (Config::resolve(global, &args.wanted, &args.selection)?, None),
     };
     config.guard_isolation()?;
-    let connection = connect::connect(config, None).await?;
+    let connection = connecting::connect(config, terminal).await?;
     let json = global.output == Output::Json;
     // It holds two plans.
     Box::pin(carry_out(connection, saved, args.yes, json, terminal)).await
@@ -74,10 +75,12 @@ pub(super) async fn carry_out(
             }
         } else {
             let counts = plan_text::totals(&counts);
-            terminal
-                .result(&format!("nothing to do: {} is as it should be ({counts})\n", assessed.plan.target.cluster));
+            terminal.result(&format!(
+                "nothing to do: {} is as it should be ({counts})\n",
+                line(&assessed.plan.target.cluster)
+            ));
             for note in assessed.plan.steps.iter().flat_map(|step| &step.assessment.notes) {
-                terminal.note(&format!("note: {note}\n"));
+                terminal.note(&format!("note: {}\n", line(note)));
             }
             return Ok(exit_code::DONE);
         }
@@ -106,7 +109,7 @@ async fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
     if !terminal.interactive {
         return refused("not confirmed: nobody can be asked without a terminal", "pass --yes to apply without asking");
     }
-    if terminal.confirm(&format!("\nMake these changes to {}?", plan.target.cluster)).await {
+    if terminal.confirm(&format!("\nMake these changes to {}?", line(&plan.target.cluster))).await {
         return Ok(());
     }
     refused("not confirmed; nothing was changed", "answer `y`, or pass --yes")

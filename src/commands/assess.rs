@@ -84,13 +84,28 @@ fn check_recreated(named: &BTreeSet<String>, steps: &[Arc<dyn Step>]) -> Result<
     let Some(wrong) = named.iter().find(|named| !objects.iter().any(|object| object.is_called(named))) else {
         return Ok(());
     };
-    let known: BTreeSet<_> = objects.iter().map(|object| format!("{}/{}", object.kind, object.name)).collect();
-    let near = validate::nearest(wrong, known.iter().map(String::as_str));
-    let mend = match near.first() {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "name an object of a chart that this run installs, as the plan does".to_owned(),
-    };
+    let known: BTreeSet<_> = objects.iter().map(|object| (object.kind.as_str(), object.name.as_str())).collect();
+    let mend = recreatable(wrong, &known);
     Err(Error::config("--recreate", wrong, "no chart of this plan has such an object", mend))
+}
+
+/// What could be meant by an object that no chart has, out of kinds and names. Names of other kinds resemble each other and are
+/// never meant.
+fn recreatable(wrong: &str, known: &BTreeSet<(&str, &str)>) -> String {
+    let (kind, name) = wrong.split_once('/').unwrap_or((wrong, ""));
+    let same: Vec<_> = known.iter().filter(|(known, _)| known.eq_ignore_ascii_case(kind)).collect();
+    let Some((kind, _)) = same.first() else {
+        let kinds: BTreeSet<_> = known.iter().map(|(kind, _)| *kind).collect();
+        return match kinds.len() {
+            0 => "leave it out: this plan has no chart to install".to_owned(),
+            _ => format!("name an object of these kinds: {}", kinds.into_iter().collect::<Vec<_>>().join(", ")),
+        };
+    };
+    let names = || same.iter().map(|(_, name)| *name);
+    match validate::nearest(name, names()).first() {
+        Some(near) => format!("did you mean `{kind}/{near}`?"),
+        None => format!("its {kind} objects are {}", names().collect::<Vec<_>>().join(", ")),
+    }
 }
 
 /// In a cluster that knows no access entries the way to more rights is another one.

@@ -9,9 +9,12 @@ use crate::commands::images;
 use crate::config::Config;
 use crate::connect;
 use crate::error::{Error, Result};
+use crate::escape::line;
 use crate::exit_code;
+use crate::files;
 use crate::read::chart::{ChartRead, ChartRef, ChartSource, oci_reference};
 use crate::render::terminal::Terminal;
+use crate::unpacking::LARGEST_FILE;
 
 /// Runs the command.
 ///
@@ -27,13 +30,13 @@ pub async fn run(global: &Global, args: &BundleArgs, terminal: Terminal) -> Resu
         let chart = config.chart(&component);
         let local = charts.local(&chart).await?;
         let Some(digest) = local.digest else {
-            return Err(Error::Refused {
-                what: format!("chart {} is a folder, and a bundle holds archives", chart.name),
+            return Err(Error::Usage {
+                message: format!("chart {} is a folder, and a bundle holds archives", chart.name),
                 mend: format!("pack it with `helm package {}`, or leave --charts out", local.path.display()),
             });
         };
-        let bytes = std::fs::read(&local.path)
-            .map_err(|source| Error::io(format!("read the archive of chart {}", chart.name), source))?;
+        let bytes = files::read(&local.path, LARGEST_FILE)
+            .map_err(|source| Error::io(format!("read the archive of chart {}", chart.name), source.into()))?;
         let images = images::of(&component, &config, &charts).await?;
         let images = images.into_iter().map(|running| running.image).collect();
         let source = source(&chart);
@@ -66,13 +69,14 @@ fn source(chart: &ChartRef) -> String {
 
 fn text(file: &str, index: &Index) -> String {
     use std::fmt::Write as _;
+    let file = line(file);
     let mut text = format!("{file}\n\ncharts\n");
     for Entry { name, version, source, digest, .. } in &index.charts {
-        let _ = writeln!(text, "  {name} {version}  from {source}\n    {digest}");
+        let _ = writeln!(text, "  {}\n    {digest}", line(&format!("{name} {version}  from {source}")));
     }
     text.push_str("\nimages\n");
-    for line in images::lines(index.charts.iter().flat_map(|entry| &entry.images).map(String::as_str)).lines() {
-        let _ = writeln!(text, "  {line}");
+    for image in images::lines(index.charts.iter().flat_map(|entry| &entry.images).map(String::as_str)).lines() {
+        let _ = writeln!(text, "  {image}");
     }
     let _ = writeln!(text, "\nuse it with --charts {file}");
     text

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use crate::behind;
 use crate::cli::{DestroyArgs, Global, Output};
 use crate::commands::assess::{self, Assessed};
-use crate::commands::execute;
+use crate::commands::{connecting, execute};
 use crate::component::{self, Component};
 use crate::config::{Config, Removal};
-use crate::connect;
 use crate::context::ReadContext;
 use crate::dependants;
 use crate::dependants::in_aws::{self, Reach, Shown, Thing};
 use crate::error::{Error, Result};
+use crate::escape::line;
 use crate::plan::{Action, Assessment, Diagnostic, Goal, Plan};
 use crate::render::terminal::Terminal;
 use crate::render::{events, plan_text};
@@ -35,7 +35,7 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Res
             format!("pass --confirm {}", config.cluster),
         ));
     }
-    let connection = connect::connect(config, None).await?;
+    let connection = connecting::connect(config, terminal).await?;
     behind::require(&connection.read).await?;
     let mut assessed = assess::assess(&connection.read, Goal::Absent).await?;
     if let Err(refusal) = Box::pin(guards(&connection.read, &mut assessed, args)).await {
@@ -47,8 +47,10 @@ pub async fn run(global: &Global, args: &DestroyArgs, terminal: Terminal) -> Res
     if !json {
         if !plan.has_changes() {
             let counts = plan_text::totals(&plan.counts());
-            terminal
-                .result(&format!("nothing to do: nothing is left to remove from {} ({counts})\n", plan.target.cluster));
+            terminal.result(&format!(
+                "nothing to do: nothing is left to remove from {} ({counts})\n",
+                line(&plan.target.cluster)
+            ));
             let left = Box::pin(left_behind::read(&connection.read)).await;
             terminal.result(&events::left_behind(&left, terminal.out));
             return Ok(exit_code::DONE);
@@ -179,7 +181,7 @@ async fn confirm(plan: &Plan, terminal: Terminal) -> Result<()> {
         return Err(refused(what.to_owned(), mend));
     }
     let question =
-        format!("\n{}Remove all this from {name}? Type the cluster's name to confirm: ", users_objects(plan));
+        format!("\n{}Remove all this from {}? Type the cluster's name to confirm: ", users_objects(plan), line(name));
     if terminal.ask(&question).await.as_deref() == Some(name.as_str()) {
         return Ok(());
     }
@@ -195,7 +197,7 @@ fn users_objects(plan: &Plan) -> String {
     }
     let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
     let names: Vec<_> = names.into_iter().take(SHOWN).map(String::as_str).collect();
-    format!("Their load balancers stop serving: {}{more}\n", names.join(", "))
+    format!("Their load balancers stop serving: {}{more}\n", line(&names.join(", ")))
 }
 
 fn refused(what: String, mend: String) -> Error {

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::connect;
 use crate::context::Facts;
 use crate::error::Result;
+use crate::escape::line;
 use crate::exit_code;
 use crate::images::{self, Placed, Running};
 use crate::read::chart::ChartRead;
@@ -37,12 +38,16 @@ pub async fn run(global: &Global, args: &ImagesArgs, terminal: Terminal) -> Resu
     for running in all.iter().filter(|running| running.placed != Placed::Right) {
         let Running { component, image, .. } = running;
         if running.placed == Placed::ByUser {
-            terminal.message(&format!("note: {component} runs {image} outside {registry}, by your own chart values\n"));
+            terminal.message(&format!(
+                "note: {component} runs {} outside {registry}, by your own chart values\n",
+                line(image)
+            ));
         } else {
             code = exit_code::FAILED;
             terminal.message(&format!(
-                "warning: {component} runs {image} outside {registry}: no value of its chart is known that names it; set \
-                 it in the component's values\n"
+                "warning: {component} runs {} outside {registry}: no value of its chart is known that names it; set it in \
+                 the component's values\n",
+                line(image)
             ));
         }
     }
@@ -52,7 +57,7 @@ pub async fn run(global: &Global, args: &ImagesArgs, terminal: Terminal) -> Resu
 /// One line each, every text once, in order.
 pub(super) fn lines<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     let once: std::collections::BTreeSet<_> = texts.collect();
-    once.into_iter().fold(String::new(), |all, text| all + text + "\n")
+    once.into_iter().fold(String::new(), |all, text| all + &line(text) + "\n")
 }
 
 /// The components that are wanted on a cluster that brings nothing itself.

@@ -4,10 +4,9 @@
 //! take the former way away once the running pods are proved to use the new one. So it can be interrupted and run again.
 
 use crate::cli::{Global, MigrateArgs, Output, Selection};
-use crate::commands::apply;
+use crate::commands::{apply, connecting};
 use crate::component::{self, Component};
 use crate::config::{Config, Identity};
-use crate::connect;
 use crate::error::{Error, Result};
 use crate::exit_code;
 use crate::render::terminal::Terminal;
@@ -30,7 +29,7 @@ pub async fn run(global: &Global, args: &MigrateArgs, terminal: Terminal) -> Res
     let all = known.iter().copied().filter(Component::has_role);
     for component in all.filter(|component| named.is_empty() || named.iter().any(|named| named.name == component.name))
     {
-        let connection = connect::connect(config.clone().for_migration(&component, args.to), None).await?;
+        let connection = connecting::connect(config.clone().for_migration(&component, args.to), terminal).await?;
         if !component.wanted(&config, &connection.read.facts) {
             continue;
         }

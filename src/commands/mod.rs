@@ -5,6 +5,7 @@ pub mod assess;
 mod beside_irsa;
 pub mod bundle;
 pub mod config;
+mod connecting;
 mod deep;
 pub mod destroy;
 pub mod diagnostics;
@@ -46,7 +47,7 @@ pub async fn run(cli: Cli, matches: &clap::ArgMatches, terminal: Terminal) -> Re
         Command::Bundle(args) => bundle::run(&cli.global, &args, terminal).await,
         Command::Images(args) => images::run(&cli.global, &args, terminal).await,
         Command::Smoke(args) => smoke::run(&cli.global, args, terminal),
-        Command::Token(_) => token::run(&cli.global, terminal).await,
+        Command::Token(args) => Box::pin(token::run(&cli.global, &args, terminal)).await,
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => Box::pin(sandbox::run(&cli.global, args, matches, terminal)).await,
         #[cfg(feature = "sandbox")]

@@ -8,12 +8,13 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 
 use crate::cli::{Global, Output, PermissionsArgs};
-use crate::commands::images;
+use crate::commands::{connecting, images};
 use crate::component::{self, Component};
 use crate::config::{Config, Removal};
 use crate::connect;
 use crate::context::Facts;
 use crate::error::{Error, Result};
+use crate::escape::line;
 use crate::exit_code;
 use crate::permissions;
 use crate::permissions::cluster::{self, Kind, Told};
@@ -45,7 +46,7 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     if args.purpose == permissions::Purpose::Destroy {
         config = config.for_removal(Removal::default());
     }
-    let aws = connect::aws_config(&config, None).await?;
+    let aws = aws(&config, args.kubernetes).await?;
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let caller = async || -> Result<Caller> {
         connect::credentials(&aws).await?;
@@ -77,7 +78,7 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     let principal = mapped(&aws, principal, &mut facts).await;
     let charts = ChartRead::new(connect::helm(&config).await?);
     let charts = contents::rendered(&charts, &config, &images::facts(&config)).await?;
-    let told = asked(&config, contents::unknown(&charts)).await;
+    let told = asked(&config, contents::unknown(&charts), terminal).await;
     let charts: Vec<_> = charts.iter().map(|chart| chart.contents(&told)).collect();
     let rights = cluster::rights(args.purpose, &config, &facts, group, &charts);
     let unknown: Vec<_> = rights.unknown.iter().map(|(version, kind)| format!("{kind} ({version})")).collect();
@@ -85,7 +86,7 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
         let text = serde_json::to_string_pretty(&rights::list(&rights)).unwrap_or_default();
         terminal.result(&format!("{text}\n"));
         if !unknown.is_empty() {
-            terminal.message(&format!("warning: {}\n", nameless(&unknown)));
+            terminal.message(&format!("warning: {}\n", line(&nameless(&unknown))));
         }
         return Ok(exit_code::DONE);
     }
@@ -124,17 +125,28 @@ pub async fn run(global: &Global, args: &PermissionsArgs, terminal: Terminal) ->
     Ok(exit_code::DONE)
 }
 
+/// Clients: whoever names the account needs no credentials, and is asked for the code of an MFA device only where the cluster is looked at.
+async fn aws(config: &Config, kubernetes: bool) -> Result<SdkConfig> {
+    if config.account.is_some() && !kubernetes {
+        return connect::without_credentials(config).await;
+    }
+    match Box::pin(connect::aws_config(config, None)).await {
+        Err(Error::Credentials { .. }) if config.account.is_some() => connect::without_credentials(config).await,
+        other => other,
+    }
+}
+
 /// How long the cluster is asked for kinds: where it does not answer, the rest is printed all the same.
 const ASKED: Duration = Duration::from_secs(20);
 
 /// What the cluster says of kinds that are neither Kubernetes' own nor of the charts. Nothing where there are none, or where it
 /// cannot be asked yet: the rights are printed for someone who has none.
-async fn asked(config: &Config, kinds: BTreeSet<Kind>) -> Told {
+async fn asked(config: &Config, kinds: BTreeSet<Kind>, terminal: Terminal) -> Told {
     if kinds.is_empty() {
         return Told::new();
     }
     let asking = async {
-        let connection = connect::connect(config.clone(), None).await.ok()?;
+        let connection = connecting::connect(config.clone(), terminal).await.ok()?;
         Some(contents::told(&connection.read.kube, kinds).await)
     };
     tokio::time::timeout(ASKED, asking).await.ok().flatten().unwrap_or_default()

@@ -4,10 +4,12 @@ use serde_json::Value;
 
 use crate::cli::{Global, Output, PlanArgs};
 use crate::commands::assess::{self, Assessed};
+use crate::commands::connecting;
 use crate::commands::saved::{self, Binding};
 use crate::config::Config;
-use crate::connect::{self, Connection};
+use crate::connect::Connection;
 use crate::error::Result;
+use crate::escape::line;
 use crate::exit_code;
 use crate::plan::{Goal, Plan};
 use crate::render::terminal::Terminal;
@@ -20,14 +22,14 @@ use crate::render::{plan_commands, plan_json, plan_text};
 pub async fn run(global: &Global, args: &PlanArgs, terminal: Terminal) -> Result<u8> {
     let config = Config::resolve(global, &args.wanted, &args.selection)?;
     config.guard_isolation()?;
-    let Connection { read, helm, .. } = connect::connect(config, None).await?;
+    let Connection { read, helm, .. } = connecting::connect(config, terminal).await?;
     let mut assessed = assess::assess(&read, Goal::Present).await?;
     show(&assessed.plan, global.output, terminal);
     // What could be read is a plan too: `apply FILE` finds the same unknown steps, or says that the plan no longer fits.
     if let Some(file) = &args.out {
         let binding = Binding::of(&read, &helm, &assessed.plan).await?;
         saved::save(file, &saved::document(&assessed.plan, &read.config, &binding))?;
-        terminal.note(&format!("saved; run it with `eks-bootstrap apply {}`\n", file.display()));
+        terminal.note(&format!("saved; run it with `eks-bootstrap apply {}`\n", line(&file.display().to_string())));
     }
     if !assessed.errors.is_empty() {
         return Err(assess::worst(&mut assessed.errors));

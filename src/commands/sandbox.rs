@@ -11,10 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::cli::{Cli, Global, Output, SandboxArgs};
 use crate::config;
-use crate::error::{Error, Result};
+use crate::error::{Error, FileKind, Result};
 use crate::exit_code;
 use crate::helm_process::Helm;
-use crate::op::shell::quote;
+use crate::op::shell::{quote, words};
 use crate::render::starting::Starting;
 use crate::render::terminal::Terminal;
 use crate::sandbox::aws::Seed;
@@ -110,8 +110,11 @@ impl Outside {
 fn seed(args: &SandboxArgs) -> Result<Seed> {
     match &args.seed {
         None => Ok(Seed::builtin()),
-        Some(file) => Seed::from_file(file)
-            .map_err(|source| Error::ConfigFile { path: file.display().to_string(), source: source.into() }),
+        Some(file) => Seed::from_file(file).map_err(|source| Error::ConfigFile {
+            kind: FileKind::Seed,
+            path: file.display().to_string(),
+            source: source.into(),
+        }),
     }
 }
 
@@ -126,7 +129,7 @@ fn announce(sandbox: &Sandbox, outside: &Outside, output: Output, terminal: Term
     }
     let own: Vec<_> = variables.iter().map(|(name, _)| *name).collect();
     let here = config::variable_names().into_iter().chain(options());
-    let unset = seal::to_unset(here, &own, outside.reaches_out).join(" ");
+    let unset = words(&seal::to_unset(here, &own, outside.reaches_out));
     let lines = variables.iter().map(|(name, value)| format!("export {name}={}\n", quote(value)));
     terminal.result(&format!("unset {unset}\n{}", lines.collect::<String>()));
     terminal.note(

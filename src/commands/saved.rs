@@ -6,7 +6,7 @@
 //! can write a fingerprint that fits.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::Path;
 
 use clap::parser::ValueSource;
@@ -18,7 +18,8 @@ use sha2::{Digest as _, Sha256};
 use crate::cli::{Cli, Global};
 use crate::config::Config;
 use crate::context::{Facts, ReadContext};
-use crate::error::{Error, Result};
+use crate::error::{Error, FileKind, Result};
+use crate::files;
 use crate::helm_process::Helm;
 use crate::op::helm::HelmOp;
 use crate::plan::{Goal, Plan};
@@ -187,13 +188,12 @@ pub(super) fn save(file: &Path, document: &Value) -> Result<()> {
 /// would say something that the plan says.
 pub(super) fn load(file: &Path, global: &Global, account: Option<&str>, matches: &ArgMatches) -> Result<Saved> {
     check_flags(matches)?;
-    let unusable = |reason: String| Error::ConfigFile { path: file.display().to_string(), source: reason.into() };
-    let mut text = String::new();
-    let open = std::fs::File::open(file).map_err(|source| unusable(source.to_string()))?;
-    open.take(LIMIT + 1).read_to_string(&mut text).map_err(|source| unusable(source.to_string()))?;
-    if text.len() as u64 > LIMIT {
-        return Err(unusable(format!("it holds more than {} MiB", LIMIT >> 20)));
-    }
+    let unusable = |reason: String| Error::ConfigFile {
+        kind: FileKind::Plan,
+        path: file.display().to_string(),
+        source: reason.into(),
+    };
+    let text = files::text(file, LIMIT).map_err(|source| unusable(source.to_string()))?;
     let document: Value = serde_json::from_str(&text).map_err(|source| unusable(source.to_string()))?;
     check_form(&document).map_err(unusable)?;
     if document["fingerprint"] != fingerprint(&document) {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::check::{Finding, Scene, Stage};
 use crate::checks;
 use crate::cli::{FailOn, Global, Output, Selection, VerifyArgs, Wanted};
-use crate::commands::deep;
+use crate::commands::{connecting, deep};
 use crate::config::Config;
-use crate::connect::{self, Connection};
+use crate::connect::Connection;
 use crate::error::{Error, Result};
 use crate::exit_code;
 use crate::plan::Target;
@@ -51,7 +51,7 @@ pub async fn run(global: &Global, args: &VerifyArgs, terminal: Terminal) -> Resu
     let mut back_off = BackOff::new(BETWEEN.0, BETWEEN.1, wait.unwrap_or_default());
     loop {
         // Connected anew each time: with --wait it may be the cluster or the access entry that is not there yet.
-        let (target, findings, code) = match connect::connect(config.clone(), None).await {
+        let (target, findings, code) = match connecting::connect(config.clone(), terminal).await {
             Ok(connection) if is_deep => {
                 return Box::pin(look_deep(global, args, &connection, &skip, &shown)).await;
             }

@@ -165,8 +165,13 @@ impl Component {
 
     /// The tag that the policy wants on its role.
     pub fn role_tag(&self, config: &Config, facts: &Facts) -> Option<(String, String)> {
-        let key = self.choice(config)?.role_tag?;
+        let key = self.role_tag_key(config)?;
         Some((key.to_owned(), facts.cluster.clone()))
+    }
+
+    /// The key of that tag.
+    pub fn role_tag_key(&self, config: &Config) -> Option<&'static str> {
+        self.choice(config)?.role_tag
     }
 
     /// ARNs of the policies, one of which is to be attached to its role: the first that exists, unless another one is already.

@@ -11,6 +11,7 @@ use crate::component::{self, Component};
 use crate::config::Config;
 use crate::config_file::ChartOriginSpec;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::read::chart::{ChartRef, ChartSource, OCI, is_digest, is_loopback};
 use crate::validate;
 
@@ -163,8 +164,10 @@ fn charts(path: &Path) -> Result<()> {
         let mend = "give a folder with one folder or .tgz per chart, or a file made by `eks-bootstrap bundle`";
         Err(Error::config("--charts", path.display().to_string(), reason, mend))
     };
-    if !path.is_file() {
-        return refuse("no such folder or file");
+    match files::look(path) {
+        Ok(()) => {}
+        Err(error) if error.is_missing() => return refuse("no such folder or file"),
+        Err(error) => return refuse(&error.to_string()),
     }
     bundle::index(path).map(drop).or_else(|error| match error {
         Error::Refused { what, .. } => refuse(&what),

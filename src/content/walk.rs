@@ -7,8 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::shown::{printable, shown};
+use super::shown::shown;
 use super::{Comparison, Difference, Schemas, scalars, schema, types};
+use crate::escape::line;
 use crate::plan::FieldDiff;
 
 /// What of the metadata a document sets; the rest is the address or the server's.
@@ -102,7 +103,8 @@ impl<'a> Place<'a> {
 
     pub(super) fn entry(&self, key: &str) -> Place<'a> {
         let schema = self.schema.and_then(|schema| schema.get("items"));
-        Place { shown: format!("{}[{}]", self.shown, printable(key)), schema, ..self.clone() }
+        // As the plan shows it, since `ignoreDrift` takes paths from there.
+        Place { shown: format!("{}[{}]", self.shown, line(key)), schema, ..self.clone() }
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::judgement::in_doubt;
 use crate::error::{Error, Result};
-use crate::event::Cancelled;
+use crate::event::{Cancelled, Remains};
 use crate::plan::{Change, StepId};
 
 /// The ledger of one step.
@@ -102,6 +102,22 @@ impl Ledger {
         remains.retain(|remaining| !doubtful.contains(remaining));
         Cancelled { finished, half_done: doubtful, remains }
     }
+
+    /// What is left of the step where nothing can be observed any more, as after the end of the credentials: by the answers to its
+    /// writes alone.
+    pub(super) fn left(&self) -> Remains {
+        let Cancelled { finished, half_done, remains } = self.cancelled();
+        if finished.is_empty() && half_done.is_empty() {
+            return Remains::Calls(remains);
+        }
+        let parts = [("not made", remains), ("may be half done", half_done), ("made, not read back", finished)];
+        let parts: Vec<_> = parts
+            .into_iter()
+            .filter(|(_, calls)| !calls.is_empty())
+            .map(|(what, calls)| format!("{what}: {}", calls.join(", ")))
+            .collect();
+        Remains::State(parts.join("; "))
+    }
 }
 
 /// The ledgers of the steps that are at work.
@@ -126,5 +142,22 @@ impl Ledgers {
     /// The writes that are under way, by step.
     pub(super) fn calls(&self) -> Vec<(StepId, String)> {
         self.all().iter().filter_map(|(step, ledger)| Some((step.clone(), ledger.call()?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_observed_is_told_by_the_answers_to_the_writes() {
+        let all = |calls: &[&str]| calls.iter().map(|call| (*call).to_owned()).collect::<Vec<_>>();
+        let ledger = Ledger::new(all(&["a", "b"]));
+        assert_eq!(ledger.left(), Remains::Calls(all(&["a", "b"])));
+        ledger.entries.send_modify(|entries| {
+            (entries.finished, entries.remains, entries.doubtful) = (all(&["a"]), all(&["b", "c"]), all(&["b"]));
+        });
+        let told = "not made: c; may be half done: b; made, not read back: a";
+        assert_eq!(ledger.left(), Remains::State(told.to_owned()));
     }
 }

@@ -261,6 +261,7 @@ mod tests {
             request_id: None,
             status: Some(403),
             no_credentials: false,
+            untrusted: false,
         })
     }
 

@@ -1,9 +1,12 @@
 //! A second copy of an error, for when several wait for one thing that fails.
 
-use super::{Cause, Error, chain_of};
+use super::{Cause, Error, NoSession, chain_of};
 
 /// Sources that cannot be copied become their texts.
 fn text(source: &(dyn std::error::Error + 'static)) -> Cause {
+    if let Some(over) = NoSession::of(source) {
+        return over.clone().into();
+    }
     chain_of(source).join(": ").into()
 }
 

@@ -18,9 +18,18 @@ const SERVICES: [(&str, &str, &str, bool); 4] = [
 /// Set once the configuration is known; a process works on one.
 static KNOWN: RwLock<BTreeMap<&str, String>> = RwLock::new(BTreeMap::new());
 
+/// The region that the calls go to.
+static REGION: RwLock<Option<String>> = RwLock::new(None);
+
+/// The region that the calls go to; none before it is known.
+pub(crate) fn region() -> Option<String> {
+    REGION.read().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
 /// Keeps the addresses that `aws` leads to.
 pub(crate) fn remember(aws: &SdkConfig) {
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
+    *REGION.write().unwrap_or_else(PoisonError::into_inner) = Some(region.clone());
     let suffix = names::dns_suffix(names::partition_of_region(&region));
     let known = SERVICES.into_iter().map(|(prefix, variable, host, global)| {
         let own = config::variable(&format!("AWS_ENDPOINT_URL_{variable}"));

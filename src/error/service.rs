@@ -7,7 +7,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::refusal::Refusal;
-use super::{causes, chain_of, endpoint};
+use super::{causes, chain_of, endpoint, of_unknown_issuer};
 use crate::heard;
 use crate::limits::{self, AWS_OPERATION};
 
@@ -27,13 +27,15 @@ pub struct AwsError {
     pub status: Option<u16>,
     /// Whether the call failed before AWS was reached because no credentials could be had.
     pub no_credentials: bool,
+    /// Whether it failed because no known authority has signed the certificate of whoever answered.
+    pub untrusted: bool,
 }
 
 /// Codes by which AWS's services say that IAM denies.
 const DENIED: [&str; 5] =
     ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnauthorizedException", "NotAuthorized"];
 /// Codes for credentials that AWS does not take (any more).
-const BAD_CREDENTIALS: [&str; 9] = [
+const BAD_CREDENTIALS: [&str; 11] = [
     "AuthFailure",
     "RequestExpired",
     "ExpiredToken",
@@ -43,6 +45,9 @@ const BAD_CREDENTIALS: [&str; 9] = [
     "SignatureDoesNotMatch",
     "InvalidSignatureException",
     "IncompleteSignature",
+    // The region takes nobody's of this account.
+    "RegionDisabledException",
+    "OptInRequired",
 ];
 /// Codes for "there is no such thing".
 const NOT_FOUND: [&str; 3] = ["NoSuchEntity", "NoSuchEntityException", "ResourceNotFoundException"];
@@ -66,6 +71,7 @@ impl AwsError {
                 request_id: service.meta().extra("aws_request_id").map(ToOwned::to_owned),
                 status,
                 no_credentials: false,
+                untrusted: false,
             };
         }
         let no_credentials = causes(error).any(<dyn std::error::Error>::is::<CredentialsError>);
@@ -82,12 +88,21 @@ impl AwsError {
                 format!("no answer from {}: {}", asked(), chain_of(error).pop().unwrap_or_default())
             }
         };
-        AwsError { operation: operation.to_owned(), code: None, message, request_id: None, status, no_credentials }
+        let (operation, untrusted) = (operation.to_owned(), of_unknown_issuer(error));
+        AwsError { operation, code: None, message, request_id: None, status, no_credentials, untrusted }
     }
 
     /// An answer with status 200 that does not hold what it has to.
     pub fn unusable(operation: String, message: String) -> AwsError {
-        AwsError { operation, code: None, message, request_id: None, status: Some(200), no_credentials: false }
+        AwsError {
+            operation,
+            code: None,
+            message,
+            request_id: None,
+            status: Some(200),
+            no_credentials: false,
+            untrusted: false,
+        }
     }
 
     /// Whether AWS said that the thing does not exist.

@@ -3,14 +3,17 @@
 //! Deletes take "there is no such thing" for success: absent means done. The SDK gives every create and update a request
 //! token of its own, so that a call whose answer was lost is not done twice.
 
+mod configuration;
+
 use aws_sdk_eks::Client;
 use aws_sdk_eks::types::ResolveConflicts;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::error::{AwsError, Error, Result};
 use crate::heard::Heard;
 use crate::op::iam::Tags;
-use crate::op::shell::quote;
+use crate::op::shell::{Supply, quote, tag_map as cli_tags, words};
 
 /// One call of the EKS API that writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,10 +81,6 @@ fn sdk_tags(tags: &Tags) -> std::collections::HashMap<String, String> {
     tags.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-fn cli_tags(tags: &Tags) -> String {
-    tags.iter().map(|(key, value)| quote(&format!("{key}={value}"))).collect::<Vec<_>>().join(",")
-}
-
 /// ` --name value` for every value that is there.
 fn cli_options(options: &[(&str, Option<&String>)]) -> String {
     let given = options.iter().filter_map(|(name, value)| Some(format!(" --{name} {}", quote((*value)?))));
@@ -105,7 +104,7 @@ impl EksOp {
 
     /// The equivalent command of the aws CLI.
     pub fn command(&self) -> String {
-        let words = match self {
+        let command = match self {
             EksOp::CreateAddon {
                 cluster,
                 addon,
@@ -115,15 +114,13 @@ impl EksOp {
                 resolve_conflicts,
                 tags,
             } => format!(
-                "create-addon --cluster-name {} --addon-name {} --addon-version {}{} --tags {}",
+                "create-addon --cluster-name {} --addon-name {} --addon-version {}{}{}{} --tags {}",
                 quote(cluster),
                 quote(addon),
                 quote(version),
-                cli_options(&[
-                    ("service-account-role-arn", service_account_role_arn.as_ref()),
-                    ("configuration-values", configuration_values.as_ref()),
-                    ("resolve-conflicts", resolve_conflicts.as_ref()),
-                ]),
+                cli_options(&[("service-account-role-arn", service_account_role_arn.as_ref())]),
+                configuration::option(addon, configuration_values.as_deref()),
+                cli_options(&[("resolve-conflicts", resolve_conflicts.as_ref())]),
                 cli_tags(tags)
             ),
             EksOp::UpdateAddon {
@@ -134,15 +131,15 @@ impl EksOp {
                 configuration_values,
                 resolve_conflicts,
             } => format!(
-                "update-addon --cluster-name {} --addon-name {}{}",
+                "update-addon --cluster-name {} --addon-name {}{}{}{}",
                 quote(cluster),
                 quote(addon),
                 cli_options(&[
                     ("addon-version", version.as_ref()),
                     ("service-account-role-arn", service_account_role_arn.as_ref()),
-                    ("configuration-values", configuration_values.as_ref()),
-                    ("resolve-conflicts", resolve_conflicts.as_ref()),
-                ])
+                ]),
+                configuration::option(addon, configuration_values.as_deref()),
+                cli_options(&[("resolve-conflicts", resolve_conflicts.as_ref())])
             ),
             EksOp::DeleteAddon { cluster, addon, preserve } => format!(
                 "delete-addon --cluster-name {} --addon-name {}{}",
@@ -174,13 +171,32 @@ impl EksOp {
             EksOp::TagResource { arn, tags } => {
                 format!("tag-resource --resource-arn {} --tags {}", quote(arn), cli_tags(tags))
             }
-            EksOp::UntagResource { arn, keys } => format!(
-                "untag-resource --resource-arn {} --tag-keys {}",
-                quote(arn),
-                keys.iter().map(|key| quote(key)).collect::<Vec<_>>().join(" ")
-            ),
+            EksOp::UntagResource { arn, keys } => {
+                format!("untag-resource --resource-arn {} --tag-keys {}", quote(arn), words(keys))
+            }
         };
-        format!("aws eks {words}")
+        format!("aws eks {command}")
+    }
+
+    /// The configuration that an add-on is given.
+    fn configured(&self) -> Option<(&str, &str)> {
+        match self {
+            EksOp::CreateAddon { addon, configuration_values, .. }
+            | EksOp::UpdateAddon { addon, configuration_values, .. } => {
+                Some((addon.as_str(), configuration_values.as_deref()?))
+            }
+            _ => None,
+        }
+    }
+
+    /// The same as a document.
+    pub(super) fn configuration(&self) -> Option<Value> {
+        configuration::parsed(self.configured()?.1)
+    }
+
+    /// What the command needs besides.
+    pub(super) fn supply(&self) -> Option<Supply> {
+        self.configured().and_then(|(addon, text)| configuration::supply(addon, text))
     }
 
     /// Performs the call.
@@ -291,7 +307,7 @@ mod tests {
         assert_eq!(
             op.command(),
             "aws eks create-pod-identity-association --cluster-name demo --namespace kube-system --service-account x \
-             --role-arn arn:aws:iam::111122223333:role/x --tags 'a=b c',d=e"
+             --role-arn arn:aws:iam::111122223333:role/x --tags 'a=b c,d=e'"
         );
         let op = EksOp::CreateAddon {
             cluster: "demo".to_owned(),
@@ -304,8 +320,9 @@ mod tests {
         };
         assert_eq!(
             op.command(),
-            r#"aws eks create-addon --cluster-name demo --addon-name y --addon-version v1 --configuration-values '{"z": 1}' --resolve-conflicts OVERWRITE --tags 'a=b c',d=e"#
+            r#"aws eks create-addon --cluster-name demo --addon-name y --addon-version v1 --configuration-values '{"z": 1}' --resolve-conflicts OVERWRITE --tags 'a=b c,d=e'"#
         );
         assert_eq!(op.call(), "eks:CreateAddon");
+        assert_eq!(op.supply(), None);
     }
 }

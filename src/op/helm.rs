@@ -3,12 +3,13 @@
 //! Helm reaches the cluster with a kubeconfig of ours that calls our own `token` command, or with the user's. A first Ctrl-C
 //! lets it finish, its own `--timeout` ends it, and where the program has to be over soon it gets SIGTERM.
 
+mod access;
 mod chart_words;
 mod seen;
 mod stopped;
+mod typed;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,21 +17,21 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::config::{Config, MEASURED_SKEW};
+use crate::config::Config;
 use crate::context::Facts;
 use crate::error::{Error, Result};
+use crate::escape::line;
 use crate::helm_process::{Helm, Home, OLDEST, OLDEST_THAT_ADOPTS};
 use crate::helm_writer::{self, WRITER_LABEL};
 use crate::kube_client::KubeTarget;
-use crate::kubeconfig::{self, Ways};
 use crate::limits::{self, HELM_GRACE};
-use crate::op::shell::quote;
+use crate::op::shell::{Supply, quote};
 use crate::owner::OUR_NAME;
-use crate::proxy::Proxy;
 use crate::read::chart::{ChartRead, ChartRef};
 use crate::read::kube::KubeRead;
 use crate::read::release::{self, ADOPTED_LABEL, MANAGED_BY_LABEL, OUR_LABEL};
 use crate::stop::{self, Stops};
+use access::Access;
 
 /// What a release is to be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -98,14 +99,6 @@ pub struct HelmWrite {
     stops: Stops,
 }
 
-/// How helm reaches the cluster.
-enum Access {
-    /// The user's kubeconfig and context.
-    User { path: PathBuf, context: Option<String> },
-    /// One of ours, as text.
-    Ours { kubeconfig: String },
-}
-
 impl HelmWrite {
     /// A writer for the cluster of `facts`. Helm itself is looked for when it is needed.
     ///
@@ -119,19 +112,7 @@ impl HelmWrite {
         charts: ChartRead,
         kube: KubeRead,
     ) -> Result<HelmWrite> {
-        let access = match target {
-            KubeTarget::Kubeconfig { path, context } => {
-                let path = std::path::absolute(path).map_err(|source| Error::io("find the kubeconfig", source))?;
-                Access::User { path, context: context.clone() }
-            }
-            KubeTarget::Local(path) => Access::User { path: path.clone(), context: None },
-            KubeTarget::Endpoint { url, ca_pem, .. } => {
-                let program = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
-                // Written down, so that helm takes the way that we take; of the environment it would read other rules.
-                let proxy = url.parse().ok().map(|server| Proxy::of_environment(&server)).transpose()?.flatten();
-                Access::Ours { kubeconfig: our_kubeconfig(config, facts, (url, ca_pem), &program, proxy.as_ref()) }
-            }
-        };
+        let access = Access::new(config, facts, target)?;
         Ok(HelmWrite { helm, charts, kube, access: Arc::new(access), stops: stop::of_process() })
     }
 
@@ -148,30 +129,6 @@ impl HelmWrite {
     }
 }
 
-/// A kubeconfig whose tokens come from our `token` command, with the same profile and role as this run.
-fn our_kubeconfig(
-    config: &Config,
-    facts: &Facts,
-    (url, ca_pem): (&str, &str),
-    program: &Path,
-    proxy: Option<&Proxy>,
-) -> String {
-    let mut arguments = vec!["token", "--cluster", &facts.cluster, "--region", &facts.region];
-    for (flag, value) in [
-        ("--profile", &config.profile),
-        ("--assume-role", &config.assume_role),
-        ("--endpoint-url", &config.endpoint_url),
-    ] {
-        if let Some(value) = value {
-            arguments.extend([flag, value]);
-        }
-    }
-    let (proxy, skew) = (proxy.map(Proxy::address), facts.clock_skew.map(|skew| skew.to_string()));
-    let variable = skew.as_deref().map(|skew| (MEASURED_SKEW, skew));
-    let ways = Ways { proxy: proxy.as_deref(), variable };
-    kubeconfig::with_our_token(&facts.cluster, url, ca_pem, program, &arguments, ways).to_string()
-}
-
 impl HelmOp {
     /// The run as the plan names it.
     pub fn call(&self) -> String {
@@ -186,30 +143,29 @@ impl HelmOp {
     /// The equivalent command.
     pub fn command(&self) -> String {
         match self {
-            HelmOp::Upgrade { release } => {
-                let (first, chart) = chart_words::of(&release.chart);
-                format!(
-                    "{first}printf %s {} | helm upgrade --install {} {chart} --namespace {} --skip-crds --wait --timeout {}s \
-                     --labels {} --values -",
-                    quote(&release.values.to_string()),
-                    release.name,
-                    release.namespace,
-                    release.timeout_seconds,
-                    labels(release)
-                )
-            }
+            HelmOp::Upgrade { release } => typed::upgrade(release),
             HelmOp::Uninstall { namespace, name, timeout_seconds } => {
+                let (name, namespace) = (quote(name), quote(namespace));
                 format!("helm uninstall {name} --namespace {namespace} --wait --timeout {timeout_seconds}s")
             }
             HelmOp::Rollback { namespace, name, revision, timeout_seconds } => {
+                let (name, namespace) = (quote(name), quote(namespace));
                 format!("helm rollback {name} {revision} --namespace {namespace} --wait --timeout {timeout_seconds}s")
             }
         }
     }
 
+    /// What the command needs besides.
+    pub(super) fn supply(&self) -> Option<Supply> {
+        match self {
+            HelmOp::Upgrade { release } => typed::supply(release),
+            HelmOp::Uninstall { .. } | HelmOp::Rollback { .. } => None,
+        }
+    }
+
     /// Runs helm.
     pub async fn run(&self, helm: &HelmWrite) -> Result<()> {
-        let home = Home::new()?;
+        let mut home = Home::new()?;
         let mut arguments: Vec<OsString> = match self {
             HelmOp::Upgrade { release } => upgrade(release, helm, &home).await?,
             HelmOp::Uninstall { namespace, name, timeout_seconds } => {
@@ -221,20 +177,10 @@ impl HelmOp {
                 words(&[&plain[..], &forces(helm).await?[..]].concat())
             }
         };
-        match helm.access.as_ref() {
-            Access::User { path, context } => {
-                arguments.extend(["--kubeconfig".into(), path.into()]);
-                if let Some(context) = context {
-                    arguments.extend(["--kube-context".into(), context.into()]);
-                }
-            }
-            Access::Ours { kubeconfig } => {
-                arguments.extend(["--kubeconfig".into(), home.write("kubeconfig", kubeconfig)?.into()]);
-            }
-        }
+        let limit = Duration::from_secs(self.timeout_seconds()) + HELM_GRACE.get();
+        arguments.extend(helm.access.arguments(&mut home, limit).await?);
         let (namespace, name) = self.release();
         let command = format!("{} {name}", self.call().trim_start_matches("helm:"));
-        let limit = Duration::from_secs(self.timeout_seconds()) + HELM_GRACE.get();
         match helm.helm.run_until(&command, &arguments, &home, limit, Some(&helm.stops)).await {
             Ok(_) => Ok(()),
             Err(Error::Stopped { what }) => Err(stopped::told(&helm.kube, &helm.stops, namespace, name, &what).await),
@@ -289,7 +235,7 @@ fn labels(release: &ReleaseSpec) -> String {
 
 async fn upgrade(release: &ReleaseSpec, helm: &HelmWrite, home: &Home) -> Result<Vec<OsString>> {
     let chart = helm.charts.local(&release.chart).await?;
-    let values = home.write("values.json", &release.values.to_string())?;
+    let values = home.write("values.json", &line(&release.values.to_string()))?;
     let timeout = timeout(release.timeout_seconds);
     let adopts = if release.take_ownership { vec!["--take-ownership"] } else { Vec::new() };
     let forces = forces(helm).await?;
@@ -325,32 +271,6 @@ async fn forces(helm: &HelmWrite) -> Result<Vec<&'static str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::read::chart::ChartSource;
-    use serde_json::json;
-
-    #[test]
-    fn a_run_can_be_typed() {
-        let release = ReleaseSpec {
-            name: "x".to_owned(),
-            namespace: "kube-system".to_owned(),
-            chart: ChartRef {
-                name: "x".to_owned(),
-                version: "1.0.0".to_owned(),
-                source: ChartSource::Repository("https://example.com/charts".to_owned()),
-                digest: None,
-            },
-            values: json!({"clusterName": "demo"}),
-            timeout_seconds: 600,
-            cluster_arn: "arn".to_owned(),
-            take_ownership: false,
-        };
-        let command = HelmOp::Upgrade { release: Box::new(release) }.command();
-        assert!(
-            command.contains("helm upgrade --install x x --repo https://example.com/charts --version 1.0.0"),
-            "{command}"
-        );
-        assert!(command.starts_with(r#"printf %s '{"clusterName":"demo"}' |"#), "{command}");
-    }
 
     #[test]
     fn labels_fit_kubernetes() {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::error::{AwsError, Error, Result};
 use crate::heard::Heard;
-use crate::op::shell::quote;
+use crate::op::shell::{quote, tag_list as cli_tags, words as cli_words};
 
 /// Tags, sorted.
 pub type Tags = BTreeMap<String, String>;
@@ -48,8 +48,8 @@ pub enum IamOp {
     },
     /// Replaces a role's trust policy.
     UpdateAssumeRolePolicy { role: String, trust: String },
-    /// Replaces a role's description.
-    UpdateRole { role: String, description: String },
+    /// Replaces a role's description. The longest session goes with it, since IAM sets it back to an hour where it is left out.
+    UpdateRole { role: String, description: String, max_session_seconds: Option<i32> },
     /// Bounds a role.
     PutRolePermissionsBoundary { role: String, permissions_boundary: String },
     /// Sets tags of a role.
@@ -90,14 +90,6 @@ fn sdk_tags(tags: &Tags) -> Result<Vec<Tag>> {
         .map(|(key, value)| Tag::builder().key(key).value(value).build())
         .collect::<Result<_, BuildError>>()
         .map_err(|error| Error::config("tag", "", error.to_string(), "give every tag a key and a value"))
-}
-
-fn cli_tags(tags: &Tags) -> String {
-    tags.iter().map(|(key, value)| quote(&format!("Key={key},Value={value}"))).collect::<Vec<_>>().join(" ")
-}
-
-fn cli_words(words: &[String]) -> String {
-    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
 }
 
 impl IamOp {
@@ -160,10 +152,10 @@ impl IamOp {
                 quote(document)
             ),
             IamOp::SetDefaultPolicyVersion { arn, version } => {
-                format!("set-default-policy-version --policy-arn {} --version-id {version}", quote(arn))
+                format!("set-default-policy-version --policy-arn {} --version-id {}", quote(arn), quote(version))
             }
             IamOp::DeletePolicyVersion { arn, version } => {
-                format!("delete-policy-version --policy-arn {} --version-id {version}", quote(arn))
+                format!("delete-policy-version --policy-arn {} --version-id {}", quote(arn), quote(version))
             }
             IamOp::TagPolicy { arn, tags } => {
                 format!("tag-policy --policy-arn {} --tags {}", quote(arn), cli_tags(tags))
@@ -183,9 +175,12 @@ impl IamOp {
             IamOp::UpdateAssumeRolePolicy { role, trust } => {
                 format!("update-assume-role-policy --role-name {} --policy-document {}", quote(role), quote(trust))
             }
-            IamOp::UpdateRole { role, description } => {
-                format!("update-role --role-name {} --description {}", quote(role), quote(description))
-            }
+            IamOp::UpdateRole { role, description, max_session_seconds } => format!(
+                "update-role --role-name {} --description {}{}",
+                quote(role),
+                quote(description),
+                max_session_seconds.map(|seconds| format!(" --max-session-duration {seconds}")).unwrap_or_default()
+            ),
             IamOp::PutRolePermissionsBoundary { role, permissions_boundary } => format!(
                 "put-role-permissions-boundary --role-name {} --permissions-boundary {}",
                 quote(role),
@@ -273,9 +268,13 @@ impl IamOp {
             IamOp::UpdateAssumeRolePolicy { role, trust } => {
                 send!(client.update_assume_role_policy().role_name(role).policy_document(trust))
             }
-            IamOp::UpdateRole { role, description } => {
-                send!(client.update_role().role_name(role).description(description))
-            }
+            IamOp::UpdateRole { role, description, max_session_seconds } => send!(
+                client
+                    .update_role()
+                    .role_name(role)
+                    .description(description)
+                    .set_max_session_duration(*max_session_seconds)
+            ),
             IamOp::PutRolePermissionsBoundary { role, permissions_boundary } => {
                 send!(client.put_role_permissions_boundary().role_name(role).permissions_boundary(permissions_boundary))
             }

@@ -13,10 +13,11 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, KubeError, Result};
 use crate::kube_client::{KubeApi, KubeTarget};
 use crate::object::items;
-use crate::op::shell::quote;
+use crate::op::shell::{Supply, quote, required, variable};
 use crate::owner::OUR_NAME;
 use crate::read::kube::{KubeRead, ObjectRef, Paths};
 use crate::retry::BackOff;
+use crate::secrets::Place;
 use crate::stop;
 
 pub use restore::Restore;
@@ -147,10 +148,11 @@ impl KubeOp {
         match self {
             KubeOp::Apply { object, force } => {
                 let force = if *force { " --force-conflicts" } else { "" };
-                format!(
-                    "printf %s {} | kubectl apply --server-side --field-manager {OUR_NAME}{force} -f -",
-                    quote(&object.to_string())
-                )
+                let apply = format!("kubectl apply --server-side --field-manager {OUR_NAME}{force} -f");
+                match hidden(object) {
+                    Some(variable) => format!("{apply} {}", required(&variable)),
+                    None => format!("printf %s {} | {apply} -", quote(&object.to_string())),
+                }
             }
             KubeOp::Delete { object } => format!("kubectl delete {} --ignore-not-found", on_command_line(object)),
             KubeOp::Remove { object } => {
@@ -163,6 +165,15 @@ impl KubeOp {
                 patch_command(object, &without_marks(labels, annotations))
             }
         }
+    }
+
+    /// What the command needs besides.
+    pub(super) fn supply(&self) -> Option<Supply> {
+        let KubeOp::Apply { object, .. } = self else { return None };
+        hidden(object).map(|variable| {
+            let object = ObjectRef::of(object);
+            Supply { variable, what: format!("a file with {object}, which holds secrets") }
+        })
     }
 
     /// Performs the call.
@@ -202,6 +213,21 @@ impl KubeOp {
     }
 }
 
+/// The variable of the script that names a file with an object that holds secrets; none for others.
+fn hidden(object: &Value) -> Option<String> {
+    let reference = ObjectRef::of(object);
+    holds_secrets(object).then(|| variable("OBJECT", &format!("{}_{}", reference.kind, reference.name)))
+}
+
+/// Whether an object is not to be printed as a whole. The schemas of a CRD only name fields.
+fn holds_secrets(object: &Value) -> bool {
+    match object["kind"].as_str() {
+        Some("Secret") => true,
+        Some("CustomResourceDefinition") => false,
+        _ => Place::default().hides(object),
+    }
+}
+
 fn patch_command(object: &ObjectRef, body: &Value) -> String {
     let patch = quote(&body.to_string());
     format!("kubectl patch {} --type merge --patch {patch}", on_command_line(object))
@@ -224,8 +250,9 @@ fn without_marks(labels: &[String], annotations: &[String]) -> Value {
 }
 
 fn on_command_line(object: &ObjectRef) -> String {
-    let namespace = object.namespace.as_ref().map(|namespace| format!(" --namespace {namespace}"));
-    format!("{}/{}{}", object.kind.to_lowercase(), object.name, namespace.unwrap_or_default())
+    let namespace = object.namespace.as_ref().map(|namespace| format!(" --namespace {}", quote(namespace)));
+    let name = quote(&format!("{}/{}", object.kind.to_lowercase(), object.name));
+    format!("{name}{}", namespace.unwrap_or_default())
 }
 
 /// Charts leave `creationTimestamp: null` and empty `status` behind, which are not ours to set.
@@ -252,6 +279,18 @@ mod tests {
         assert!(
             op.command().ends_with("kubectl apply --server-side --field-manager eks-bootstrap --force-conflicts -f -")
         );
+    }
+
+    #[test]
+    fn an_object_with_secrets_is_read_from_a_file() {
+        let metadata = json!({"name": "x.y", "annotations": {"example.com/api-token": "hunter2"}});
+        let op = KubeOp::Apply { object: json!({"kind": "ConfigMap", "metadata": metadata}), force: false };
+        let (command, supply) = (op.command(), op.supply().unwrap());
+        assert!(command.ends_with(r#" -f "${OBJECT_CONFIGMAP_X_Y:?names no file}""#), "{command}");
+        assert!(supply.variable == "OBJECT_CONFIGMAP_X_Y" && !supply.what.contains("hunter2"), "{supply:?}");
+        let properties = json!({"password": {"type": "string", "default": "none"}});
+        let schema = json!({"kind": "CustomResourceDefinition", "spec": {"schema": {"properties": properties}}});
+        assert!(!holds_secrets(&schema), "a schema only names fields");
     }
 
     #[test]

@@ -14,6 +14,10 @@ use serde::Serialize;
 
 use crate::context::WriteContext;
 use crate::error::Result;
+use crate::op::helm::HelmOp;
+use crate::op::kube::KubeOp;
+use crate::op::shell::Supply;
+use crate::secrets::Scrub;
 
 /// One write.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -55,11 +59,34 @@ impl Op {
     /// # Errors
     /// What the service said; whether the write took place is then unknown, and a new observation tells.
     pub async fn run(&self, cx: &WriteContext) -> Result<()> {
-        match self {
+        let outcome = match self {
             Op::Iam(op) => op.run(&cx.iam).await,
             Op::Eks(op) => op.run(&cx.eks).await,
             Op::Kube(op) => op.run(&cx.kube).await,
             Op::Helm(op) => op.run(&cx.helm).await,
+        };
+        // Who refuses a value repeats it.
+        outcome.map_err(|error| self.secrets().error(error))
+    }
+
+    /// The secrets that it writes.
+    fn secrets(&self) -> Scrub {
+        match self {
+            Op::Helm(HelmOp::Upgrade { release }) => Scrub::of(&release.values),
+            Op::Kube(KubeOp::Apply { object, .. }) => Scrub::of(object),
+            Op::Kube(KubeOp::Restore(restore)) => Scrub::of(&restore.document),
+            Op::Eks(op) => op.configuration().as_ref().map(Scrub::of).unwrap_or_default(),
+            _ => Scrub::default(),
+        }
+    }
+
+    /// What a person has to supply to run the command, since it is not printed.
+    pub fn supply(&self) -> Option<Supply> {
+        match self {
+            Op::Iam(_) => None,
+            Op::Eks(op) => op.supply(),
+            Op::Kube(op) => op.supply(),
+            Op::Helm(op) => op.supply(),
         }
     }
 }

@@ -55,6 +55,8 @@ const NEEDS: &[Need] = &[
     ("other installations of the same", &[Verify], Cluster, "apps", &["deployments"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "", &["nodes"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "storage.k8s.io", &["csidrivers", "csinodes"], &["list"]),
+    ("quotas that would refuse the pods", &[Verify], Namespace, "", &["limitranges", "resourcequotas"], &["list"]),
+    ("what could bring nodes, where there are none", &[Verify], Cluster, "karpenter.sh", &["nodepools"], &["list"]),
     ("the pod network", &[Plan, Apply], Cluster, "apps", &["daemonsets"], &["list"]),
     ("nodes and the drivers on them", &[Verify], Cluster, "apps", &["daemonsets"], &["get", "list"]),
     ("the default StorageClass and autoscalers", &[Plan, Apply, Verify], Cluster, "storage.k8s.io", &["storageclasses"], &["list"]),

@@ -15,6 +15,8 @@ pub(super) enum On {
     Everything,
     /// The OIDC provider.
     Provider,
+    /// Every OIDC provider of the account: former issuers of the cluster have names that nobody knows.
+    Providers,
     /// The OIDC provider and the policies that are ours.
     ProviderAndPolicies,
     /// Everything that is ours: provider, roles, policies.
@@ -41,6 +43,8 @@ pub(super) enum On {
     NodeRoles,
     /// The cluster, and its node groups.
     NodeGroups,
+    /// The cluster, and its Fargate profiles.
+    FargateProfiles,
     /// The cluster, when something is made in it for the component.
     InCluster,
     /// Pod Identity associations of the cluster.
@@ -68,6 +72,7 @@ impl On {
                 | On::Offers
                 | On::NodeRoles
                 | On::NodeGroups
+                | On::FargateProfiles
         )
     }
 }
@@ -161,7 +166,7 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("ReadCluster", ALL, &["eks:DescribeCluster", "eks:ListPodIdentityAssociations"], On::Cluster, When::Always, Only::Always),
     // Only to name the clusters that exist when the one asked for does not.
     grant("FindCluster", &[Destroy, Migrate], &["eks:ListClusters"], On::Everything, When::Always, Only::Always),
-    grant("ReadProvider", ALL, &["iam:GetOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
+    grant("ReadProvider", ALL, &["iam:GetOpenIDConnectProvider"], On::Providers, When::Always, Only::Always),
     grant("ChangeProvider", MOVE, &["iam:AddClientIDToOpenIDConnectProvider"], On::Provider, When::Always, Only::Always),
 
     grant("ReadEks", LOOK, &["eks:DescribePodIdentityAssociation", "eks:DescribeAddon"], On::EksTagged, When::PodIdentity, Only::Always),
@@ -174,15 +179,17 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("RemoveEks", &[Destroy], &["eks:DeletePodIdentityAssociation", "eks:DeleteAddon", "eks:UntagResource"], On::EksObjects, When::Always, Only::Ours),
     // On the way back to IRSA; `apply` never takes one away.
     grant("RemoveAssociation", &[Migrate], &["eks:DeletePodIdentityAssociation"], On::Associations, When::PodIdentity, Only::Ours),
-    // How many providers there are is asked only where the cluster's is missing.
-    grant("CountProviders", &[Verify], &["iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
+    // How many providers there are is asked only where the cluster's is missing, how many roles and policies before an installation.
+    grant("ReadQuotas", &[Verify], &["iam:ListOpenIDConnectProviders", "iam:GetAccountSummary"], On::Everything, When::Always, Only::Always),
+    // A cluster that was made again has left the one of its former issuer behind.
+    grant("RemoveFormer", MOVE, &["iam:DeleteOpenIDConnectProvider"], On::Providers, When::Always, Only::Ours),
 
     grant("ReadAddon", ALL, &["eks:DescribeAddon"], On::Addon, When::Addon, Only::Always),
 
-    grant("ReadRole", LOOK, &["iam:GetRole"], On::Roles, When::Always, Only::Always),
+    grant("ReadRole", LOOK, &["iam:GetRole", "iam:ListAttachedRolePolicies"], On::Roles, When::Always, Only::Always),
     // Roles and policies of ours are read by the end of their names, see below.
     grant("ReadRole", &[Destroy], &["iam:GetRole"], On::Role, When::NamedRole, Only::Always),
-    grant("ReadAttachments", ALL, &["iam:ListAttachedRolePolicies"], On::RoleOrNone, When::Always, Only::Always),
+    grant("ReadAttachments", &[Destroy], &["iam:ListAttachedRolePolicies"], On::RoleOrNone, When::Always, Only::Always),
     grant("SimulateRole", &[Verify], &["iam:SimulatePrincipalPolicy"], On::Role, When::Always, Only::Always),
     // What the driver may do with the keys that StorageClasses name.
     grant("ReadInlinePolicies", &[Verify], &["iam:ListRolePolicies", "iam:GetRolePolicy"], On::Role, When::Keys, Only::Always),
@@ -209,6 +216,8 @@ pub(super) const GRANTS: &[Grant] = &[
     grant("RemoveAddon", &[Destroy], &["eks:DeleteAddon", "eks:UntagResource"], On::Addon, When::ByEks, Only::Always),
     // Whether nodes hold a policy that nobody asked for is looked at in any case.
     grant("AuditNodeGroups", &[Verify], &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::Always, Only::Always),
+    // What could bring nodes is asked only where none takes the pods.
+    grant("AuditFargate", &[Verify], &["eks:ListFargateProfiles", "eks:DescribeFargateProfile"], On::FargateProfiles, When::Always, Only::Always),
     grant("AuditNodeRoles", &[Verify], &["iam:ListAttachedRolePolicies"], On::NodeRoles, When::Always, Only::Always),
     grant("ReadNodeGroups", &[Plan, Apply], &["eks:ListNodegroups", "eks:DescribeNodegroup"], On::NodeGroups, When::OnNodeRoles, Only::Always),
     grant("ReadNodeRoles", ALL, &["iam:GetRole", "iam:ListAttachedRolePolicies"], On::NodeRoles, When::OnNodeRoles, Only::Always),
@@ -227,12 +236,16 @@ pub(super) const GRANTS: &[Grant] = &[
 
     // Subnets by their tags; at the end of a destroy, what is left by the controllers' tags.
     grant("ReadNetwork", &[Plan, Apply, Verify], &["ec2:DescribeSubnets", "ec2:DescribeRouteTables", "tag:GetResources", "eks:ListClusters"], On::Everything, When::Always, Only::Always),
+    // Former issuers are looked for among all providers; a statement of its own would have no room in IAM's 6,144 characters.
+    grant("ReadNetwork", &[Plan, Apply], &["iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
+    grant("FindCluster", &[Migrate], &["iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
     // The tagging API goes on showing what is deleted, so each service is asked about its own.
-    grant("ReadNetwork", &[Verify], &["elasticloadbalancing:DescribeLoadBalancers"], On::Everything, When::Always, Only::Always),
+    // And which security groups stand between the control plane and the nodes.
+    grant("ReadNetwork", &[Verify], &["elasticloadbalancing:DescribeLoadBalancers", "ec2:DescribeInstances", "ec2:DescribeSecurityGroups"], On::Everything, When::Always, Only::Always),
     grant("ReadTags", &[Destroy], &["tag:GetResources", "elasticloadbalancing:DescribeLoadBalancers", "elasticloadbalancing:DescribeTargetGroups", "ec2:DescribeSecurityGroups", "ec2:DescribeVolumes", "globalaccelerator:DescribeAccelerator"], On::Everything, When::Always, Only::Always),
     // Whether others trust the provider is asked of every role of the account.
     // And what of ours is left is asked of every role and policy.
-    grant("ReadTrusts", &[Destroy], &["iam:ListRoles", "iam:ListPolicies"], On::Everything, When::Always, Only::Always),
+    grant("ReadTrusts", &[Destroy], &["iam:ListRoles", "iam:ListPolicies", "iam:ListOpenIDConnectProviders"], On::Everything, When::Always, Only::Always),
     grant("ReadLeftRoles", &[Destroy], &["iam:GetRole"], On::LeftRoles, When::Always, Only::Always),
     grant("ReadLeftPolicies", &[Destroy], &["iam:GetPolicy"], On::LeftPolicies, When::Always, Only::Always),
 ];

@@ -191,6 +191,10 @@ mod tests {
                 format!(r#"{{{principal},{both}}},{{"Effect":"Deny","Principal":"*","Action":"sts:TagSession"}}"#),
                 Some("sts:TagSession is denied"),
             ),
+            (
+                format!(r#"{{{principal},{both}}},{{"Effect":"Deny","Principal":{{"AWS":"*"}},"Action":"sts:*"}}"#),
+                Some("sts:AssumeRole is denied"),
+            ),
         ];
         for (statement, expected) in cases {
             let refusals = request().refusals(&trust(&statement)).join("; ");

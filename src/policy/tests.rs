@@ -378,6 +378,9 @@ fn deny_wins() {
     let denied = [
         json!({"Effect": "Deny", "Principal": "*", "Action": "sts:*"}),
         json!({"Effect": "Deny", "Principal": "*", "NotAction": "sts:TagSession"}),
+        json!({"Effect": "Deny", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRoleWithWebIdentity"}),
+        json!({"Effect": "Deny", "Principal": {"Federated": "*"}, "Action": "sts:*"}),
+        json!({"Effect": "Deny", "Principal": {"Service": "ec2.amazonaws.com", "AWS": ["*"]}, "Action": "sts:*"}),
         json!({"Effect": "Deny", "NotPrincipal": {"AWS": "111122223333"}, "Action": "sts:*"}),
         json!({"Effect": "Deny", "Principal": {"Federated": PROVIDER}, "Action": "*", "Condition": {"StringLike": {&sub: "*:kube-system:*"}}}),
         json!({"Effect": "Deny", "Principal": "*", "Action": "*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}),

@@ -1,9 +1,11 @@
 //! The trust statement of IAM roles for service accounts (IRSA), and its place among statements of others.
 //!
 //! A role may be shared: other clusters, people and tools have statements of their own in its trust policy, and those are
-//! never touched. Ours carries the `Sid` [`SID`] and names our cluster's provider; only such a statement is replaced.
+//! never touched. Ours carries the `Sid` [`SID`] and names our cluster's provider; only such a statement is replaced. A cluster
+//! that is deleted and made again under its name has another issuer, hence another provider; which of the others was its own is
+//! not to be seen here, and the caller says it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
@@ -39,10 +41,14 @@ pub fn subject(namespace: &str, service_account: &str) -> String {
 ///
 /// The issuer is taken with and without `https://`.
 pub fn irsa_statement(provider_arn: &str, issuer: &str, namespace: &str, service_account: &str) -> Statement {
+    statement_for(provider_arn, issuer, &subject(namespace, service_account))
+}
+
+fn statement_for(provider_arn: &str, issuer: &str, subject: &str) -> Statement {
     let issuer = bare_issuer(issuer);
     let claims = BTreeMap::from([
         (format!("{issuer}:aud"), vec![AUDIENCE.to_owned()]),
-        (format!("{issuer}:sub"), vec![subject(namespace, service_account)]),
+        (format!("{issuer}:sub"), vec![subject.to_owned()]),
     ]);
     Statement {
         sid: Some(SID.into()),
@@ -116,6 +122,33 @@ pub fn release_trust(existing: &Document, wanted: &Statement) -> Document {
     released
 }
 
+/// The other providers of the account through which a statement that is word for word ours lets `subject` in: those of other
+/// clusters that share the role, and those of former issuers of this one.
+pub fn our_other_providers(trust: &Document, provider_arn: &str, subject: &str) -> BTreeSet<String> {
+    let account = |arn: &str| arn.split_once(":oidc-provider/").map(|(account, _)| account.to_owned());
+    let ours = trust.statements.iter().filter_map(|statement| provider_of_ours(statement, subject));
+    ours.filter(|arn| arn != provider_arn && account(arn) == account(provider_arn)).collect()
+}
+
+/// The trust policy without our statements that let `subject` in through these providers.
+pub fn release_providers(existing: &Document, providers: &BTreeSet<String>, subject: &str) -> Document {
+    let mut released = existing.clone();
+    let goes = |statement: &Statement| provider_of_ours(statement, subject).is_some_and(|arn| providers.contains(&arn));
+    released.statements.retain(|statement| !goes(statement));
+    released
+}
+
+/// The provider of a statement that says what ours says for `subject`, and nothing else.
+fn provider_of_ours(statement: &Statement, subject: &str) -> Option<String> {
+    statement.sid.as_deref().filter(|sid| sid.starts_with(SID))?;
+    let mut principals = statement.principal.as_ref()?.each().into_iter();
+    let (Some(principal), None) = (principals.next(), principals.next()) else { return None };
+    let arn = principal.strip_prefix("Federated:")?.to_owned();
+    let (_, issuer) = arn.split_once(":oidc-provider/")?;
+    let same = statement.grants() == statement_for(&arn, issuer, subject).grants();
+    same.then_some(arn)
+}
+
 /// Whether a trust policy allows anything to identities of an OIDC provider.
 pub fn trusts_provider(trust: &Document, provider_arn: &str) -> bool {
     let principal = format!("Federated:{provider_arn}");
@@ -129,7 +162,7 @@ pub fn trusts_provider(trust: &Document, provider_arn: &str) -> bool {
 pub fn other_clusters(trust: &Document, provider_arn: &str) -> usize {
     let statements = trust.statements.iter().filter(|statement| statement.effect == Effect::Allow);
     let principals = statements.filter_map(|statement| statement.principal.as_ref()).flat_map(Principals::each);
-    let providers: std::collections::BTreeSet<_> = principals
+    let providers: BTreeSet<_> = principals
         .filter_map(|principal| principal.strip_prefix("Federated:").map(ToOwned::to_owned))
         .filter(|arn| arn.contains(":oidc-provider/oidc.eks") && arn != provider_arn)
         .collect();

@@ -19,8 +19,9 @@ use serde_json::Value;
 use crate::bundle;
 use crate::error::{Error, Result};
 use crate::flight::Flights;
-use crate::helm_process::{Helm, Home, OLDEST};
+use crate::helm_process::{Helm, Home, Keys, OLDEST};
 use crate::limits::{self, CHART_PULL};
+use crate::unpacking::Allowance;
 
 pub use archive::{digest_of, is_digest};
 pub(crate) use place::is_loopback;
@@ -147,7 +148,11 @@ async fn find(helm: &Helm, home: &KeptHome, chart: &ChartRef) -> Result<LocalCha
         ChartSource::Repository(url) => url.clone(),
         ChartSource::Folder(path) | ChartSource::Bundle(path) => path.display().to_string(),
     };
-    let (metadata, content) = content::read(&path).map_err(|reason| missing(chart, &place(), &reason))?;
+    let allowance = Allowance::default();
+    let (metadata, content) = content::read(&path, &allowance).map_err(|reason| match allowance.exceeded() {
+        Some(_) => archive::unusable(Path::new(&place()), &format!("chart {} {}: {reason}", chart.name, chart.version)),
+        None => missing(chart, &place(), &reason),
+    })?;
     if metadata.name != chart.name || metadata.version != chart.version {
         let reason = format!("it holds {} {}", metadata.name, metadata.version);
         return Err(missing(chart, &place(), &reason));
@@ -159,7 +164,8 @@ async fn fetch(helm: &Helm, chart: &ChartRef, url: &str, home: &Home, folder: &P
     let arguments = place::pull(chart, url, folder);
     // A helm that does not even tell its version is no chart that is missing.
     helm.at_least(&OLDEST).await?;
-    match helm.run(&format!("pull {}", chart.name), &arguments, home, CHART_PULL.get()).await {
+    let keys = if url.starts_with(OCI) { Keys::for_registry(url) } else { Keys::Removed };
+    match helm.run(&format!("pull {}", chart.name), &arguments, home, CHART_PULL.get(), keys).await {
         Ok(_) => archive::only(folder).ok_or_else(|| missing(chart, url, "helm pulled it and left no archive")),
         Err(Error::HelmFailed { message, .. }) => Err(missing(chart, url, &message)),
         Err(Error::TimedOut { limit, .. }) => {

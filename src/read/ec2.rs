@@ -1,6 +1,8 @@
 //! EC2, read only: the subnets of the cluster's VPC, in which zones they lie, whether the internet reaches them, and how many
 //! addresses they have left; and which security groups and volumes are really there. Nothing here is ever changed.
 
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -9,6 +11,8 @@ use crate::error::Result;
 use crate::read::pages::Pages;
 use crate::read::signed::{Answer, Protocol, Service, Signed};
 use crate::read::tagging::Tags;
+
+pub use rules::{Group, Interfaces, Rule};
 
 const SERVICE: Service = Service { id: "EC2", name: "ec2", protocol: Protocol::Query("2016-11-15") };
 /// So many values fit into a filter.
@@ -36,7 +40,13 @@ const VOLUMES: Question = Question { action: "ec2:DescribeVolumes", page: 500 };
 #[derive(Debug, Deserialize)]
 #[serde(bound = "T: serde::de::DeserializeOwned")]
 struct Page<T> {
-    #[serde(rename = "subnetSet", alias = "routeTableSet", alias = "securityGroupInfo", alias = "volumeSet")]
+    #[serde(
+        rename = "subnetSet",
+        alias = "routeTableSet",
+        alias = "securityGroupInfo",
+        alias = "volumeSet",
+        alias = "reservationSet"
+    )]
     found: Items<T>,
     #[serde(rename = "nextToken")]
     next: Option<String>,
@@ -64,8 +74,17 @@ struct SubnetItem {
     availability_zone: String,
     #[serde(default)]
     available_ip_address_count: i32,
+    cidr_block: Option<String>,
+    #[serde(default)]
+    ipv6_cidr_block_association_set: Items<Ipv6Block>,
     #[serde(default)]
     tag_set: Items<Tag>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Ipv6Block {
+    ipv6_cidr_block: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -128,6 +147,8 @@ pub struct Subnet {
     pub zone: String,
     /// Addresses that nobody has.
     pub free: i32,
+    /// Its ranges of addresses, of both families.
+    pub ranges: Vec<String>,
     /// Its tags.
     pub tags: Tags,
     /// Whether its route table leads to an internet gateway.
@@ -162,7 +183,9 @@ impl Ec2Read {
         let by_id: BTreeMap<_, _> = subnets
             .into_iter()
             .map(|item| {
+                let sixes = item.ipv6_cidr_block_association_set.item.into_iter();
                 let subnet = Subnet {
+                    ranges: item.cidr_block.into_iter().chain(sixes.filter_map(|it| it.ipv6_cidr_block)).collect(),
                     public: public.contains(&item.subnet_id),
                     id: item.subnet_id,
                     zone: item.availability_zone,

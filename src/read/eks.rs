@@ -1,5 +1,7 @@
 //! EKS, read only.
 
+mod capacity;
+
 use std::collections::BTreeSet;
 
 use aws_sdk_eks::Client;
@@ -11,6 +13,8 @@ use crate::error::{AwsError, Result};
 use crate::heard::Heard;
 use crate::op::iam::Tags;
 use crate::read::pages::Pages;
+
+pub use capacity::{FargateProfile, NodeGroup};
 
 /// What an EKS add-on says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -127,28 +131,7 @@ impl EksRead {
 
     /// ARNs of the roles of a cluster's node groups; a group that goes meanwhile has none.
     pub async fn node_roles(&self, cluster: &str) -> Result<BTreeSet<String>> {
-        let (mut groups, mut token) = (Vec::new(), None);
-        let mut pages = Pages::of("eks:ListNodegroups");
-        loop {
-            let answer = self.client.list_nodegroups().cluster_name(cluster).set_next_token(token).send().await;
-            let page = answer.map_err(|error| AwsError::new("eks:ListNodegroups", &error))?;
-            groups.extend(page.nodegroups().iter().cloned());
-            token = pages.next(page.next_token)?;
-            if token.is_none() {
-                break;
-            }
-        }
-        let mut roles = BTreeSet::new();
-        for group in groups {
-            match self.client.describe_nodegroup().cluster_name(cluster).nodegroup_name(group).send().await {
-                Ok(answer) => roles.extend(answer.nodegroup.and_then(|group| group.node_role)),
-                Err(error) => match AwsError::new("eks:DescribeNodegroup", &error) {
-                    error if error.not_found() => {}
-                    error => return Err(error.into()),
-                },
-            }
-        }
-        Ok(roles)
+        Ok(self.node_groups(cluster).await?.into_iter().filter_map(|group| group.role).collect())
     }
 
     /// The add-on with this name, where the cluster has it.

@@ -32,6 +32,8 @@ pub struct Role {
     pub description: String,
     /// ARN of the policy that bounds it.
     pub permissions_boundary: Option<String>,
+    /// How long its sessions may be.
+    pub max_session_seconds: Option<i32>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
 }
@@ -61,6 +63,31 @@ pub struct PolicyVersion {
     pub id: String,
     /// Whether it is in force.
     pub default: bool,
+}
+
+/// How much of a quota is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// How many there are.
+    pub used: usize,
+    /// How many there may be.
+    pub quota: usize,
+}
+
+impl Usage {
+    /// How many more there may be.
+    pub fn left(&self) -> usize {
+        self.quota.saturating_sub(self.used)
+    }
+}
+
+/// What an account holds of what its quotas bound; none where IAM does not tell.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AccountSummary {
+    /// Roles.
+    pub roles: Option<Usage>,
+    /// Customer managed policies.
+    pub policies: Option<Usage>,
 }
 
 /// IAM, read only.
@@ -94,8 +121,26 @@ impl IamRead {
     }
 
     async fn quota(&self, key: &SummaryKeyType) -> Option<usize> {
-        let answer = self.client.get_account_summary().send().await.ok()?;
-        usize::try_from(*answer.summary_map()?.get(key)?).ok()
+        self.numbers().await.ok()?.get(key).copied()
+    }
+
+    /// How much of what an apply makes the account holds, and how much it takes.
+    pub async fn summary(&self) -> Result<AccountSummary> {
+        let numbers = self.numbers().await?;
+        let usage = |used: SummaryKeyType, quota: SummaryKeyType| {
+            Some(Usage { used: *numbers.get(&used)?, quota: *numbers.get(&quota)? })
+        };
+        Ok(AccountSummary {
+            roles: usage(SummaryKeyType::Roles, SummaryKeyType::RolesQuota),
+            policies: usage(SummaryKeyType::Policies, SummaryKeyType::PoliciesQuota),
+        })
+    }
+
+    async fn numbers(&self) -> Result<BTreeMap<SummaryKeyType, usize>> {
+        let answer = self.client.get_account_summary().send().await;
+        let answer = answer.map_err(|error| AwsError::new("iam:GetAccountSummary", &error))?;
+        let told = answer.summary_map.unwrap_or_default().into_iter();
+        Ok(told.filter_map(|(key, number)| Some((key, usize::try_from(number).ok()?))).collect())
     }
 
     /// A reader over `config`.
@@ -139,6 +184,7 @@ impl IamRead {
                 .permissions_boundary()
                 .and_then(|boundary| boundary.permissions_boundary_arn())
                 .map(ToOwned::to_owned),
+            max_session_seconds: role.max_session_duration(),
             tags: tag_map(role.tags()),
         }))
     }

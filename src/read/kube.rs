@@ -7,6 +7,7 @@ mod capabilities;
 mod contents;
 mod dry_run;
 mod few;
+mod list;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -171,6 +172,11 @@ impl KubeRead {
         self.api.authorities()
     }
 
+    /// The entry of the kubeconfig that turns off the check of the server's certificate, if one does.
+    pub(crate) fn unverified(&self) -> Option<&str> {
+        self.api.unverified()
+    }
+
     /// The issuer of the API server's service-account tokens; none where it tells none.
     pub(crate) async fn issuer(&self) -> Result<Option<String>> {
         let answer = self.api.read(&format!("get {DISCOVERY}"), DISCOVERY).await?;
@@ -210,26 +216,6 @@ impl KubeRead {
     pub async fn get(&self, object: &ObjectRef) -> Result<Option<Value>> {
         let Some(path) = self.paths.object(object).await? else { return Ok(None) };
         self.api.read(&format!("get {object}"), &path).await
-    }
-
-    /// All objects of a kind in a namespace (empty: in all), with a label selector (empty: all).
-    pub async fn list(&self, api_version: &str, kind: &str, namespace: &str, labels: &str) -> Result<Vec<Value>> {
-        let Some(path) = self.paths.collection(api_version, kind, namespace).await? else { return Ok(Vec::new()) };
-        let selector: String = url::form_urlencoded::byte_serialize(labels.as_bytes()).collect();
-        let operation = listing(kind, namespace);
-        let (mut items, mut token) = (Vec::new(), String::new());
-        loop {
-            let page = format!("{path}?limit=500&labelSelector={selector}&continue={token}");
-            let Some(mut list) = self.api.read(&operation, &page).await? else { return Ok(items) };
-            if let Value::Array(found) = list["items"].take() {
-                items.extend(found);
-            }
-            let next = list.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default();
-            next.clone_into(&mut token);
-            if token.is_empty() {
-                return Ok(items);
-            }
-        }
     }
 
     /// Creates an object as a server-side dry run: it passes defaulting, validation and admission, and is forgotten.

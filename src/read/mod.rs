@@ -7,6 +7,7 @@ pub mod contents;
 pub mod ec2;
 pub mod eks;
 pub mod elbv2;
+pub mod former;
 pub mod held;
 pub mod iam;
 pub mod kinds;

@@ -4,8 +4,6 @@
 //! (<https://helm.sh/docs/topics/advanced/#storage-backends>). The record holds the chart with its CRDs, the values that
 //! the user gave, and the rendered manifest.
 
-use std::io::Read as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -15,9 +13,7 @@ use crate::helm_writer::{self, WRITER_LABEL, Writer};
 use crate::read::chart::content;
 use crate::read::kube::{KubeRead, ObjectRef, listing};
 use crate::read::manifest;
-
-/// No record is larger: a Secret holds at most 1 MiB, and gzip rarely saves more than twenty-fold.
-const LARGEST: u64 = manifest::LARGEST as u64;
+use crate::unpacking::{self, Allowance};
 
 /// One revision of a release.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,17 +77,19 @@ pub const ADOPTED_LABEL: &str = "eks-bootstrap.dev/adopted";
 /// A read that failed, or a record that cannot be understood.
 pub async fn history(kube: &KubeRead, namespace: &str, name: &str) -> Result<Vec<Release>> {
     let secrets = kube.list("v1", "Secret", namespace, &format!("owner=helm,name={name}")).await?;
+    let allowance = Allowance::default();
     let mut releases = Vec::new();
     for secret in &secrets {
         if secret["type"] != "helm.sh/release.v1" {
             continue;
         }
-        let mut release = decode(secret).map_err(|message| {
+        let mut release = decode(secret, &allowance).map_err(|message| {
+            let record = secret["metadata"]["name"].as_str().unwrap_or_default();
             Error::Kube(KubeError {
                 operation: format!("read the record of helm release {namespace}/{name}"),
                 status: None,
                 reason: String::new(),
-                message,
+                message: format!("Secret {record}: {message}"),
             })
         })?;
         release.writer = writer(secret, &release).await;
@@ -141,15 +139,13 @@ fn written_at(secret: &Value, status: &str) -> Option<jiff::Timestamp> {
     managers.iter().filter_map(|manager| time(&manager["time"])).chain(made).max()
 }
 
-fn decode(secret: &Value) -> Result<Release, String> {
+/// Reads a record, of which, with the others, no more is unpacked than is allowed: a Secret of 1 MiB may hold a gigabyte.
+fn decode(secret: &Value, allowance: &Allowance) -> Result<Release, String> {
     let text = secret.pointer("/data/release").and_then(Value::as_str).ok_or("the Secret holds no release")?;
     let inner = STANDARD.decode(text).map_err(|error| error.to_string())?;
     let packed = STANDARD.decode(inner).map_err(|error| error.to_string())?;
-    let mut json = Vec::new();
-    flate2::read::GzDecoder::new(packed.as_slice())
-        .take(LARGEST)
-        .read_to_end(&mut json)
-        .map_err(|error| error.to_string())?;
+    let json = flate2::read::GzDecoder::new(packed.as_slice());
+    let json = unpacking::whole(allowance.counting(json)).map_err(|error| allowance.told(&error))?;
     let record: Value = serde_json::from_slice(&json).map_err(|error| error.to_string())?;
     let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let label = |name: &str| secret["metadata"]["labels"][name].as_str().map(ToOwned::to_owned);
@@ -233,6 +229,10 @@ mod tests {
     use serde_json::json;
     use std::io::Write as _;
 
+    fn read(secret: &Value) -> Result<Release, String> {
+        decode(secret, &Allowance::default())
+    }
+
     fn secret(record: &Value) -> Value {
         let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         packer.write_all(record.to_string().as_bytes()).unwrap();
@@ -251,7 +251,7 @@ mod tests {
                                 {"name": "crds/kustomization.yaml", "data": STANDARD.encode("resources: [w.yaml]")}]},
             "manifest": "---\n# Source: x\napiVersion: v1\nkind: Service\nmetadata:\n  name: s\n---\napiVersion: storage.k8s.io/v1\nkind: CSIDriver\nmetadata:\n  name: d\n",
         });
-        let release = decode(&secret(&record)).unwrap();
+        let release = read(&secret(&record)).unwrap();
         assert_eq!((release.revision, release.status.as_str()), (3, "deployed"));
         assert_eq!((release.chart.as_str(), release.chart_version.as_str()), ("x", "1.2.3"));
         assert_eq!(release.values, json!({"a": 1}));
@@ -276,7 +276,7 @@ mod tests {
             hook("goes-by-itself", "pre-delete", "hook-succeeded", never),
             {"name": "no-run", "events": ["pre-upgrade"], "manifest": "a: 1"},
         ]});
-        let hooks = decode(&secret(&record)).unwrap().hooks;
+        let hooks = read(&secret(&record)).unwrap().hooks;
         let told: Vec<_> = hooks.iter().map(|hook| (hook.object.to_string(), hook.stays_after_removal)).collect();
         assert_eq!(told, [("ConfigMap/ran".to_owned(), false), ("ConfigMap/to-run".to_owned(), true)]);
     }
@@ -288,7 +288,7 @@ mod tests {
             (include_str!("../../tests/fixtures/helm4-release.json"), "four"),
         ] {
             let secret: Value = serde_json::from_str(text).unwrap();
-            let release = decode(&secret).unwrap();
+            let release = read(&secret).unwrap();
             assert_eq!((release.revision, release.status.as_str()), (1, "deployed"), "{name}");
             assert!(!release.chart.is_empty() && !release.chart_version.is_empty(), "{name}: {release:?}");
             assert!(!release.objects.is_empty() && release.changed_at > 0, "{name}: {release:?}");
@@ -302,7 +302,7 @@ mod tests {
             let mut secret = secret(&record);
             secret["metadata"]["creationTimestamp"] = json!("2026-08-01T10:00:00Z");
             secret["metadata"]["managedFields"] = managed.clone();
-            decode(&secret).unwrap().changed_at - 1_785_578_400
+            read(&secret).unwrap().changed_at - 1_785_578_400
         };
         let managed = json!([{"manager": "helm", "time": "2026-08-01T10:05:00Z"}, {"manager": "helm", "time": "2026-08-01T10:01:00Z"}]);
         assert_eq!(of("pending-install", &managed), 0, "a label that someone sets makes it no younger");
@@ -316,7 +316,7 @@ mod tests {
             let record = json!({"version": revision, "info": {"status": status}});
             let mut secret = secret(&record);
             secret["metadata"]["labels"][WRITER_LABEL] = json!(label);
-            writer(&secret, &decode(&secret).unwrap()).await
+            writer(&secret, &read(&secret).unwrap()).await
         };
         // Without `/proc` nobody is known.
         let gone = if helm_writer::label(2).is_some() { Writer::Gone } else { Writer::Unknown };
@@ -329,8 +329,23 @@ mod tests {
     }
 
     #[test]
+    fn records_are_unpacked_up_to_what_is_allowed_for_all_of_them() {
+        let allowance = Allowance::of(6 << 20);
+        let record = secret(&json!({"chart": {"values": {"a": "x".repeat(4 << 20)}}}));
+        assert!(record.to_string().len() < 1 << 20, "it is a small Secret");
+        assert!(decode(&record, &allowance).is_ok());
+        assert_eq!(decode(&record, &allowance).unwrap_err(), "it unpacks to more than 6 MiB");
+        let deep = format!("{{\"chart\": {}{}}}", "[".repeat(1000), "]".repeat(1000));
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packer.write_all(deep.as_bytes()).unwrap();
+        let release = STANDARD.encode(STANDARD.encode(packer.finish().unwrap()));
+        let error = read(&json!({"data": {"release": release}})).unwrap_err();
+        assert!(error.contains("recursion limit"), "{error}");
+    }
+
+    #[test]
     fn a_record_that_is_none_is_an_error() {
         let secret = json!({"type": "helm.sh/release.v1", "data": {"release": "AAAA"}});
-        assert!(decode(&secret).is_err());
+        assert!(read(&secret).is_err());
     }
 }

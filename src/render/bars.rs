@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use crate::escape::{guard, line};
 use crate::event::{Event, Outcome};
 use crate::plan::StepId;
 use crate::render::style::Styles;
@@ -45,12 +46,12 @@ impl Bars {
             }
             Event::StepProgress { step, message, seconds } => {
                 if let Some(bar) = self.running.get(step) {
-                    bar.set_message(format!("waiting {}  {message}", events::clock(*seconds)));
+                    bar.set_message(format!("waiting {}  {}", events::clock(*seconds), line(message)));
                 }
             }
             Event::OpFinished { step, call, resource } => {
                 if let Some(bar) = self.running.get(step) {
-                    bar.set_message(format!("{call} {resource}"));
+                    bar.set_message(line(&format!("{call} {resource}")).into_owned());
                 }
             }
             Event::StepFinished { step, outcome, seconds } => self.finished(step, outcome, *seconds),
@@ -85,7 +86,7 @@ impl Bars {
 
     /// Prints above the bars, line by line: text of several lines would leave ghost bars (console-rs/indicatif#474).
     fn above(&self, text: &str) {
-        for line in text.lines() {
+        for line in guard(text, self.styles.on).lines() {
             let _ = self.all.println(line);
         }
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::config_file::API_VERSION;
 use crate::config_view::Setting;
+use crate::escape::line;
 use crate::render::style::Styles;
 
 /// The text; it can be used as a configuration file as it is.
@@ -20,9 +21,9 @@ pub fn of(settings: &[Setting], styles: Styles) -> String {
             let _ = writeln!(text, "{:width$}{}:", "", key(part), width = open.len() * 2);
             open.push(part);
         }
-        let line = format!("{:width$}{}: {}", "", key(name), scalar(&setting.value), width = open.len() * 2);
-        let origin = styles.dim(&format!("# {}", setting.origin));
-        let _ = writeln!(text, "{line:56}  {origin}");
+        let field = format!("{:width$}{}: {}", "", key(name), scalar(&setting.value), width = open.len() * 2);
+        let origin = styles.dim(&format!("# {}", line(&setting.origin.to_string())));
+        let _ = writeln!(text, "{field:56}  {origin}");
     }
     text
 }
@@ -42,7 +43,9 @@ fn key(name: &str) -> String {
 
 /// A value in YAML's flow style. A text is quoted unless it can only be read as that text.
 fn scalar(value: &Value) -> String {
-    let Value::String(text) = value else { return value.to_string() };
+    // What stands between the quotes of a JSON text is escaped there as YAML escapes it.
+    let quoted = || line(&value.to_string()).into_owned();
+    let Value::String(text) = value else { return quoted() };
     let plain = !text.is_empty()
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:".contains(c))
         && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
@@ -51,7 +54,7 @@ fn scalar(value: &Value) -> String {
             text.to_ascii_lowercase().as_str(),
             "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
         );
-    if plain { text.clone() } else { value.to_string() }
+    if plain { text.clone() } else { quoted() }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::escape::{line, paragraph};
 use crate::event::{Cancelled, Event, Failure, Outcome, Remains, WaitsFor};
 use crate::left_behind::LeftBehind;
 use crate::limits;
@@ -86,7 +87,7 @@ pub fn stopping(signal: Stop, count: usize, waits_for: &[WaitsFor]) -> String {
     if waits_for.is_empty() {
         return format!("\n{word}: no call is running, no new steps will start\n");
     }
-    let one = |wait: &WaitsFor| format!("  {} (at most {})\n", wait.call, clock_words(wait.seconds));
+    let one = |wait: &WaitsFor| format!("  {} (at most {})\n", line(&wait.call), clock_words(wait.seconds));
     let calls: String = waits_for.iter().map(one).collect();
     let again = if signal == Stop::Interrupted && count == 1 { "; press Ctrl-C again to end within 2 s" } else { "" };
     format!("\n{word}: waiting for running calls, no new steps will start{again}\n{calls}")
@@ -98,26 +99,27 @@ fn clock_words(seconds: u64) -> String {
 
 /// The block that a failed step gets.
 pub fn failure(step: &StepId, failure: &Failure, took: f64, styles: Styles) -> String {
-    let mut text = format!("{}  {step}  after {}\n  {}\n", styles.bad("failed"), seconds(took), failure.message);
+    let message = paragraph(&failure.message);
+    let mut text = format!("{}  {step}  after {}\n  {message}\n", styles.bad("failed"), seconds(took));
     let mut last = failure.message.as_str();
     for cause in &failure.causes {
         if !last.contains(cause.as_str()) {
-            let _ = writeln!(text, "  caused by: {cause}");
+            let _ = writeln!(text, "  caused by: {}", paragraph(cause));
             last = cause;
         }
     }
     match &failure.remains {
         Remains::Calls(calls) if calls.is_empty() => text.push_str("  remains: nothing\n"),
         Remains::Calls(calls) => {
-            let _ = writeln!(text, "  remains: {}", calls.join(", "));
+            let _ = writeln!(text, "  remains: {}", line(&calls.join(", ")));
         }
         Remains::State(state) => {
-            let _ = writeln!(text, "  remains: {state}");
+            let _ = writeln!(text, "  remains: {}", line(state));
         }
         Remains::Unknown => text.push_str("  remains: unknown, it could not be observed\n"),
     }
     if let Some(hint) = &failure.hint {
-        let _ = writeln!(text, "{} {hint}", styles.hint("hint:"));
+        let _ = writeln!(text, "{} {}", styles.hint("hint:"), paragraph(hint));
     }
     text
 }
@@ -130,14 +132,14 @@ pub fn left_behind(left: &LeftBehind, styles: Styles) -> String {
         _ => format!("{}\n", styles.warn("left in AWS:")),
     };
     for arn in &left.arns {
-        let _ = writeln!(text, "  {arn}");
+        let _ = writeln!(text, "  {}", line(arn));
     }
     for thing in &left.unconfirmed {
         let head = styles.warn("left in AWS: unconfirmed,");
-        let _ = writeln!(text, "{head} {} ({})", thing.arn, thing.reason);
+        let _ = writeln!(text, "{head} {} ({})", line(&thing.arn), line(&thing.reason));
     }
     for error in &left.unread {
-        let _ = writeln!(text, "{} {error}", styles.warn("left in AWS: not known,"));
+        let _ = writeln!(text, "{} {}", styles.warn("left in AWS: not known,"), line(error));
     }
     text
 }
@@ -163,7 +165,7 @@ pub fn summary(summary: &Summary, styles: Styles) -> String {
     if unread && summary.failed.is_empty() && summary.cancelled.is_empty() {
         let denied = match summary.denied.as_slice() {
             [] => "run the same command again once they can be judged".to_owned(),
-            rights => format!("allow the caller to {}, then run the same command again", some_of(rights)),
+            rights => format!("allow the caller to {}, then run the same command again", line(&some_of(rights))),
         };
         return format!(
             "{}: {parts} in {took}\ndone {} of {} steps; nothing was written to unknown ones: {denied}\n",

@@ -1,7 +1,8 @@
 //! Findings of `verify` as JUnit's XML, one suite a family, so that CI systems show them as tests. Pure.
 //!
 //! Warnings are passed tests with the warning as their output: JUnit knows no third way, and a pipeline that asks for
-//! errors only must not turn red over them.
+//! errors only must not turn red over them. What XML cannot hold is escaped (<https://www.w3.org/TR/xml/#charsets>); the writer
+//! would leave it out without a word.
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
@@ -9,6 +10,7 @@ use crate::check::{Finding, Verdict};
 use crate::checks::FAMILIES;
 use crate::cli::FailOn;
 use crate::error::{Error, Result};
+use crate::escape::line;
 use crate::render::findings_text::says;
 
 /// The document.
@@ -33,12 +35,14 @@ fn case(finding: &Finding, fail_on: FailOn) -> TestCase {
     let (text, kind) = match &finding.verdict {
         Verdict::Passed => (String::new(), "ok"),
         Verdict::Failed { observed, expected, mend, .. } => {
+            let [observed, expected, mend] = [observed, expected, mend].map(|what| line(what));
             (format!("observed  {observed}\nexpected  {expected}\nmend      {mend}"), "failed")
         }
         Verdict::Unknown { reason, mend } => {
-            (format!("unknown   {reason}\nmend      {}", mend.as_deref().unwrap_or("-")), "unknown")
+            let (reason, mend) = (line(reason), line(mend.as_deref().unwrap_or("-")));
+            (format!("unknown   {reason}\nmend      {mend}"), "unknown")
         }
-        Verdict::Skipped { reason } => (reason.clone(), "skipped"),
+        Verdict::Skipped { reason } => (line(reason).into_owned(), "skipped"),
     };
     let mut status = match &finding.verdict {
         Verdict::Skipped { .. } => TestCaseStatus::skipped(),
@@ -53,7 +57,7 @@ fn case(finding: &Finding, fail_on: FailOn) -> TestCase {
         status.set_message(&text);
     }
     let name = match &finding.about {
-        Some(about) => format!("{} {about}: {}", finding.check.id, finding.check.title),
+        Some(about) => format!("{} {}: {}", finding.check.id, line(about), finding.check.title),
         None => format!("{} {}", finding.check.id, finding.check.title),
     };
     let mut case = TestCase::new(name, status);
@@ -62,4 +66,23 @@ fn case(finding: &Finding, fail_on: FailOn) -> TestCase {
         case.set_system_out(format!("warning: {}\n{text}", says(finding)));
     }
     case
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks;
+
+    #[test]
+    fn what_xml_cannot_hold_is_escaped_and_not_lost() {
+        let check = checks::all().next().unwrap();
+        let seen = "a\u{0}\u{1b}[2J]]>\u{fffe}\nb\u{8}";
+        let finding = check.failed(seen, seen, "c", "d").about(seen);
+        let xml = of(&[finding], FailOn::Error).unwrap();
+        assert!(xml.chars().all(|c| matches!(c, '\n' | '\u{20}'..='\u{d7ff}' | '\u{e000}'..='\u{fffd}')), "{xml}");
+        let told = "a\\u0000\\u001b[2J]]&gt;\\ufffe\\nb\\u0008";
+        for part in [told, &format!("observed  {told}\n")] {
+            assert!(xml.contains(part), "{part}: {xml}");
+        }
+    }
 }

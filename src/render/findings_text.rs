@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::check::{Check, Finding, Severity, Stage, Totals, Verdict};
 use crate::checks::{self, FAMILIES};
+use crate::escape::line;
 use crate::plan::Target;
 use crate::render::style::Styles;
 
@@ -15,11 +16,11 @@ pub fn of(target: Option<&Target>, findings: &[Finding], stage: Stage, styles: S
         let _ = writeln!(
             text,
             "Verify {}  ({}, {}, Kubernetes {})  as {}",
-            styles.bold(&target.cluster),
-            target.account,
-            target.region,
-            target.kubernetes_version,
-            target.caller
+            styles.bold(&line(&target.cluster)),
+            line(&target.account),
+            line(&target.region),
+            line(&target.kubernetes_version),
+            line(&target.caller)
         );
     }
     let mut heading = "";
@@ -41,7 +42,7 @@ pub fn short(findings: &[Finding], stage: Stage, styles: Styles) -> String {
     for finding in findings.iter().filter(|finding| finding.severity().is_some()) {
         let _ = write!(text, "{:4}  {}  {}", word(finding, styles), finding.check.id, says(finding));
         if let Some(mend) = mend(finding) {
-            let _ = write!(text, ": {}", styles.hint(mend));
+            let _ = write!(text, ": {}", styles.hint(&line(mend)));
         }
         text.push('\n');
     }
@@ -96,7 +97,7 @@ pub(super) fn says(finding: &Finding) -> String {
         Verdict::Skipped { reason } => format!("  ({reason})"),
         _ => String::new(),
     };
-    format!("{about}{}{reason}", finding.says)
+    line(&format!("{about}{}{reason}", finding.says)).into_owned()
 }
 
 /// What mends it.
@@ -109,25 +110,27 @@ fn mend(finding: &Finding) -> Option<&str> {
 }
 
 fn one(finding: &Finding, styles: Styles, text: &mut String) {
-    let line = says(finding);
-    let line = if matches!(finding.verdict, Verdict::Skipped { .. }) { styles.dim(&line) } else { line };
-    let _ = writeln!(text, "  {}  {}  {line}", word(finding, styles), finding.check.id);
+    let head = says(finding);
+    let head = if matches!(finding.verdict, Verdict::Skipped { .. }) { styles.dim(&head) } else { head };
+    let _ = writeln!(text, "  {}  {}  {head}", word(finding, styles), finding.check.id);
     let mut detail = |word: &str, what: &str| {
         // A detail of several lines stays in its column.
-        for (place, line) in what.lines().enumerate() {
-            let _ = writeln!(text, "        {:10}{line}", if place == 0 { word } else { "" });
+        for (place, one) in what.lines().enumerate() {
+            let one = line(one);
+            let one = if word == "mend" { styles.hint(&one) } else { one.into_owned() };
+            let _ = writeln!(text, "        {:10}{one}", if place == 0 { word } else { "" });
         }
     };
     match &finding.verdict {
         Verdict::Failed { observed, expected, mend, .. } => {
             detail("observed", observed);
             detail("expected", expected);
-            detail("mend", &styles.hint(mend));
+            detail("mend", mend);
         }
         Verdict::Unknown { reason, mend } => {
             detail("unknown", reason);
             if let Some(mend) = mend {
-                detail("mend", &styles.hint(mend));
+                detail("mend", mend);
             }
         }
         Verdict::Passed | Verdict::Skipped { .. } => {}

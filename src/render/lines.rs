@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
+use crate::escape::{guard, line};
 use crate::event::{Event, Outcome};
 use crate::plan::{Action, StepId};
 use crate::render::style::Styles;
@@ -33,6 +34,7 @@ impl<W: Write> Lines<W> {
     /// Draws one event.
     pub fn event(&mut self, event: &Event) {
         let text = self.text(event);
+        let text = guard(&text, self.styles.on);
         // A log that cannot be written must not stop the run; the exit code says it.
         output::noted(self.writer.write_all(text.as_bytes()).and_then(|()| self.writer.flush()));
     }
@@ -54,7 +56,8 @@ impl<W: Write> Lines<W> {
                     return String::new();
                 }
                 self.said.insert(step.clone(), *seconds);
-                format!("        {:width$}waiting {}  {message}\n", step, events::clock(*seconds), width = self.width)
+                let (waited, message) = (events::clock(*seconds), line(message));
+                format!("        {step:width$}waiting {waited}  {message}\n", width = self.width)
             }
             Event::StepFinished { step, outcome, seconds } => self.finished(step, outcome, *seconds),
             Event::Stopping { signal, count, waits_for } => events::stopping(*signal, *count, waits_for),
@@ -95,8 +98,9 @@ pub(super) fn finished_line(
 ) -> String {
     let word = console::pad_str(&events::word(outcome, styles), 10, console::Alignment::Left, None).into_owned();
     let took = events::seconds(seconds);
-    let line = format!("[{ended:>2}/{total}] {step:width$}{word}{took:>7}  {}", events::detail(outcome));
-    format!("{}\n", line.trim_end())
+    let detail = events::detail(outcome);
+    let text = format!("[{ended:>2}/{total}] {step:width$}{word}{took:>7}  {}", line(&detail));
+    format!("{}\n", text.trim_end())
 }
 
 #[cfg(test)]

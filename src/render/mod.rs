@@ -18,3 +18,4 @@ pub mod smoke_text;
 pub mod starting;
 pub mod style;
 pub mod terminal;
+pub mod usage;

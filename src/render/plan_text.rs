@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::escape::line;
 use crate::plan::{Action, Counts, FieldDiff, Plan, PlannedStep, Target};
 use crate::render::style::Styles;
 
@@ -19,7 +20,7 @@ pub fn of(plan: &Plan, styles: Styles) -> String {
         let _ = writeln!(text, "  {sign}  {:width$}{}", step.id, reason(step));
     }
     for diagnostic in &plan.diagnostics {
-        let _ = write!(text, "\n{}: {}", styles.warn(diagnostic.severity), diagnostic.message);
+        let _ = write!(text, "\n{}: {}", styles.warn(diagnostic.severity), line(&diagnostic.message));
     }
     if !plan.diagnostics.is_empty() {
         text.push('\n');
@@ -35,11 +36,11 @@ pub fn of(plan: &Plan, styles: Styles) -> String {
 fn head(target: &Target, styles: Styles) -> String {
     format!(
         "Plan for {}  ({}, {}, Kubernetes {})  as {}\n",
-        styles.bold(&target.cluster),
-        target.account,
-        target.region,
-        target.kubernetes_version,
-        target.caller
+        styles.bold(&line(&target.cluster)),
+        line(&target.account),
+        line(&target.region),
+        line(&target.kubernetes_version),
+        line(&target.caller)
     )
 }
 
@@ -47,18 +48,19 @@ fn reason(step: &PlannedStep) -> String {
     let held = step.held_by.as_ref().map(|by| format!("; apply does not run it: it needs {by}, which is unknown"));
     let (reason, held) = (&step.assessment.reason, held.unwrap_or_default());
     match &step.assessment.mend {
-        Some(mend) => format!("{reason}{held}: {mend}"),
-        None => format!("{reason}{held}"),
+        Some(mend) => line(&format!("{reason}{held}: {mend}")).into_owned(),
+        None => line(&format!("{reason}{held}")).into_owned(),
     }
 }
 
 fn details(step: &PlannedStep, styles: Styles, text: &mut String) {
     let _ = writeln!(text, "\n  {}", styles.bold(step.id.as_str()));
     for change in &step.assessment.changes {
-        let _ = writeln!(text, "    {}  {}", change.op.call(), styles.dim(&change.resource.to_string()));
-        let width = change.fields.iter().map(|field| field.path.len()).max().unwrap_or(0);
-        for field in &change.fields {
-            let _ = writeln!(text, "      {:width$}  {}", field.path, field_text(field, styles));
+        let _ = writeln!(text, "    {}  {}", line(&change.op.call()), styles.dim(&line(&change.resource.0)));
+        let paths: Vec<_> = change.fields.iter().map(|field| line(&field.path)).collect();
+        let width = paths.iter().map(|path| path.len()).max().unwrap_or(0);
+        for (field, path) in change.fields.iter().zip(&paths) {
+            let _ = writeln!(text, "      {path:width$}  {}", field_text(field, styles));
         }
     }
 }
@@ -73,9 +75,9 @@ fn field_text(field: &FieldDiff, styles: Styles) -> String {
 }
 
 fn cut(value: &str) -> String {
-    let value = value.replace('\n', " ");
+    let value = line(value);
     if value.chars().count() <= VALUE_WIDTH {
-        return value;
+        return value.into_owned();
     }
     let start: String = value.chars().take(VALUE_WIDTH).collect();
     format!("{start}...")

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::escape::line;
 use crate::permissions::cluster::{Rights, Rule};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -80,8 +81,8 @@ fn binding(rights: &Rights, granted: &Granted<'_>) -> Value {
 /// All objects as YAML documents, each rule under its reason, with `head` as comments before them.
 pub fn yaml(rights: &Rights, head: &[String]) -> String {
     let mut text = String::new();
-    for line in head {
-        let _ = writeln!(text, "# {line}");
+    for each in head {
+        let _ = writeln!(text, "# {}", line(each));
     }
     for granted in granted(rights) {
         let mut role = role(rights, &granted);
@@ -92,7 +93,7 @@ pub fn yaml(rights: &Rights, head: &[String]) -> String {
         for each in granted.rules {
             if each.reason != reason {
                 reason = &each.reason;
-                let _ = writeln!(text, "  # {reason}");
+                let _ = writeln!(text, "  # {}", line(reason));
             }
             let fields = rule(each);
             let order = ["apiGroups", "resources", "resourceNames", "nonResourceURLs", "verbs"];
@@ -121,7 +122,7 @@ fn flow(value: &Value) -> String {
             let fields = fields.iter().map(|(name, value)| format!("{name}: {}", flow(value)));
             format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
         }
-        other => other.to_string(),
+        other => line(&other.to_string()).into_owned(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::escape::line;
 use crate::owner::MANAGED_BY_LABEL;
 use crate::read::kube::ObjectRef;
 use crate::render::style::Styles;
@@ -15,10 +16,10 @@ pub fn consent(plan: &Plan, cluster: &str, styles: Styles) -> String {
     };
     let mut text = format!(
         "verify --deep makes these objects in {} for at most {limit} and removes them again:\n",
-        styles.bold(cluster)
+        styles.bold(&line(cluster))
     );
     for (_, object) in &plan.objects {
-        let _ = writeln!(text, "  {}", ObjectRef::of(object));
+        let _ = writeln!(text, "  {}", line(&ObjectRef::of(object).to_string()));
     }
     let mut in_aws = Vec::new();
     if plan.makes(Part::Ingress) {
@@ -31,10 +32,10 @@ pub fn consent(plan: &Plan, cluster: &str, styles: Styles) -> String {
     if !in_aws.is_empty() {
         let _ = writeln!(text, "For them the controllers make in AWS: {}.", in_aws.join(", "));
     }
-    let _ = writeln!(text, "Every container runs {}.", plan.options.image);
+    let _ = writeln!(text, "Every container runs {}.", line(&plan.options.image));
     if !plan.left_over.is_empty() {
         let names = plan.left_over.names().join(", ");
-        let _ = writeln!(text, "Left over from an earlier run, and removed first: {names}");
+        let _ = writeln!(text, "Left over from an earlier run, and removed first: {}", line(&names));
     }
     text.push_str(&styles.dim(&format!("All of them carry the label {MANAGED_BY_LABEL}=eks-bootstrap.")));
     text.push('\n');
@@ -52,13 +53,13 @@ pub fn progress(progress: &Progress, styles: Styles) -> String {
                 Ended::Failed { cause, .. } => (styles.bad("failed "), cause),
                 Ended::Skipped { reason } => (styles.dim("skipped"), reason),
             };
-            format!("smoke  {:25} {word} {:>6}  {what}\n", result.aspect.title(), seconds(result.seconds))
+            format!("smoke  {:25} {word} {:>6}  {}\n", result.aspect.title(), seconds(result.seconds), line(what))
         }
         Progress::Waiting { aspect, cause, seconds: waited } => {
-            format!("smoke  {:25} waiting {:>6}  {cause}\n", aspect.title(), seconds(*waited))
+            format!("smoke  {:25} waiting {:>6}  {}\n", aspect.title(), seconds(*waited), line(cause))
         }
         Progress::Removing { left } if left.is_empty() => "smoke  removing everything that was made\n".to_owned(),
-        Progress::Removing { left } => format!("smoke  still there: {}\n", left.join(", ")),
+        Progress::Removing { left } => format!("smoke  still there: {}\n", line(&left.join(", "))),
     }
 }
 

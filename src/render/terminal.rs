@@ -47,12 +47,12 @@ impl Terminal {
 
     /// Writes the result to stdout; that it failed is in the exit code, and in [`Terminal::written`].
     pub fn result(&self, text: &str) {
-        output::out(text);
+        output::out(text, self.out.on);
     }
 
     /// Writes a message to stderr.
     pub fn message(&self, text: &str) {
-        output::err(text);
+        output::err(text, self.err.on);
     }
 
     /// Makes sure that all so far could be written: nothing is changed whose plan nobody has seen.

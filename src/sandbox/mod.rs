@@ -82,6 +82,8 @@ struct Cluster {
     account: String,
     kubernetes_version: String,
     node_role_arn: String,
+    /// What its tokens name, where it is a local one.
+    outpost_id: Option<String>,
     objects: Vec<Value>,
     /// The groups of everyone whom the simulated AWS knows.
     groups: Vec<String>,
@@ -100,6 +102,7 @@ impl Cluster {
             account: seed.account.clone(),
             kubernetes_version: cluster.version.clone(),
             node_role_arn: names::iam_arn(&seed.partition, &seed.account, "role", "/", node_role),
+            outpost_id: cluster.outpost_id.clone(),
             objects: cluster.objects.clone(),
             // Everyone is an administrator, as by an EKS access entry, unless the seed says otherwise.
             groups: seed.caller.groups.clone().unwrap_or_else(|| vec![ADMIN_GROUP.to_owned()]),
@@ -161,6 +164,9 @@ impl Sandbox {
         };
         simulator.set_cluster_endpoint(&cluster.name, plane.endpoint(), plane.ca_pem());
         simulator.set_issuer_keys(&issuer, plane.issuer_jwks());
+        if existing.is_none() {
+            simulator.give_nodes(&cluster.name, control_plane::instances());
+        }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
             .await
             .map_err(|source| failed("no loopback port is free", source))?;
@@ -170,7 +176,7 @@ impl Sandbox {
         let kubeconfig = if existing.is_some() {
             plane.admin_kubeconfig().to_path_buf()
         } else {
-            write_kubeconfig(&plane, &program, &cluster.name, &cluster.region)?
+            write_kubeconfig(&plane, &program, &cluster)?
         };
         let admin = plane.admin_kubeconfig().to_path_buf();
         let target = match &existing {
@@ -327,10 +333,13 @@ fn unpack_charts(directory: &Path) -> Result<PathBuf> {
 }
 
 /// A kubeconfig for people: kubectl and helm get their tokens from this program, as they would on EKS.
-fn write_kubeconfig(plane: &ControlPlane, program: &Path, cluster: &str, region: &str) -> Result<PathBuf> {
-    let arguments = ["token", "--cluster", cluster, "--region", region];
+fn write_kubeconfig(plane: &ControlPlane, program: &Path, cluster: &Cluster) -> Result<PathBuf> {
+    let mut arguments = vec!["token", "--cluster", &cluster.name, "--region", &cluster.region];
+    if let Some(id) = &cluster.outpost_id {
+        arguments.extend(["--cluster-id", id]);
+    }
     let document = kubeconfig::with_our_token(
-        cluster,
+        &cluster.name,
         plane.endpoint(),
         plane.ca_pem(),
         program,

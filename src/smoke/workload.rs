@@ -212,6 +212,7 @@ mod tests {
     fn pods_ask_for_nothing_that_the_restricted_standard_refuses() {
         for (part, object) in objects(&values(), |_| true).unwrap() {
             let Some(pod) = object.pointer("/spec/template/spec") else { continue };
+            assert_eq!(pod["nodeSelector"], serde_json::json!({"kubernetes.io/os": "linux"}), "{part:?}");
             assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{part:?}");
             assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{part:?}");
             let container = &pod["containers"][0];

@@ -3,6 +3,8 @@
 //!
 //! The role's own step leaves that statement where it is, so that pods which still run on it keep their permissions.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use crate::config::Identity;
@@ -29,7 +31,7 @@ pub struct FormerTrustStep {
 }
 
 impl FormerTrustStep {
-    fn diff(&self, observed: Option<&Role>) -> Assessment {
+    fn diff(&self, observed: Option<&Role>, former_issuers: &BTreeSet<String>) -> Assessment {
         let former = self.role.identity.other();
         let name = |identity: Identity| match identity {
             Identity::Irsa => "IRSA",
@@ -44,7 +46,7 @@ impl FormerTrustStep {
             return nothing();
         }
         // What the role's own step makes of it is taken into account, so that the plan shows what will be written.
-        let trust = policy::merge_trust(&role.trust, &self.role.statement);
+        let trust = self.role.merged(&role.trust, former_issuers);
         let trust = policy::release_trust(&trust, &statement);
         let sid = statement.sid.unwrap_or_default();
         let fields = vec![FieldDiff::new(format!("trust.{sid}"), name(former).to_owned(), None)];
@@ -74,7 +76,9 @@ impl Step for FormerTrustStep {
         if goal == Goal::Absent {
             return Ok(Assessment::skip("goes with the role"));
         }
-        Ok(self.diff(cx.iam.role(&self.role.name).await?.as_ref()))
+        let role = cx.iam.role(&self.role.name).await?;
+        let former_issuers = self.role.former(cx, role.as_ref()).await?;
+        Ok(self.diff(role.as_ref(), &former_issuers))
     }
 }
 
@@ -99,8 +103,9 @@ mod tests {
             other => panic!("{other:?}"),
         };
         // What is written is the same before and after the role's own step.
-        let before = step.diff(Some(&role(irsa.clone(), our_tags())));
-        let after = step.diff(Some(&role(both, our_tags())));
+        let none = BTreeSet::new();
+        let before = step.diff(Some(&role(irsa.clone(), our_tags())), &none);
+        let after = step.diff(Some(&role(both, our_tags())), &none);
         assert_eq!(before.changes, after.changes);
         assert_eq!(written(&after), one.to_json());
         for (observed, action) in [
@@ -108,7 +113,7 @@ mod tests {
             (Some(role(one, our_tags())), Action::Keep),
             (Some(role(irsa, Tags::new())), Action::Keep),
         ] {
-            assert_eq!(step.diff(observed.as_ref()).action, action, "{observed:?}");
+            assert_eq!(step.diff(observed.as_ref(), &none).action, action, "{observed:?}");
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The cluster's IAM OIDC provider: it lets IAM trust the tokens of the cluster's service accounts.
 //!
 //! There is one per issuer and account, and its ARN follows from the issuer, so whoever made it, it is the right one and
-//! is used; only a missing audience is added. The thumbprint is left out: IAM checks issuers against its own trusted
+//! is used; only a missing audience is added. Those that we made for former issuers of a cluster that was made again are deleted:
+//! nobody gets tokens of them any more, whoever trusts them. The thumbprint is left out: IAM checks issuers against its own trusted
 //! roots (<https://docs.aws.amazon.com/IAM/latest/APIReference/API_CreateOpenIDConnectProvider.html>).
 
 use async_trait::async_trait;
@@ -11,8 +12,9 @@ use crate::error::Result;
 use crate::op::Op;
 use crate::op::iam::{IamOp, Tags};
 use crate::owner::{self, Owner};
-use crate::plan::{Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
+use crate::plan::{Action, Assessment, Change, FieldDiff, Goal, ResourceId, StepId};
 use crate::policy::{self, AUDIENCE, Document};
+use crate::read::former::{self, Former};
 use crate::read::iam::OidcProvider;
 use crate::steps::role::RoleStep;
 use crate::steps::{Step, tag_diff};
@@ -89,7 +91,9 @@ impl OidcProviderStep {
                 continue;
             }
             if let Some(step) = self.roles.iter().find(|step| step.name == role.name) {
-                let left = cx.iam.role(&role.name).await?.and_then(|role| step.trust_left(&role));
+                let role = cx.iam.role(&role.name).await?;
+                let former = step.former(cx, role.as_ref()).await?;
+                let left = role.and_then(|role| step.trust_left(&role, &former));
                 if !left.as_ref().is_some_and(trusts) {
                     continue;
                 }
@@ -116,6 +120,37 @@ impl OidcProviderStep {
     }
 }
 
+/// Adds that the providers of former issuers go, first of all: an account at its quota has room then.
+fn with_former(goal: Goal, former: &Former, mut assessment: Assessment) -> Assessment {
+    if let Some(denied) = &former.denied {
+        assessment.notes.push(format!("providers of the cluster's former issuers are not looked for: {denied}"));
+    }
+    if former.arns.is_empty() {
+        return assessment;
+    }
+    let deletion = |arn: &String| {
+        let issuer = arn.split_once(":oidc-provider/").map_or(arn.as_str(), |(_, issuer)| issuer);
+        Change {
+            resource: resource_of(issuer),
+            fields: vec![FieldDiff::new("url", format!("https://{issuer}"), None)],
+            op: Op::Iam(IamOp::DeleteOpenIdConnectProvider { arn: arn.clone() }),
+        }
+    };
+    let changes = former.arns.iter().map(deletion).chain(assessment.changes).collect();
+    let ids: Vec<_> = former.arns.iter().map(|arn| crate::names::last_part(arn)).collect();
+    let action = match (assessment.action, goal) {
+        (Action::Keep | Action::Skip, Goal::Present) => Action::Update,
+        (Action::Keep | Action::Skip, Goal::Absent) => Action::Delete,
+        (action, _) => action,
+    };
+    let reason = format!("{}; ours for the former issuer {} goes", assessment.reason, ids.join(", "));
+    Assessment { action, reason, changes, ..assessment }
+}
+
+fn resource_of(issuer: &str) -> ResourceId {
+    ResourceId(format!("iam/oidc-provider/{issuer}"))
+}
+
 #[async_trait]
 impl Step for OidcProviderStep {
     fn id(&self) -> StepId {
@@ -127,12 +162,13 @@ impl Step for OidcProviderStep {
     }
 
     fn resource(&self) -> ResourceId {
-        ResourceId(format!("iam/oidc-provider/{}", crate::names::issuer_host(&self.issuer)))
+        resource_of(crate::names::issuer_host(&self.issuer))
     }
 
     async fn plan(&self, cx: &ReadContext, goal: Goal) -> Result<Assessment> {
-        let provider = cx.iam.oidc_provider(&self.arn).await?;
-        Ok(match (goal, &provider) {
+        let (provider, former) =
+            futures::try_join!(cx.iam.oidc_provider(&self.arn), former::providers(&cx.iam, &cx.facts))?;
+        let assessment = match (goal, &provider) {
             (Goal::Present, _) => self.diff(provider.as_ref()),
             (Goal::Absent, None) => Assessment::keep("absent"),
             (Goal::Absent, Some(provider)) => {
@@ -141,7 +177,8 @@ impl Step for OidcProviderStep {
                 let trusting = if owner.is_ours() { self.trusting(cx).await? } else { Vec::new() };
                 self.absent_diff(owner, &trusting)
             }
-        })
+        };
+        Ok(with_former(goal, &former, assessment))
     }
 }
 
@@ -149,7 +186,6 @@ impl Step for OidcProviderStep {
 mod tests {
     use super::*;
     use crate::owner::{OUR_NAME, tags};
-    use crate::plan::Action;
 
     fn step() -> OidcProviderStep {
         OidcProviderStep {
@@ -176,6 +212,33 @@ mod tests {
         assert_eq!(action(Owner::Ours { adopted: false }, &["x"]), Action::Skip);
         assert_eq!(action(Owner::OtherCluster { arn: "arn:d".to_owned() }, &[]), Action::Skip);
         assert_eq!(action(Owner::Unmarked, &[]), Action::Skip);
+    }
+
+    #[test]
+    fn what_is_ours_for_former_issuers_goes_whatever_becomes_of_the_provider() {
+        let gone = "arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/GONE".to_owned();
+        let former = Former { arns: vec![gone], denied: None };
+        let of = |goal: Goal, assessment: Assessment| {
+            let assessment = with_former(goal, &former, assessment);
+            let calls: Vec<_> = assessment
+                .changes
+                .iter()
+                .map(|change| (change.op.call(), crate::names::last_part(&change.resource.0).to_owned()))
+                .collect();
+            assert!(assessment.reason.ends_with("; ours for the former issuer GONE goes"), "{}", assessment.reason);
+            (assessment.action, calls)
+        };
+        let call = |call: &str, id: &str| (format!("iam:{call}OpenIDConnectProvider"), id.to_owned());
+        let delete = call("Delete", "GONE");
+        assert_eq!(of(Goal::Present, step().diff(None)), (Action::Create, vec![delete.clone(), call("Create", "AB")]));
+        assert_eq!(of(Goal::Present, Assessment::keep("exists")), (Action::Update, vec![delete.clone()]));
+        assert_eq!(of(Goal::Absent, Assessment::keep("absent")), (Action::Delete, vec![delete.clone()]));
+        let ours = step().absent_diff(Owner::Ours { adopted: false }, &[]);
+        assert_eq!(of(Goal::Absent, ours), (Action::Delete, vec![delete, call("Delete", "AB")]));
+
+        let denied = Former { arns: Vec::new(), denied: Some("iam:ListOpenIDConnectProviders is denied".to_owned()) };
+        let told = with_former(Goal::Present, &denied, Assessment::keep("exists"));
+        assert_eq!((told.action, told.notes.len()), (Action::Keep, 1));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! The role of a component's service account: its trust policy (for IRSA or EKS Pod Identity), description, tags, boundary.
 //!
 //! The trust policy gets one statement of ours; statements of others stay as they are. A role that the user names
-//! (`--lbc-role-arn`) gets that statement too and nothing else: it stays the user's.
+//! (`--lbc-role-arn`) gets that statement too and nothing else: it stays the user's. Statements of ours for former issuers of
+//! the cluster go (`former.rs`).
 //! <https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html>
 
 mod absent;
+mod former;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use async_trait::async_trait;
@@ -160,8 +163,8 @@ impl RoleStep {
     }
 
     /// How many other clusters' service accounts the role lets in, for the plan's reason.
-    fn shared(&self, role: &Role) -> String {
-        match policy::other_clusters(&role.trust, &self.provider_arn) {
+    fn shared(&self, trust: &Document) -> String {
+        match policy::other_clusters(trust, &self.provider_arn) {
             0 => String::new(),
             1 => "; another cluster uses it too".to_owned(),
             count => format!("; {count} other clusters use it too"),
@@ -183,7 +186,7 @@ impl RoleStep {
         let len = merged.minified_len();
         if len > limit && !policy::same_meaning(&role.trust, merged) {
             let reason =
-                format!("its trust policy would have {len} characters, IAM takes {limit}{}", self.shared(role));
+                format!("its trust policy would have {len} characters, IAM takes {limit}{}", self.shared(merged));
             let mend = format!(
                 "{} with another role (or without it, to get one of ours), or a raised quota \"Role trust policy length\" \
                  and leave to call iam:GetAccountSummary",
@@ -194,15 +197,15 @@ impl RoleStep {
         None
     }
 
-    fn diff(&self, observed: Option<&Role>, limit: usize) -> Assessment {
+    fn diff(&self, observed: Option<&Role>, former: &BTreeSet<String>, limit: usize) -> Assessment {
         let Some(role) = observed else { return self.create() };
         let owner = owner::of_tags(&role.tags, &self.cluster_arn);
         let short = self.subject.trim_start_matches("system:serviceaccount:");
-        let merged = policy::merge_trust(&role.trust, &self.statement);
+        let merged = self.merged(&role.trust, former);
         let refusals = self.refusals(&role.trust);
         let refusal = refusals.join("; ");
         let ours = owner.is_ours() || self.adopt;
-        let shared = self.shared(role);
+        let shared = self.shared(&merged);
         if let Some(hindrance) = self.hindrance(role, &merged, limit).filter(|_| ours || self.named_by_user) {
             return hindrance;
         }
@@ -237,7 +240,7 @@ impl RoleStep {
             let fields = trust_fields(&role.trust, &merged);
             let op = IamOp::UpdateAssumeRolePolicy { role: self.name.clone(), trust: merged.to_json() };
             changes.push(self.change(fields, op));
-            reasons.push(if refusals.is_empty() { "trust differs".to_owned() } else { format!("trust: {refusal}") });
+            reasons.push(RoleStep::trust_reason(former, &refusal));
         }
         if !self.named_by_user {
             self.diff_rest(role, &owner, &mut changes, &mut reasons);
@@ -256,8 +259,12 @@ impl RoleStep {
         if role.description != self.description {
             let before = (!role.description.is_empty()).then(|| role.description.clone());
             let fields = vec![FieldDiff::new("description", before, self.description.clone())];
-            changes
-                .push(self.change(fields, IamOp::UpdateRole { role: name(), description: self.description.clone() }));
+            let op = IamOp::UpdateRole {
+                role: name(),
+                description: self.description.clone(),
+                max_session_seconds: role.max_session_seconds,
+            };
+            changes.push(self.change(fields, op));
             reasons.push("description differs".to_owned());
         }
         if let Some(boundary) = &self.permissions_boundary
@@ -308,17 +315,18 @@ impl Step for RoleStep {
         if let Some(role) = role.as_ref().filter(|role| self.named_by_user && role.arn != self.arn) {
             return Ok(self.misnamed(role, goal));
         }
+        let former = self.former(cx, role.as_ref()).await?;
         if goal == Goal::Absent {
             let hangers = self.hangers(cx).await?;
-            return Ok(self.absent_diff(role.as_ref(), &hangers));
+            return Ok(self.absent_diff(role.as_ref(), &former, &hangers));
         }
-        let merged = role.as_ref().map(|role| policy::merge_trust(&role.trust, &self.statement));
+        let merged = role.as_ref().map(|role| self.merged(&role.trust, &former));
         // Asked only where the default is not enough; who may not ask has the default.
         let limit = match merged.filter(|merged| merged.minified_len() > policy::TRUST_POLICY_LIMIT) {
             Some(_) => cx.iam.trust_policy_limit().await,
             None => policy::TRUST_POLICY_LIMIT,
         };
-        let mut assessment = self.diff(role.as_ref(), limit);
+        let mut assessment = self.diff(role.as_ref(), &former, limit);
         if assessment.action == Action::Create {
             // People who followed the documentation have such a role; it is offered, never changed unasked.
             let Some(name) = self.documented else { return Ok(assessment) };

@@ -16,6 +16,7 @@ fn good_values_pass() {
     iam_path("/platform/eks/").unwrap();
     name_prefix("team-").unwrap();
     tags(&BTreeMap::from([("team".to_owned(), "plätform".to_owned())])).unwrap();
+    tags(&BTreeMap::from(["team", "teams", "Project"].map(|key| (key.to_owned(), "a".to_owned())))).unwrap();
     version("x", "3.5.0-rc.1").unwrap();
     for key in [
         "1234abcd-12ab-34cd-56ef-1234567890ab",
@@ -64,6 +65,13 @@ fn bad_values_are_refused_with_field_value_and_mend() {
     for (key, value) in [("", "x"), ("aws:x", "y"), ("eks-bootstrap/x", "y"), ("a", "b;c"), ("a", &"v".repeat(257))] {
         bad(tags(&BTreeMap::from([(key.to_owned(), value.to_owned())])), "--tag");
     }
+    for (one, other) in [("Team", "team"), ("ÄMTER", "ämter")] {
+        let both = BTreeMap::from([one, other].map(|key| (key.to_owned(), "x".to_owned())));
+        bad(tags(&both), "--tag");
+        let said = tags(&both).unwrap_err().to_string();
+        assert!(said.contains(&format!("`{one}` and `{other}`")), "{said}");
+    }
+    bad(tags(&BTreeMap::from([("EKS-Bootstrap/Cluster".to_owned(), "y".to_owned())])), "--tag");
     for text in ["", "v3.5.0", "3.5", "^3.5.0"] {
         bad(version("--lbc-version", text), "--lbc-version");
     }

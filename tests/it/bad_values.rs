@@ -43,6 +43,12 @@ const FLAGS: &[(&[&str], [&str; 3])] = &[
     (&["--tag", "aws:x=y"], ["--tag", "aws:x=y", "AWS's own"]),
     (&["--tag", "eks-bootstrap/cluster=y"], ["--tag", "eks-bootstrap/cluster=y", "our own"]),
     (&["--tag", "a=b;c"], ["--tag", "a=b;c", "allowed"]),
+    (&["--tag", "EKS-Bootstrap/Cluster=y"], ["--tag", "EKS-Bootstrap/Cluster=y", "our own"]),
+    (&["--tag", "Team=a", "--tag", "team=b"], ["--tag", "`Team` and `team`", "one of the two"]),
+    (
+        &["--ebs-policy", "cluster-scoped", "--tag", "EKS-Cluster-Name=x"],
+        ["--tag", "`eks-cluster-name` and `EKS-Cluster-Name`", "one of the two"],
+    ),
     (&["--lbc-version", "v3.5.0"], ["--lbc-version", "v3.5.0", "no `v`"]),
     (&["--lbc-version", "3.5"], ["--lbc-version", "3.5", "3.5.0"]),
     (&["--lbc-version", "latest"], ["--lbc-version", "latest", "3.5.0"]),
@@ -136,6 +142,7 @@ const FILES: &[(&str, [&str; 3])] = &[
     ),
     ("{components: {awsEbsCsiDriver: {ignoreDrift: x}}}", ["ignoreDrift", "invalid type", "sequence"]),
     ("{iam: {tags: [a]}}", ["spec.iam.tags", "invalid type", "map"]),
+    ("{iam: {tags: {Team: a, team: b}}}", ["--tag", "`Team` and `team`", "one of the two"]),
     ("{iam: {path: platform}}", ["--iam-path", "platform", "/platform/"]),
     ("{cluster: {region: Ireland}}", ["--region", "Ireland", "eu-west-1"]),
     ("[]", ["spec", "a list", "name: value"]),
@@ -192,14 +199,14 @@ fn files_that_are_none() {
     let mut wrong = Vec::new();
     for (text, named) in [
         ("apiVersion: v1\nkind: ConfigMap\n", ["demo.yaml", "ConfigMap", "ClusterBootstrap"]),
-        ("apiVersion: [\n", ["demo.yaml", "cannot use", "README"]),
-        ("kind: ClusterBootstrap\n", ["demo.yaml", "apiVersion", "README"]),
-        ("", ["demo.yaml", "empty", "README"]),
+        ("apiVersion: [\n", ["demo.yaml", "cannot use", "config init"]),
+        ("kind: ClusterBootstrap\n", ["demo.yaml", "apiVersion", "config init"]),
+        ("", ["demo.yaml", "empty", "config init"]),
     ] {
         fs::write(home.path().join("demo.yaml"), text).unwrap();
         wrong.extend(refused(&["plan", "-f", "demo.yaml", "-c", "demo", "-r", "eu-west-1"], &home, &named));
     }
-    let named = ["nowhere.yaml", "No such file", "README"];
+    let named = ["nowhere.yaml", "No such file", "config init"];
     wrong.extend(refused(&["plan", "-f", "nowhere.yaml", "-c", "demo"], &home, &named));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

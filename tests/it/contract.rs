@@ -14,6 +14,7 @@ mod fault;
 mod iam;
 mod lab;
 mod left;
+mod mfa;
 mod sts;
 mod tagging;
 
@@ -69,6 +70,7 @@ async fn check(reach: Reach) {
     let tables = [
         iam::cases(),
         sts::cases(),
+        mfa::cases(),
         fault::cases(),
         eks::cases(),
         association::cases(),

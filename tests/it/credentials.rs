@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use eks_bootstrap::sandbox::aws::{Seed, SeedCredential};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -134,6 +135,8 @@ async fn a_role_is_assumed_for_every_call() {
     assert_eq!(caller(&aws, &["--profile", "ops", "--assume-role", role], &both).await, expected);
     let assumed = aws.simulator.calls().into_iter().find(|call| call.operation == "AssumeRole").unwrap();
     assert_eq!(assumed.caller.as_deref(), Some(MACHINE));
+    let assumed = aws.simulator.calls().into_iter().filter(|call| call.operation == "AssumeRole").count();
+    assert_eq!(assumed, 1, "one session serves every client");
 
     // A role that does not let the caller in: one clear error, and nothing is written.
     let closed = ["apply", "--yes", "-c", "demo", "--assume-role", "arn:aws:iam::111122223333:role/demo-nodes-system"];
@@ -257,6 +260,7 @@ async fn a_container_gets_its_credentials() {
     assert_eq!(caller(&aws, &[], &[&variables[..], &[authorization]].concat()).await, MACHINE);
     let asked = asked.lock().unwrap();
     assert!(asked.last().unwrap().contains("authorization: the-pods-token"), "{asked:?}");
+    assert_eq!(asked.len(), 2, "once in each run: {asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -280,6 +284,8 @@ async fn an_instance_gets_its_credentials_and_its_region() {
     let asked = asked.lock().unwrap();
     let reads: Vec<_> = asked.iter().filter(|asked| asked.starts_with("get")).collect();
     assert!(!reads.is_empty() && reads.iter().all(|asked| asked.contains("x-aws-ec2-metadata-token: metadata-token")));
+    let keys = reads.iter().filter(|asked| asked.contains("/security-credentials/machine "));
+    assert_eq!(keys.count(), 1, "{asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -302,7 +308,71 @@ async fn a_login_by_sso_is_used() {
     file(&aws, &format!(".aws/sso/cache/{name}.json"), &cached.to_string());
     let variables = [("AWS_ENDPOINT_URL_SSO", url.as_str()), WITHOUT_KEYS[0], WITHOUT_KEYS[1]];
     assert_eq!(caller(&aws, &["--profile", "sso"], &variables).await, MACHINE);
-    assert!(log.lock().unwrap().iter().any(|asked| asked.contains("x-amz-sso_bearer_token: the-login")));
+    let log = log.lock().unwrap();
+    assert!(log.len() == 1 && log[0].contains("x-amz-sso_bearer_token: the-login"), "{log:?}");
+}
+
+/// A key of a device in the form that `aws login` keeps it in: SEC 1 as PEM (RFC 5915).
+fn sign_in_key() -> String {
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let number = AsBigEndian::<EcPrivateKeyBin<'_>>::as_be_bytes(&key.private_key()).unwrap();
+    let curve = [0xa0, 0x0a, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7, 0xa1, 0x44, 3, 0x42, 0];
+    let der = [&[0x30, 0x77, 2, 1, 1, 4, 0x20], number.as_ref(), &curve, key.public_key().as_ref()].concat();
+    let lines = STANDARD
+        .encode(der)
+        .as_bytes()
+        .chunks(64)
+        .map(|line| String::from_utf8_lossy(line).into_owned() + "\n")
+        .collect::<String>();
+    format!("-----BEGIN EC PRIVATE KEY-----\n{lines}-----END EC PRIVATE KEY-----\n")
+}
+
+/// A session as `aws login` leaves it, under the SHA-256 of what `login_session` names.
+fn console_session(aws: &Aws, ends: &str) {
+    let [id, secret, token] = SESSION;
+    file(
+        aws,
+        ".aws/config",
+        "[profile console]\nregion = eu-west-1\nlogin_session = arn:aws:iam::111122223333:user/jane\n",
+    );
+    let session = json!({
+        "accessToken": {"accessKeyId": id, "secretAccessKey": secret, "sessionToken": token, "accountId": "111122223333",
+            "expiresAt": ends},
+        "tokenType": "aws_sigv4", "refreshToken": "the-refresh", "clientId": "arn:aws:signin:::devtools/same-device",
+        "idToken": "the-id", "dpopKey": sign_in_key(),
+    });
+    let name = "b1abda7fa13f8cc94a6e2fab6084b3c9f8ebc6100820b2ab67cbdfadc642d402";
+    file(aws, &format!(".aws/login/cache/{name}.json"), &session.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_aws_login_is_used_renewed_and_named_when_it_is_over() {
+    let aws = Aws::start(world).await;
+    console_session(&aws, EXPIRES);
+    let console = ["--profile", "console"];
+    assert_eq!(caller(&aws, &console, &WITHOUT_KEYS).await, MACHINE);
+    // One that has ended is renewed, with a proof that its key is there.
+    console_session(&aws, "2020-01-01T00:00:00Z");
+    let [id, secret, token] = SESSION;
+    let answer = json!({
+        "accessToken": {"accessKeyId": id, "secretAccessKey": secret, "sessionToken": token},
+        "expiresIn": 900, "refreshToken": "the-next", "tokenType": "aws_sigv4",
+    });
+    let (url, log) = endpoint(&[("POST /v1/token", answer.to_string())]).await;
+    let variables = [("AWS_ENDPOINT_URL_SIGNIN", url.as_str()), WITHOUT_KEYS[0], WITHOUT_KEYS[1]];
+    assert_eq!(caller(&aws, &console, &variables).await, MACHINE);
+    assert!(log.lock().unwrap().iter().any(|request| request.contains("dpop: ")), "{log:?}");
+    // Nobody renews it.
+    console_session(&aws, "2020-01-01T00:00:00Z");
+    let (url, _) = endpoint(&[]).await;
+    let variables = [("AWS_ENDPOINT_URL_SIGNIN", url.as_str()), WITHOUT_KEYS[0], WITHOUT_KEYS[1]];
+    let run = aws.run(&of_aws(&[&["plan", "-c", "demo"], &console[..]].concat()), &variables).await.expect(77);
+    assert!(
+        run.stderr.contains("the session of `aws login` of AWS profile `console` cannot be used"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("`aws login --profile console`"), "{}", run.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -330,8 +330,10 @@ async fn every_single_drift_is_found_and_mended_with_helm_4() {
     mend_all(&lab, &HELM, &mut used).await;
     second_apply_is_nothing(&lab, &[]).await;
     // The least policy holds nothing that no run ever needed, but for the courtesy of naming clusters that exist, and tags of
-    // volumes, which are asked where a volume may lack one that the driver's policy wants (`policies_of_choice.rs`).
-    used.extend(["eks:ListClusters".to_owned(), "tag:GetResources".to_owned()]);
+    // volumes, which are asked where a volume may lack one that the driver's policy wants (`policies_of_choice.rs`). Providers of
+    // former issuers are deleted where a cluster was made again (`former_issuers.rs`).
+    let elsewhere = ["eks:ListClusters", "tag:GetResources", "iam:DeleteOpenIDConnectProvider"];
+    used.extend(elsewhere.map(ToOwned::to_owned));
     assert_eq!(permissions::actions(&allowed), used);
     lab.stop().await;
 }

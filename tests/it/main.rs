@@ -5,11 +5,15 @@
 #[cfg(feature = "sandbox")]
 mod addon;
 #[cfg(feature = "sandbox")]
+mod addon_configuration;
+#[cfg(feature = "sandbox")]
 mod admission;
 #[cfg(feature = "sandbox")]
 mod bad_values;
 #[cfg(feature = "sandbox")]
 mod charts;
+#[cfg(feature = "sandbox")]
+mod clusters;
 #[cfg(feature = "sandbox")]
 mod components;
 #[cfg(feature = "sandbox")]
@@ -39,9 +43,19 @@ mod every_leaf;
 #[cfg(feature = "sandbox")]
 mod examples;
 #[cfg(feature = "sandbox")]
+mod files;
+#[cfg(feature = "sandbox")]
+mod former_issuers;
+#[cfg(feature = "sandbox")]
+mod hostile;
+#[cfg(feature = "sandbox")]
 mod house;
 #[cfg(feature = "sandbox")]
+mod lag;
+#[cfg(feature = "sandbox")]
 mod names;
+#[cfg(feature = "sandbox")]
+mod new_roles;
 #[cfg(feature = "sandbox")]
 mod node_role;
 #[cfg(feature = "sandbox")]
@@ -67,11 +81,15 @@ mod policies_of_choice;
 mod properties;
 #[cfg(feature = "sandbox")]
 mod proxies;
+#[cfg(feature = "sandbox")]
+mod pty;
 mod readme;
 #[cfg(feature = "sandbox")]
 mod rendered;
 #[cfg(feature = "sandbox")]
 mod scenarios;
+#[cfg(feature = "sandbox")]
+mod sessions;
 #[cfg(feature = "shared-build")]
 mod shared_build;
 #[cfg(feature = "sandbox")]
@@ -93,8 +111,12 @@ mod support;
 #[cfg(feature = "sandbox")]
 mod target;
 #[cfg(feature = "sandbox")]
+mod unrest;
+#[cfg(feature = "sandbox")]
 mod verify;
 #[cfg(feature = "sandbox")]
 mod versions;
 #[cfg(feature = "sandbox")]
 mod worlds;
+#[cfg(feature = "sandbox")]
+mod yaml_as_helm;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use aws_sdk_iam::Client as Iam;
-use aws_sdk_iam::types::PolicyScopeType;
+use aws_sdk_iam::types::{PolicyScopeType, Tag};
 use eks_bootstrap::policy::{Document, Statement};
 use eks_bootstrap::sandbox::aws::{Seed, SeedPolicy, Simulator};
 use serde_json::json;
@@ -53,6 +53,11 @@ async fn drift(simulator: &Simulator) {
     audience.client_id("sts.amazonaws.com").send().await.unwrap();
     let untag = iam.untag_open_id_connect_provider().open_id_connect_provider_arn(provider);
     untag.tag_keys("eks-bootstrap/cluster").send().await.unwrap();
+    let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build().unwrap();
+    let former = iam.create_open_id_connect_provider().url("https://oidc.eks.eu-west-1.amazonaws.com/id/FORMER");
+    let former = former.tags(tag("eks-bootstrap/managed-by", "eks-bootstrap"));
+    let cluster = "arn:aws:eks:eu-west-1:111122223333:cluster/demo";
+    former.tags(tag("eks-bootstrap/cluster", cluster)).send().await.unwrap();
     let roles = iam.list_roles().send().await.unwrap();
     for role in roles.roles().iter().filter(|role| role.role_name().starts_with("demo-aws-")) {
         let name = role.role_name();

@@ -174,6 +174,9 @@ async fn credentials_that_expire_in_the_middle_end_the_run_at_once() {
     // What was running side by side may still have tried; nothing that came later did.
     assert!(!run.stderr.contains("iam:AttachRolePolicy: ExpiredToken"), "{}", run.stderr);
     assert!(run.stderr.contains("not run"), "{}", run.stderr);
+    // Nothing can be read any more, and what was not made is known all the same.
+    assert!(run.stderr.contains("remains: iam:Create"), "{}", run.stderr);
+    assert!(!run.stderr.contains("could not be observed"), "{}", run.stderr);
     aws.simulator.clear_calls();
     aws.run(&arguments(), &[]).await.expect(0);
 }

@@ -69,6 +69,9 @@ async fn everything_takes_the_proxy_and_trusts_the_bundle() {
     let url = format!("http://me:p%40ss@127.0.0.1:{}", proxy.port);
     let bundle = write(lab.work.path(), "corp.pem", &authority.pem());
     let ways = [("AWS_ENDPOINT_URL", ""), ("HTTPS_PROXY", url.as_str()), ("AWS_CA_BUNDLE", bundle.as_str())];
+    // A newcomer behind such a proxy is told what is missing.
+    let run = lab.run_with(&["plan"], &ways[..2]).await.expect(1);
+    assert!(run.stderr.contains("give its CA in AWS_CA_BUNDLE"), "{}", run.stderr);
     // The proxy's own name in NO_PROXY says nothing of the API server.
     let run = lab.run_with(&["apply", "--yes"], &[&ways[..], &[("NO_PROXY", "127.0.0.1,")]].concat()).await.expect(0);
     assert!(!run.stdout.contains("p%40ss") && !run.stderr.contains("p%40ss"), "{}{}", run.stdout, run.stderr);
@@ -160,7 +163,7 @@ async fn helm_trusts_the_bundle_too() {
             async move { Run::from(output.await.unwrap().unwrap()) }
         };
         let refused = run(Vec::new()).await.expect(1);
-        assert!(refused.stderr.contains("certificate"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("in AWS_CA_BUNDLE or SSL_CERT_FILE"), "{}", refused.stderr);
         run(vec![("AWS_CA_BUNDLE", bundle.clone())]).await.expect(0);
         run(vec![("SSL_CERT_FILE", bundle.clone())]).await.expect(0);
     }

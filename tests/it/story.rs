@@ -66,6 +66,7 @@ async fn from_created_to_finished() {
     what_was_made_is_what_was_promised(&lab).await;
     events_are_complete(&lab).await;
     tokens_and_kubeconfigs_open_the_cluster(&lab).await;
+    a_release_without_the_node_selector_differs_in_that(&lab).await;
     lab.stop().await;
 }
 
@@ -88,6 +89,34 @@ async fn what_was_made_is_what_was_promised(lab: &Lab) {
     // Pods really got the role, not only their service account the annotation.
     let pods = lab.reader().await.list("v1", "Pod", "kube-system", "").await.unwrap();
     assert!(pods.iter().any(|pod| pod["spec"]["containers"].to_string().contains(role)));
+}
+
+/// An older version of this program set every value but the node selector, so an update finds exactly one difference.
+async fn a_release_without_the_node_selector_differs_in_that(lab: &Lab) {
+    let name = "aws-load-balancer-controller";
+    let chart = lab.charts().join(name).display().to_string();
+    let values = "clusterName=demo,region=eu-west-1,vpcId=vpc-0a1b2c3d4e5f60718,serviceAccount.create=false,\
+                  serviceAccount.name=aws-load-balancer-controller,keepTLSSecret=true";
+    lab.helm(&["upgrade", name, &chart, "-n", "kube-system", "--wait", "--set", values]).await;
+    let plan = lab.run(&["plan", "-o", "json", "--detailed-exitcode"]).await.expect(2).json();
+    let mut found = Vec::new();
+    for step in plan["steps"].as_array().unwrap() {
+        for field in step["fields"].as_array().unwrap() {
+            let text = |name: &str| field[name].as_str().unwrap_or("-").to_owned();
+            found.push(format!(
+                "{} {} {} {}",
+                step["id"].as_str().unwrap(),
+                text("path"),
+                text("before"),
+                text("after")
+            ));
+        }
+    }
+    assert_eq!(found, ["helm.lbc values.nodeSelector.kubernetes.io/os - linux"]);
+    lab.run(&["apply", "--yes"]).await.expect(0);
+    lab.run(&["plan", "--detailed-exitcode"]).await.expect(0);
+    let controller = lab.object("apps/v1", "Deployment", name).await;
+    assert_eq!(controller["spec"]["template"]["spec"]["nodeSelector"], json!({"kubernetes.io/os": "linux"}));
 }
 
 /// The first event lists all steps, every step ends exactly once, the run ends exactly once.

@@ -65,6 +65,7 @@ impl Aws {
     pub(crate) async fn start(change: impl FnOnce(&mut Seed)) -> Aws {
         let mut seed = Seed::builtin();
         change(&mut seed);
+        let seed = prompt(seed);
         let simulator = Simulator::new(seed).unwrap();
         // Nothing listens on the discard port of loopback: the endpoint of a cluster that cannot be reached.
         simulator.set_cluster_endpoint("demo", "https://127.0.0.1:9", CA);
@@ -127,6 +128,21 @@ impl Aws {
     }
 }
 
+/// The world without the lags that the built-in one has: most tests change something by the API of AWS and look at once what becomes of
+/// it. Lags that a test sets itself stay.
+fn prompt(mut seed: Seed) -> Seed {
+    let builtin = Seed::builtin();
+    let off = |lag: &mut u64, default: u64| {
+        if *lag == default {
+            *lag = 0;
+        }
+    };
+    off(&mut seed.read_lag_seconds, builtin.read_lag_seconds);
+    off(&mut seed.consistency_seconds, builtin.consistency_seconds);
+    off(&mut seed.tagging_lag_seconds, builtin.tagging_lag_seconds);
+    seed
+}
+
 fn writes(simulator: &Simulator) -> Vec<String> {
     let calls = simulator.calls();
     calls.iter().filter(|call| call.write).map(|call| format!("{}:{}", call.service, call.operation)).collect()
@@ -152,8 +168,17 @@ impl Lab {
         Lab::with(Seed::builtin(), helm(HelmMajor::Four)).await
     }
 
+    /// The built-in world as users have it, which is as slow to show changes as AWS.
+    pub(crate) async fn lagging() -> Lab {
+        Lab::of(Seed::builtin(), helm(HelmMajor::Four)).await
+    }
+
     /// Another world or another helm.
     pub(crate) async fn with(seed: Seed, helm: PathBuf) -> Lab {
+        Lab::of(prompt(seed), helm).await
+    }
+
+    async fn of(seed: Seed, helm: PathBuf) -> Lab {
         let work = tempfile::tempdir().unwrap();
         let helm_log = work.path().join("helm.log");
         let counted = work.path().join("helm");

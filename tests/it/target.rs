@@ -19,10 +19,20 @@ fn kubeconfig(lab: &Lab, name: &str, change: impl FnOnce(&mut Value)) -> String 
     path.display().to_string()
 }
 
+/// The name of the cluster entry of a kubeconfig.
+fn entry(path: &str) -> String {
+    let document: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    document["clusters"][0]["name"].as_str().unwrap().to_owned()
+}
+
 fn finding(run: &Run) -> Value {
+    finding_of(run, "EKB-CLUS-008")
+}
+
+fn finding_of(run: &Run, id: &str) -> Value {
     let document = run.json();
     let all = document["findings"].as_array().unwrap();
-    all.iter().find(|finding| finding["id"] == "EKB-CLUS-008").unwrap().clone()
+    all.iter().find(|finding| finding["id"] == id).unwrap().clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,6 +70,8 @@ async fn a_kubeconfig_of_another_cluster_is_refused_before_the_first_write() {
     let run = lab.run(&[&["verify", "-o", "json"][..], &of("demo")].concat()).await;
     assert_eq!(finding(&run)["status"], "ok", "{}", finding(&run));
     assert!(run.stdout.contains("it trusts the cluster's certificate authority"), "{}", run.stdout);
+    assert_eq!(finding_of(&run, "EKB-CLUS-009")["status"], "ok");
+    assert!(!run.stderr.contains("insecure-skip-tls-verify"), "{}", run.stderr);
 
     // A tunnel whose certificate nobody checks: what the cluster says of itself counts.
     let tunnel = kubeconfig(&lab, "tunnel", |cluster| {
@@ -68,7 +80,20 @@ async fn a_kubeconfig_of_another_cluster_is_refused_before_the_first_write() {
     });
     let run = lab.run(&["verify", "-o", "json", "-c", "demo", "--kubeconfig", &tunnel]).await;
     assert!(run.stdout.contains("its kube-root-ca.crt holds the cluster's certificate authority"), "{}", run.stdout);
-    lab.run(&[&["apply", "--yes", "-c", "demo", "--kubeconfig", &tunnel], &OF_AWS[..]].concat()).await.expect(0);
+    let entry = format!("cluster entry `{}`", entry(&tunnel));
+    let weak = finding_of(&run, "EKB-CLUS-009");
+    assert_eq!(weak["status"], "warning", "{weak:#}");
+    assert!(weak["observed"].as_str().unwrap().ends_with(&entry), "{weak:#}");
+    // Said once by each command that connects, beside its result.
+    let warned = |run: &Run| run.stderr.matches("warning: the kubeconfig's cluster entry").count();
+    assert_eq!(warned(&run), 1, "{}", run.stderr);
+    let tunnelled =
+        |command: &[&'static str]| [command, &["-c", "demo", "--kubeconfig", &tunnel], &OF_AWS[..]].concat();
+    for command in [&["plan"][..], &["apply", "--yes"]] {
+        let run = lab.run(&tunnelled(command)).await.expect(0);
+        assert_eq!(warned(&run), 1, "{command:?}: {}", run.stderr);
+        assert!(run.stderr.contains(&entry) && !run.stdout.contains("insecure-skip"), "{command:?}: {}", run.stderr);
+    }
     lab.stop().await;
 }
 

@@ -13,7 +13,7 @@ use crate::support::{Aws, Lab, Run, helm, program};
 #[tokio::test(flavor = "multi_thread")]
 async fn another_partition_and_an_iam_that_takes_its_time() {
     let mut seed = Seed::from_yaml(
-        "account: \"111122223333\"\npartition: aws-cn\nregion: cn-north-1\nconsistencySeconds: 3\n\
+        "account: \"111122223333\"\npartition: aws-cn\nregion: cn-north-1\nconsistencySeconds: 12\n\
          clusters:\n- name: demo\n  version: \"1.34\"\n  nodegroups: [{name: a, role: nodes}]\n",
     )
     .unwrap();

@@ -47,9 +47,13 @@ impl Tolerance {
     }
 }
 
+/// One with `tolerationSeconds` only puts the eviction off, so the pods would not stay on the node.
 /// <https://kubernetes.io/docs/concepts/scheduling-eviction/taint-and-toleration/>
 fn tolerates(toleration: &Value, taint: &Value) -> bool {
     let (key, effect) = (text(toleration, "/key"), text(toleration, "/effect"));
+    if text(taint, "/effect") == "NoExecute" && toleration["tolerationSeconds"].is_number() {
+        return false;
+    }
     let exists = text(toleration, "/operator") == "Exists";
     let of_key = if key.is_empty() { exists } else { key == text(taint, "/key") };
     let of_value = exists || text(toleration, "/value") == text(taint, "/value");
@@ -184,5 +188,9 @@ mod tests {
         ] {
             assert_eq!(tolerates(&toleration, &taint), matches, "{toleration}");
         }
+        let evicting = json!({"key": "k", "value": "v", "effect": "NoExecute"});
+        let for_a_while = json!({"key": "k", "operator": "Exists", "tolerationSeconds": 300});
+        assert!(!tolerates(&for_a_while, &evicting) && tolerates(&for_a_while, &taint));
+        assert!(tolerates(&json!({"key": "k", "operator": "Exists"}), &evicting));
     }
 }

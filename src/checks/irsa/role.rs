@@ -165,6 +165,7 @@ mod tests {
             trust: Document::parse(&trust).unwrap(),
             description: String::new(),
             permissions_boundary: None,
+            max_session_seconds: None,
             tags: if ours { BTreeMap::from(tags) } else { BTreeMap::new() },
         }
     }

@@ -140,7 +140,7 @@ mod tests {
 
     fn subnet(id: &str, zone: &str, public: bool, tags: &[&str]) -> Subnet {
         let tags = tags.iter().map(|key| ((*key).to_owned(), "1".to_owned())).collect();
-        Subnet { id: id.to_owned(), zone: zone.to_owned(), free: 100, tags, public }
+        Subnet { id: id.to_owned(), zone: zone.to_owned(), free: 100, tags, public, ranges: Vec::new() }
     }
 
     fn facts() -> Facts {

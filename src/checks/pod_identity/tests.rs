@@ -27,6 +27,7 @@ fn role(trust: Document) -> Role {
         trust,
         description: String::new(),
         permissions_boundary: None,
+        max_session_seconds: None,
         tags: crate::op::iam::Tags::new(),
     }
 }

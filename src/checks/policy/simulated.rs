@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::attached::ROLE;
 use super::{ALLOWS, Wanted};
 use crate::check::Finding;
-use crate::checks::simulation::{actions, refused};
+use crate::checks::simulation::{ASK_THE_ORGANIZATION, actions, of_organization, refused};
 use crate::context::ReadContext;
 use crate::error::{Error, Result};
 use crate::hint;
@@ -63,6 +63,12 @@ fn judge(
 ) -> Finding {
     let of = |wanted: &dyn Fn(&Simulated) -> bool| refused.iter().filter(|answer| wanted(answer)).collect::<Vec<_>>();
     let expected = format!("all that {} calls is allowed", wanted.component.title);
+    let by_organization = of(&of_organization);
+    if !by_organization.is_empty() {
+        let observed = format!("denied by a service control policy: {}", actions(&by_organization));
+        let says = "a policy of the organisation denies what the controller does";
+        return ALLOWS.failed(says, observed, expected, ASK_THE_ORGANIZATION);
+    }
     let denied = of(&|answer| answer.decision == SimulatedDecision::ExplicitDeny);
     if let Some(policy) = denied.iter().find_map(|answer| answer.policies.first()) {
         let says = format!("policy {policy} denies what the controller does");
@@ -120,7 +126,23 @@ mod tests {
             policies: policies.iter().map(|policy| (*policy).to_owned()).collect(),
             missing: Vec::new(),
             within_boundary,
+            allowed_by_organization: None,
         }
+    }
+
+    #[test]
+    fn what_the_organisation_denies_is_not_blamed_on_the_role() {
+        let organization = answer(SimulatedDecision::ExplicitDeny, &[], Some(false));
+        let organization = Simulated { allowed_by_organization: Some(false), ..organization };
+        let boundary = "arn:aws:iam::111122223333:policy/fence";
+        let others = answer(SimulatedDecision::ImplicitDeny, &[], None);
+        let finding = judge(&wanted(&LOAD_BALANCER_CONTROLLER), &[others, organization], Some(boundary), None);
+        assert_eq!(finding.says, "a policy of the organisation denies what the controller does");
+        let Verdict::Failed { mend, observed, .. } = &finding.verdict else { panic!("{finding:?}") };
+        assert_eq!(
+            (mend.as_str(), observed.as_str()),
+            (ASK_THE_ORGANIZATION, "denied by a service control policy: ec2:CreateTags")
+        );
     }
 
     #[test]

@@ -141,12 +141,18 @@ async fn way_to_pods(scene: &Scene<'_>, component: &Component) -> Result<String>
     if let Some(policy) = network::blocking(scene, component).await?.into_iter().next() {
         return Ok(policy.mend);
     }
+    // Who may not read the rules still gets the command for the group that is most likely the nodes'.
+    if let Ok(Some(mend)) = Box::pin(network::opening(scene, component)).await {
+        return Ok(mend);
+    }
     let facts = &scene.cx.facts;
     let groups = scene.cx.tagging.all("ec2:security-group").await?;
     let source = &facts.security_group;
     let target = group_of_nodes(&groups, &facts.cluster, source);
     Ok(format!(
-        "aws ec2 authorize-security-group-ingress --group-id {target} --protocol tcp --port {PORT} --source-group {source}"
+        "aws ec2 authorize-security-group-ingress --group-id {target} --protocol tcp --port {PORT} --source-group {source} \
+         --region {}",
+        facts.region
     ))
 }
 

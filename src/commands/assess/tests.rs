@@ -61,3 +61,12 @@ fn the_error_that_explains_most_is_told() {
     assert!(worst(&mut errors).bad_credentials());
     assert!(worst(&mut errors).denied());
 }
+
+#[test]
+fn only_objects_of_the_same_kind_could_be_meant() {
+    let known = BTreeSet::from([("Deployment", "metrics-server"), ("Role", "metrics-server-x"), ("Role", "lbc")]);
+    assert_eq!(recreatable("deployment/metric-server", &known), "did you mean `Deployment/metrics-server`?");
+    assert_eq!(recreatable("Deployment/zzz", &known), "its Deployment objects are metrics-server");
+    assert_eq!(recreatable("Service/metrics-server", &known), "name an object of these kinds: Deployment, Role");
+    assert_eq!(recreatable("Service/x", &BTreeSet::new()), "leave it out: this plan has no chart to install");
+}

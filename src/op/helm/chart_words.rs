@@ -7,21 +7,28 @@ use crate::read::chart::{ChartRef, ChartSource, OCI, oci_reference};
 pub(super) fn of(chart: &ChartRef) -> (String, String) {
     let ChartRef { name, version, .. } = chart;
     let archive = format!("{name}-{version}.tgz");
+    let (plain, version) = (archive.as_str(), quote(version));
+    let archive = quote(plain);
+    // Before what could be taken for a flag.
+    let here = quote(&format!("./{plain}"));
     let words = match &chart.source {
         ChartSource::Folder(folder) => return (String::new(), quote(&folder.join(name).display().to_string())),
         ChartSource::Bundle(file) => {
-            return (format!("tar -xf {} {archive} && ", quote(&file.display().to_string())), format!("./{archive}"));
+            return (format!("tar -xf {} {archive} && ", quote(&file.display().to_string())), here);
         }
         ChartSource::Repository(url) if url.starts_with(OCI) => {
             format!("{} --version {version}", quote(&oci_reference(url, name)))
         }
-        ChartSource::Repository(url) => format!("{name} --repo {} --version {version}", quote(url)),
+        ChartSource::Repository(url) => format!("{} --repo {} --version {version}", quote(name), quote(url)),
     };
     match chart.digest.as_ref().and_then(|digest| digest.strip_prefix("sha256:")) {
         // Helm itself verifies no digest of an archive.
         Some(digest) => (
-            format!("helm pull {words} && echo '{digest}  {archive}' | sha256sum --check - && "),
-            format!("./{archive}"),
+            format!(
+                "helm pull {words} && printf '%s\\n' {} | sha256sum --check - && ",
+                quote(&format!("{digest}  {plain}"))
+            ),
+            here,
         ),
         None => (String::new(), words),
     }
@@ -43,8 +50,8 @@ mod tests {
         assert_eq!(words(registry(), None), "helm upgrade oci://a.example/charts/x --version 1.0.0");
         assert_eq!(
             words(registry(), Some("sha256:00ff")),
-            "helm pull oci://a.example/charts/x --version 1.0.0 && echo '00ff  x-1.0.0.tgz' | sha256sum --check - && \
-             helm upgrade ./x-1.0.0.tgz"
+            "helm pull oci://a.example/charts/x --version 1.0.0 && printf '%s\\n' '00ff  x-1.0.0.tgz' | sha256sum --check - \
+             && helm upgrade ./x-1.0.0.tgz"
         );
         let repository = ChartSource::Repository("https://a.example".to_owned());
         assert_eq!(words(repository, None), "helm upgrade x --repo https://a.example --version 1.0.0");

@@ -12,7 +12,7 @@ use http::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{KubeWrite, on_command_line};
+use super::{KubeWrite, holds_secrets, on_command_line};
 use crate::content::{self, Schemas};
 use crate::error::{Error, Result};
 use crate::op::shell::quote;
@@ -47,15 +47,17 @@ pub struct Restore {
 impl Restore {
     pub(super) fn command(&self) -> String {
         let object = &self.object;
-        if object.kind == "Secret" {
+        if holds_secrets(&self.document) || object.kind == "Secret" {
             // What it holds is for no terminal; Helm's record has it.
             let mark = |name: &str| self.document["metadata"]["annotations"][name].as_str().unwrap_or_default();
             let (name, namespace) = (mark("meta.helm.sh/release-name"), mark("meta.helm.sh/release-namespace"));
             return format!(
-                "helm get manifest {name} --namespace {namespace} | kubectl apply --server-side --force-conflicts -f -"
+                "helm get manifest {} --namespace {} | kubectl apply --server-side --force-conflicts -f -",
+                quote(name),
+                quote(namespace)
             );
         }
-        let namespace = object.namespace.as_ref().map(|namespace| format!(" --namespace {namespace}"));
+        let namespace = object.namespace.as_ref().map(|namespace| format!(" --namespace {}", quote(namespace)));
         let replace = format!(
             "printf %s {} | kubectl replace{} -f -",
             quote(&self.document.to_string()),

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
+use crate::files;
+use crate::unpacking::{Allowance, LARGEST_FILE};
 
 /// How a digest begins; nothing else is used for charts.
 const ALGORITHM: &str = "sha256:";
@@ -25,41 +27,55 @@ pub fn is_digest(text: &str) -> bool {
 
 /// The digest of the file at `path`.
 pub(super) fn digest(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).map_err(|source| Error::io(format!("read `{}`", path.display()), source))?;
+    let bytes = files::read(path, LARGEST_FILE).map_err(|error| unusable(path, &error.to_string()))?;
     Ok(digest_of(&bytes))
 }
 
-/// What a chart folder may hold; helm packs no chart with files of more than 5 MiB.
-const LARGEST_FOLDER: u64 = 256 << 20;
 /// Folders in folders go no deeper than this; a link that leads back up would have no end.
-const DEEPEST: usize = 24;
+pub(super) const DEEPEST_FOLDER: usize = 24;
+
+/// A place from which no chart is taken.
+pub(super) fn unusable(place: &Path, reason: &str) -> Error {
+    Error::Refused {
+        what: format!("no chart can be taken from `{}`: {reason}", place.display()),
+        mend: "give a chart as `helm package` makes it, or its folder".to_owned(),
+    }
+}
 
 /// The digest of a folder: of the names in it, in their order, each with its length and what it holds. Links are followed, as helm
 /// follows them.
 pub(super) fn digest_of_folder(folder: &Path) -> Result<String> {
     let mut digest = Sha256::new();
-    let mut left = LARGEST_FOLDER;
-    add_folder(folder, "", DEEPEST, &mut left, &mut digest)
-        .map_err(|source| Error::io(format!("read the chart `{}`", folder.display()), source))?;
+    let allowance = Allowance::default();
+    add_folder(folder, "", DEEPEST_FOLDER, &allowance, &mut digest)
+        .map_err(|error| unusable(folder, &allowance.told(&error)))?;
     Ok(format!("{ALGORITHM}{}", hex::encode(digest.finalize())))
 }
 
-fn add_folder(folder: &Path, prefix: &str, depth: usize, left: &mut u64, digest: &mut Sha256) -> std::io::Result<()> {
-    let too_much = || std::io::Error::other("it is too large or too deep for a chart");
+fn add_folder(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    allowance: &Allowance,
+    digest: &mut Sha256,
+) -> std::io::Result<()> {
+    let too_deep = || std::io::Error::other(format!("folders in it are nested more than {DEEPEST_FOLDER} deep"));
     let names: std::io::Result<Vec<_>> = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect();
     let mut names = names?;
     names.sort();
     for name in names {
         let path = folder.join(&name);
         let name = format!("{prefix}{}", name.to_string_lossy());
+        allowance.file()?;
         // A link to nothing is helm's to refuse.
         let Ok(data) = fs::metadata(&path) else { continue };
         if data.is_dir() {
-            let depth = depth.checked_sub(1).ok_or_else(too_much)?;
-            add_folder(&path, &format!("{name}/"), depth, left, digest)?;
-        } else if data.is_file() {
-            *left = left.checked_sub(data.len()).ok_or_else(too_much)?;
-            let bytes = fs::read(&path)?;
+            let depth = depth.checked_sub(1).ok_or_else(too_deep)?;
+            add_folder(&path, &format!("{name}/"), depth, allowance, digest)?;
+        } else {
+            let bytes = files::read(&path, LARGEST_FILE)
+                .map_err(|error| std::io::Error::other(format!("`{name}`: {error}")))?;
+            allowance.bytes(bytes.len() as u64)?;
             for part in [name.as_bytes(), &bytes] {
                 digest.update((part.len() as u64).to_be_bytes());
                 digest.update(part);
@@ -72,7 +88,8 @@ fn add_folder(folder: &Path, prefix: &str, depth: usize, left: &mut u64, digest:
 /// Copies an archive into a folder of ours.
 pub(super) fn copy(path: &Path, folder: &Path) -> Result<PathBuf> {
     let copy = folder.join(path.file_name().unwrap_or_default());
-    fs::copy(path, &copy).map_err(|source| Error::io(format!("copy `{}`", path.display()), source))?;
+    let bytes = files::read(path, LARGEST_FILE).map_err(|error| unusable(path, &error.to_string()))?;
+    fs::write(&copy, bytes).map_err(|source| Error::io(format!("copy `{}`", path.display()), source))?;
     Ok(copy)
 }
 

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::archive::DEEPEST_FOLDER;
 use super::parts::{Chart, Dependency};
-use crate::read::manifest::LARGEST;
+use crate::files;
 use crate::read::release::parse_crds;
+use crate::unpacking::{self, Allowance, LARGEST_FILE};
 
-/// Folders in folders and charts in charts go no deeper than this; a link that leads back up would have no end.
+/// Charts in charts go no deeper than this.
 const DEEPEST: usize = 12;
 /// What the charts in a chart lie in.
 const PARTS: &str = "charts/";
@@ -28,19 +30,19 @@ pub(super) struct Metadata {
 /// The files of a chart by their names in it, as far as they matter here.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Metadata and CRDs of a chart folder or archive.
-pub(super) fn read(path: &Path) -> Result<(Metadata, Chart), String> {
+/// Metadata and CRDs of a chart folder or archive, of which no more is unpacked than is allowed.
+pub(super) fn read(path: &Path, allowance: &Allowance) -> Result<(Metadata, Chart), String> {
     let files = if path.is_dir() {
         let mut files = Files::new();
-        add_folder(path, "", DEEPEST, &mut files).map_err(|error| error.to_string())?;
+        add_folder(path, "", DEEPEST_FOLDER, &mut files, allowance).map_err(|error| allowance.told(&error))?;
         files
     } else {
-        archive_files(fs::File::open(path).map_err(|error| error.to_string())?)?
+        archive_files(files::open(path).map_err(|error| error.to_string())?, allowance)?
     };
-    of_files(&files, DEEPEST)
+    of_files(files, DEEPEST, allowance)
 }
 
-fn of_files(files: &Files, depth: usize) -> Result<(Metadata, Chart), String> {
+fn of_files(files: Files, depth: usize, allowance: &Allowance) -> Result<(Metadata, Chart), String> {
     let text = |name: &str| files.get(name).map(|bytes| String::from_utf8_lossy(bytes));
     let about = text("Chart.yaml").ok_or("it has no Chart.yaml")?;
     let mut metadata: Metadata = serde_saphyr::from_str(&about).map_err(|error| format!("Chart.yaml: {error}"))?;
@@ -59,26 +61,27 @@ fn of_files(files: &Files, depth: usize) -> Result<(Metadata, Chart), String> {
         let crds = parse_crds(&String::from_utf8_lossy(bytes));
         chart.crds.extend(crds.map_err(|error| format!("{name}: {error}"))?);
     }
-    for (name, part) in parts(files)? {
+    for (name, part) in parts(files, allowance)? {
         if depth == 0 {
             return Err(format!("charts in it are nested more than {DEEPEST} deep"));
         }
-        chart.parts.push(of_files(&part, depth - 1).map_err(|error| format!("{PARTS}{name}: {error}"))?.1);
+        let part = of_files(part, depth - 1, allowance).map_err(|error| format!("{PARTS}{name}: {error}"))?;
+        chart.parts.push(part.1);
     }
     Ok((metadata, chart))
 }
 
 /// The charts in the folder `charts`, unpacked or not. Helm leaves out what begins with a dot or an underscore.
-fn parts(files: &Files) -> Result<BTreeMap<String, Files>, String> {
+fn parts(files: Files, allowance: &Allowance) -> Result<BTreeMap<String, Files>, String> {
     let mut parts = BTreeMap::<String, Files>::new();
     for (name, bytes) in files {
         let Some(rest) = name.strip_prefix(PARTS).filter(|rest| !rest.starts_with(['.', '_'])) else { continue };
         match rest.split_once('/') {
             Some((part, rest)) => {
-                parts.entry(part.to_owned()).or_default().insert(rest.to_owned(), bytes.clone());
+                parts.entry(part.to_owned()).or_default().insert(rest.to_owned(), bytes);
             }
             None if is_archive(rest) => {
-                let inner = archive_files(bytes.as_slice()).map_err(|error| format!("{name}: {error}"))?;
+                let inner = archive_files(bytes.as_slice(), allowance).map_err(|error| format!("{name}: {error}"))?;
                 parts.insert(rest.to_owned(), inner);
             }
             None => {}
@@ -113,38 +116,51 @@ fn matters(name: &str) -> bool {
 }
 
 /// The files that matter in a folder of the chart; links are followed, as helm follows them.
-fn add_folder(folder: &Path, prefix: &str, depth: usize, files: &mut Files) -> std::io::Result<()> {
+fn add_folder(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    files: &mut Files,
+    allowance: &Allowance,
+) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
+        allowance.file()?;
         let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
         // A link to nothing is helm's to refuse.
         let Ok(data) = fs::metadata(entry.path()) else { continue };
         let leads_on = name.starts_with("crds") || name.starts_with("charts");
-        if data.is_dir() && leads_on && depth > 0 {
-            add_folder(&entry.path(), &format!("{name}/"), depth - 1, files)?;
-        } else if data.is_file() && matters(&name) {
-            files.insert(name, fs::read(entry.path())?);
+        if data.is_dir() && leads_on {
+            let too_deep =
+                || std::io::Error::other(format!("folders in it are nested more than {DEEPEST_FOLDER} deep"));
+            let depth = depth.checked_sub(1).ok_or_else(too_deep)?;
+            add_folder(&entry.path(), &format!("{name}/"), depth, files, allowance)?;
+        } else if !data.is_dir() && matters(&name) {
+            let bytes = files::read(&entry.path(), LARGEST_FILE)
+                .map_err(|error| std::io::Error::other(format!("`{name}`: {error}")))?;
+            allowance.bytes(bytes.len() as u64)?;
+            files.insert(name, bytes);
         }
     }
     Ok(())
 }
 
-fn archive_files(archive: impl Read) -> Result<Files, String> {
-    let text = |error: std::io::Error| error.to_string();
+fn archive_files(archive: impl Read, allowance: &Allowance) -> Result<Files, String> {
+    let text = |error: std::io::Error| allowance.told(&error);
     let mut files = Files::new();
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
-    let mut left = LARGEST as u64;
+    let mut archive = tar::Archive::new(allowance.counting(flate2::read::GzDecoder::new(archive)));
     for entry in archive.entries().map_err(text)? {
-        let mut entry = entry.map_err(text)?;
+        let entry = entry.map_err(text)?;
+        allowance.file().map_err(text)?;
         // The first part of a path is the chart's own folder.
         let path = entry.path().map_err(text)?;
         let name = path.components().skip(1).collect::<PathBuf>().to_string_lossy().into_owned();
         if matters(&name) {
-            let mut bytes = Vec::new();
-            entry.by_ref().take(left + 1).read_to_end(&mut bytes).map_err(text)?;
-            left = left
-                .checked_sub(bytes.len() as u64)
-                .ok_or_else(|| format!("its CRDs and inner charts have more than {LARGEST} bytes"))?;
+            // Its holes are made up by the reader, so nothing would count them.
+            if entry.header().entry_type().is_gnu_sparse() {
+                return Err(format!("`{name}` is a sparse file"));
+            }
+            let bytes = unpacking::whole(entry).map_err(|error| format!("`{name}`: {}", allowance.told(&error)))?;
             files.insert(name, bytes);
         }
     }

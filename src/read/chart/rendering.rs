@@ -8,11 +8,13 @@ use serde_json::Value;
 
 use super::{ChartRead, ChartRef};
 use crate::error::{Error, Result};
+use crate::escape::line;
 use crate::flight::Flights;
-use crate::helm_process::Home;
+use crate::helm_process::{Home, Keys};
 use crate::limits::HELM_LOCAL;
 use crate::read::kube::Capabilities;
 use crate::read::manifest;
+use crate::secrets::Scrub;
 
 /// The Kubernetes version for which charts are rendered where there is no cluster.
 const KUBERNETES: &str = "1.35.0";
@@ -65,16 +67,19 @@ impl ChartRead {
     ) -> Result<Vec<Value>> {
         let local = self.local(chart).await?;
         let home = Home::new()?;
-        let values = home.write("values.json", &values.to_string())?;
+        let secrets = Scrub::of(values);
+        let values = home.write("values.json", &line(&values.to_string()))?;
         let mut arguments: Vec<OsString> = vec!["template".into(), release.into(), local.path.into_os_string()];
         arguments.extend(["--namespace", namespace, "--skip-tests", "--values"].map(Into::into));
         arguments.push(values.into_os_string());
         arguments.extend(offered(capabilities));
         let command = format!("template {}", chart.name);
-        let text = self.helm.run(&command, &arguments, &home, HELM_LOCAL.get()).await?;
+        let rendered = self.helm.run(&command, &arguments, &home, HELM_LOCAL.get(), Keys::Removed).await;
+        // Helm repeats values that a schema refuses.
+        let text = rendered.map_err(|error| secrets.error(error))?;
         manifest::objects(&text).map_err(|error| Error::HelmFailed {
             command,
-            message: format!("what it rendered cannot be read: {error}"),
+            message: secrets.text(&format!("what it rendered cannot be read: {error}")),
             seen: None,
         })
     }

@@ -64,14 +64,7 @@ async fn another_version_or_no_chart_is_an_error_that_names_what_is_there() {
 /// A folder with the archive of chart x 1.0.0.
 fn packed() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let file = fs::File::create(folder.path().join("x-1.0.0.tgz")).unwrap();
-    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(file, flate2::Compression::default()));
-    let text = b"name: x\nversion: 1.0.0\n";
-    let mut header = tar::Header::new_gnu();
-    header.set_size(text.len() as u64);
-    header.set_mode(0o644);
-    builder.append_data(&mut header, "x/Chart.yaml", &text[..]).unwrap();
-    builder.into_inner().unwrap().finish().unwrap();
+    fs::write(folder.path().join("x-1.0.0.tgz"), archive_of(&[ABOUT])).unwrap();
     folder
 }
 
@@ -144,4 +137,71 @@ fn only_this_machine_is_loopback() {
     {
         assert!(!is_loopback(url), "{url}");
     }
+}
+
+/// A packed chart with these files.
+fn archive_of(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, name, *bytes).unwrap();
+    }
+    builder.into_inner().unwrap().finish().unwrap()
+}
+
+/// What is said of a packed chart of which 1 MiB may be unpacked.
+fn said_of(archive: &[u8]) -> String {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), archive).unwrap();
+    match content::read(file.path(), &Allowance::of(1 << 20)) {
+        Ok((metadata, _)) => metadata.name,
+        Err(reason) => reason,
+    }
+}
+
+const ABOUT: (&str, &[u8]) = ("x/Chart.yaml", b"name: x\nversion: 1.0.0\n");
+
+#[test]
+fn a_chart_is_unpacked_up_to_its_limit_whatever_lies_in_it() {
+    let (large, half) = (vec![0; 2 << 20], vec![b' '; 600 << 10]);
+    assert_eq!(said_of(&archive_of(&[ABOUT, ("x/templates/a.yaml", &half)])), "x");
+    // What is skipped has to be unpacked as well.
+    let bomb = archive_of(&[ABOUT, ("x/templates/a.yaml", &large)]);
+    assert!(bomb.len() < 64 << 10, "{}", bomb.len());
+    assert_eq!(said_of(&bomb), "it unpacks to more than 1 MiB");
+    assert_eq!(
+        said_of(&archive_of(&[ABOUT, ("x/crds/a.yaml", &large)])),
+        "`crds/a.yaml`: it unpacks to more than 1 MiB"
+    );
+    // Charts in it count with it.
+    let part = archive_of(&[("p/Chart.yaml", b"name: p\nversion: 1.0.0\n"), ("p/crds/a.yaml", &half)]);
+    assert_eq!(said_of(&archive_of(&[ABOUT, ("x/charts/p.tgz", &part)])), "x");
+    let two = archive_of(&[ABOUT, ("x/charts/p.tgz", &part), ("x/charts/q.tgz", &part)]);
+    assert!(said_of(&two).ends_with("it unpacks to more than 1 MiB"), "{}", said_of(&two));
+    let deepest = (0..14).fold(archive_of(&[ABOUT]), |inner, _| archive_of(&[ABOUT, ("x/charts/x.tgz", &inner)]));
+    assert!(said_of(&deepest).ends_with("charts in it are nested more than 12 deep"), "{}", said_of(&deepest));
+}
+
+#[tokio::test]
+async fn folders_that_lead_back_up_and_what_is_no_file_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join("x").join(name);
+    fs::create_dir_all(at("charts")).unwrap();
+    fs::write(at("Chart.yaml"), "name: x\nversion: 1.0.0\n").unwrap();
+    std::os::unix::fs::symlink(at("charts"), at("charts/again")).unwrap();
+    let local =
+        async || reader().local(&chart(folder.path(), "1.0.0")).await.map_err(|error| crate::report::of(&error));
+    let error = local().await.unwrap_err();
+    assert!(error.contains("folders in it are nested more than 24 deep"), "{error}");
+    fs::remove_file(at("charts/again")).unwrap();
+    let found = local().await.unwrap();
+
+    rustix::fs::mkfifoat(rustix::fs::CWD, at("pipe"), rustix::fs::Mode::RUSR).unwrap();
+    let error = crate::report::of(&found.content_digest().unwrap_err());
+    assert!(error.contains("`pipe`: it is a pipe (FIFO)"), "{error}");
+    std::os::unix::fs::symlink("/dev/zero", at("values.yaml")).unwrap();
+    let error = local().await.unwrap_err();
+    assert!(error.contains("`values.yaml`: it is a device, not a regular file"), "{error}");
 }

@@ -119,6 +119,8 @@ async fn subnets_have_zone_room_tags_and_a_way_to_the_internet() {
          <availabilityZone>eu-west-1b</availabilityZone>\n<availableIpAddressCount>251</availableIpAddressCount>\n<tagSet>\n\
          <item>\n<key>kubernetes.io/role/elb</key>\n<value/>\n</item>\n<item>\n<key>Name</key>\n<value>R&amp;D &#233;</value>\n</item>\n\
          </tagSet>\n<ipv6CidrBlockAssociationSet/>\n</item>\n<item>\n<subnetId>subnet-a</subnetId>\n\
+         <cidrBlock>10.0.1.0/24</cidrBlock>\n<ipv6CidrBlockAssociationSet><item><associationId>a</associationId>\
+         <ipv6CidrBlock>2001:db8::/64</ipv6CidrBlock></item></ipv6CidrBlockAssociationSet>\n\
          <availabilityZone>eu-west-1a</availabilityZone>\n<availableIpAddressCount>0</availableIpAddressCount>\n\
          </item>\n</subnetSet>\n</DescribeSubnetsResponse>"
     );
@@ -138,6 +140,7 @@ async fn subnets_have_zone_room_tags_and_a_way_to_the_internet() {
         id: id.to_owned(),
         zone: zone.to_owned(),
         free,
+        ranges: if id == "subnet-a" { ids(&["10.0.1.0/24", "2001:db8::/64"]) } else { Vec::new() },
         tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         public,
     };

@@ -1,7 +1,8 @@
 //! Who calls: access keys, sessions, and what a caller may not do.
 //!
 //! Signatures are verified for real. Seeded callers may do what the seed's caller policy allows (everything without one) and the seed does
-//! not deny; a session that STS handed out may do what its role's policies allow (see `permission`).
+//! not deny; a session that STS handed out may do what its role's policies allow (see `permission`). Nobody may do what the
+//! organisation denies.
 
 use bytes::Bytes;
 use http::Request;
@@ -104,6 +105,36 @@ impl Credential {
     }
 }
 
+/// The code by which a service says that it does not know an access key.
+fn unknown_key(service: Service) -> &'static str {
+    match service {
+        Service::Iam | Service::Sts | Service::Elb => "InvalidClientTokenId",
+        Service::Ec2 => "AuthFailure",
+        Service::Eks | Service::Tagging | Service::Accelerator => "UnrecognizedClientException",
+    }
+}
+
+const UNKNOWN: &str = "The security token included in the request is invalid.";
+
+/// Refuses a call in a region that is not enabled for the account: its services know none of the account's keys, and only STS, where it
+/// is asked for credentials, says why. IAM has no regions.
+/// <https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html#API_AssumeRole_Errors>
+pub(super) fn check_region(world: &World, region: &str, operation: &Operation) -> Result<()> {
+    let disabled = world.disabled_regions.iter().any(|disabled| disabled == region);
+    if !disabled || operation.service == Service::Iam {
+        return Ok(());
+    }
+    if operation.service == Service::Sts && operation.name != "GetCallerIdentity" {
+        let text = format!(
+            "STS is not activated in this region for account:{}. Your account administrator can activate STS in this region using the \
+             IAM Console.",
+            world.account
+        );
+        return Err(ApiError::new("RegionDisabledException", 403, text));
+    }
+    Err(ApiError::new(unknown_key(operation.service), 403, UNKNOWN))
+}
+
 /// Checks the signature of a call and returns who made it.
 pub(super) fn authenticate(
     world: &World,
@@ -112,14 +143,14 @@ pub(super) fn authenticate(
     signature: &Signature,
     request: &Request<Bytes>,
 ) -> Result<Caller> {
-    let (unknown, expired, mismatch) = match service {
-        Service::Iam | Service::Sts | Service::Elb => ("InvalidClientTokenId", "ExpiredToken", "SignatureDoesNotMatch"),
-        Service::Ec2 => ("AuthFailure", "RequestExpired", "AuthFailure"),
+    let (expired, mismatch) = match service {
+        Service::Iam | Service::Sts | Service::Elb => ("ExpiredToken", "SignatureDoesNotMatch"),
+        Service::Ec2 => ("RequestExpired", "AuthFailure"),
         Service::Eks | Service::Tagging | Service::Accelerator => {
-            ("UnrecognizedClientException", "ExpiredTokenException", "InvalidSignatureException")
+            ("ExpiredTokenException", "InvalidSignatureException")
         }
     };
-    let invalid = || ApiError::new(unknown, 403, "The security token included in the request is invalid.");
+    let invalid = || ApiError::new(unknown_key(service), 403, UNKNOWN);
     let credential = world.credentials.get(&signature.access_key_id).ok_or_else(invalid)?;
     if credential.session_token != signature.session_token {
         return Err(invalid());
@@ -148,6 +179,8 @@ pub(super) fn authorise(world: &World, cx: &CallContext, operation: &Operation) 
     };
     let (need, why) = if let Some(need) = needs.iter().find(|need| denied(&need.action)) {
         (need, format!("because no identity-based policy allows the {} action", need.action))
+    } else if let Some(need) = needs.iter().find(|need| permission::denied_by_organization(world, &need.action)) {
+        (need, "with an explicit deny in a service control policy".to_owned())
     } else {
         match permission::refusal(world, caller.role.as_deref(), &needs, cx.now)? {
             None => return Ok(()),

@@ -1,6 +1,7 @@
-//! The simulated EC2, as far as the product looks: the subnets of a VPC and their route tables, and which tagged security groups and
-//! volumes there are. A cluster's subnets are those of its
-//! VPC; their tags are those that the tagging API knows, without its delay.
+//! The simulated EC2, as far as the product looks: the subnets of a VPC and their route tables, security groups, instances, and which tagged
+//! volumes there are. A cluster's subnets are those of its VPC; their tags are those that the tagging API knows, without its delay.
+
+mod network;
 
 use super::Simulator;
 use super::eks::cluster::Cluster;
@@ -35,8 +36,9 @@ pub(super) fn call(world: &World, cx: &CallContext, operation: &str, form: &Form
     let answer = match operation {
         "DescribeSubnets" => subnets,
         "DescribeRouteTables" => route_tables,
-        "DescribeSecurityGroups" => return tagged(world, cx, form, &SECURITY_GROUPS),
-        "DescribeVolumes" => return tagged(world, cx, form, &VOLUMES),
+        "DescribeSecurityGroups" => return network::security_groups(world, cx, form),
+        "DescribeInstances" => return network::instances(world, cx, form),
+        "DescribeVolumes" => return volumes(world, cx, form),
         other => return Err(ApiError::not_implemented(&format!("ec2:{other}"))),
     };
     match (form.get("Filter.1.Name"), form.get("Filter.1.Value.1"), form.get("Filter.2.Name")) {
@@ -45,82 +47,63 @@ pub(super) fn call(world: &World, cx: &CallContext, operation: &str, form: &Form
     }
 }
 
-/// A kind of things of which nothing but tags is kept.
-struct Kind {
-    prefix: &'static str,
-    ids: &'static str,
-    filter: &'static str,
-    absent: &'static str,
-    noun: &'static str,
-    set: &'static str,
-    write: fn(&mut Xml, &str, &str, &CallContext),
+/// What is asked for: by ids, by a filter on them, or everything.
+struct Asked {
+    ids: Vec<String>,
+    filter: Option<Vec<String>>,
 }
 
-const SECURITY_GROUPS: Kind = Kind {
-    prefix: "security-group/",
-    ids: "GroupId",
-    filter: "group-id",
-    absent: "InvalidGroup.NotFound",
-    noun: "security group",
-    set: "securityGroupInfo",
-    write: |xml, id, vpc, _| {
-        xml.text("groupId", id);
-        xml.text("groupName", format!("k8s-{id}"));
-        xml.text("groupDescription", "[k8s] Managed SecurityGroup for LoadBalancer");
-        xml.text("vpcId", vpc);
-    },
-};
-const VOLUMES: Kind = Kind {
-    prefix: "volume/",
-    ids: "VolumeId",
-    filter: "volume-id",
-    absent: "InvalidVolume.NotFound",
-    noun: "volume",
-    set: "volumeSet",
-    write: |xml, id, _, cx| {
-        xml.text("volumeId", id);
-        xml.text("size", 4);
-        xml.text("availabilityZone", format!("{}a", cx.region));
-        xml.text("status", "available");
-        xml.text("volumeType", "gp3");
-        xml.node("attachmentSet", |_| {});
-    },
-};
+impl Asked {
+    /// `ids` is the parameter for ids, `filter` the name of the filter on them.
+    fn read(form: &Form, ids: &str, filter: &str) -> Result<Asked> {
+        let numbered = |key: &str| -> Vec<String> {
+            (1..).map_while(|index| form.get(&format!("{key}.{index}"))).map(str::to_owned).collect()
+        };
+        let filtered = match (form.get("Filter.1.Name"), form.get("Filter.2.Name")) {
+            (None, _) => None,
+            (Some(name), None) if name == filter => Some(numbered("Filter.1.Value")),
+            _ => return Err(ApiError::not_implemented("ec2: other filters than one by id")),
+        };
+        if filtered.as_ref().is_some_and(|values| values.len() > 200) {
+            return Err(ApiError::new(
+                "FilterLimitExceeded",
+                400,
+                "The maximum number of filter values specified on a single call is 200",
+            ));
+        }
+        Ok(Asked { ids: numbered(ids), filter: filtered })
+    }
 
-/// By ids, of which one that is not there is an error; by a filter on them, which leaves that one out; or all.
-fn tagged(world: &World, cx: &CallContext, form: &Form, kind: &Kind) -> Result<Xml> {
-    let numbered = |key: &str| -> Vec<String> {
-        (1..).map_while(|index| form.get(&format!("{key}.{index}"))).map(str::to_owned).collect()
-    };
-    let there = world.present_in(&cx.region, "ec2", kind.prefix);
+    /// An id that is asked for and is not there, which is an error of the whole call.
+    fn absent(&self, there: impl Fn(&str) -> bool) -> Option<&String> {
+        self.ids.iter().find(|id| !there(id))
+    }
+
+    fn wants(&self, id: &str) -> bool {
+        (self.ids.is_empty() || self.ids.iter().any(|it| it == id))
+            && self.filter.as_ref().is_none_or(|all| all.iter().any(|it| it == id))
+    }
+}
+
+/// Volumes, of which nothing but tags is kept.
+fn volumes(world: &World, cx: &CallContext, form: &Form) -> Result<Xml> {
+    let there = world.present_in(&cx.region, "ec2", "volume/");
     let there: Vec<_> = there.iter().filter_map(|arn| arn.rsplit('/').next()).collect();
-    let ids = numbered(kind.ids);
-    if let Some(id) = ids.iter().find(|id| !there.contains(&id.as_str())) {
-        let text = format!("The {} '{id}' does not exist", kind.noun);
-        return Err(ApiError::new(kind.absent, 400, text));
+    let asked = Asked::read(form, "VolumeId", "volume-id")?;
+    if let Some(id) = asked.absent(|id| there.contains(&id)) {
+        return Err(ApiError::new("InvalidVolume.NotFound", 400, format!("The volume '{id}' does not exist")));
     }
-    let filtered = match (form.get("Filter.1.Name"), form.get("Filter.2.Name")) {
-        (None, _) => None,
-        (Some(name), None) if name == kind.filter => Some(numbered("Filter.1.Value")),
-        _ => return Err(ApiError::not_implemented("ec2: other filters than one by id")),
-    };
-    if filtered.as_ref().is_some_and(|values| values.len() > 200) {
-        return Err(ApiError::new(
-            "FilterLimitExceeded",
-            400,
-            "The maximum number of filter values specified on a single call is 200",
-        ));
-    }
-    let wanted = |id: &&&str| {
-        (ids.is_empty() || ids.iter().any(|it| it == **id))
-            && filtered.as_ref().is_none_or(|all| all.iter().any(|it| it == **id))
-    };
-    let found = there.iter().filter(wanted).map(|id| ((*id).to_owned(), *id)).collect();
+    let found = there.iter().filter(|id| asked.wants(id)).map(|id| ((*id).to_owned(), *id)).collect();
     let page = paged(world, form, found, 1000)?;
-    let clusters = world.clusters.values().filter(|cluster| cluster.region == cx.region);
-    let vpc = clusters.map(Cluster::network).map(|(vpc, _)| vpc).next().unwrap_or_default();
     Ok(Xml::build(|xml| {
-        items(xml, kind.set, page.items, |xml, id| (kind.write)(xml, id, vpc, cx));
+        items(xml, "volumeSet", page.items, |xml, id| {
+            xml.text("volumeId", id);
+            xml.text("size", 4);
+            xml.text("availabilityZone", format!("{}a", cx.region));
+            xml.text("status", "available");
+            xml.text("volumeType", "gp3");
+            xml.node("attachmentSet", |_| {});
+        });
         xml.optional("nextToken", page.next);
     }))
 }
@@ -156,13 +139,16 @@ fn items<T>(xml: &mut Xml, tag: &str, items: impl IntoIterator<Item = T>, body: 
 
 fn subnets(world: &World, cx: &CallContext, form: &Form, vpc: &str) -> Result<Xml> {
     let tags = world.tag_index.all();
-    let found = of_vpc(world, cx, vpc).into_iter().map(|subnet| (subnet.id.clone(), subnet));
+    let found = of_vpc(world, cx, vpc).into_iter().enumerate();
+    let found = found.map(|(place, subnet)| (subnet.id.clone(), (place, subnet)));
     let page = paged(world, form, found.collect(), 1000)?;
     Ok(Xml::build(|xml| {
-        items(xml, "subnetSet", page.items, |xml, subnet| {
+        items(xml, "subnetSet", page.items, |xml, (place, subnet)| {
             xml.text("subnetId", &subnet.id);
             xml.text("vpcId", vpc);
             xml.text("state", "available");
+            xml.text("cidrBlock", subnet.range.clone().unwrap_or_else(|| format!("10.0.{place}.0/24")));
+            xml.node("ipv6CidrBlockAssociationSet", |_| {});
             xml.text("availabilityZone", format!("{}{}", cx.region, subnet.zone));
             xml.text("availableIpAddressCount", subnet.free_addresses);
             let own = tags.iter().find(|(arn, _)| arn.ends_with(&format!(":subnet/{}", subnet.id)));

@@ -18,6 +18,30 @@ pub struct Installation {
     pub version: String,
     /// When it was last updated: every update makes its objects again.
     pub modified: jiff::Timestamp,
+    /// What happens where others own fields that it sets: the request's `resolveConflicts`.
+    pub on_conflict: OnConflict,
+}
+
+/// What EKS does with a field that it sets and that another field manager owns with another value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// `NONE`, and what holds where nothing is said: nothing is changed, and the creation or update fails.
+    Fail,
+    /// `OVERWRITE`: the field becomes EKS'.
+    Overwrite,
+    /// `PRESERVE`: the field stays. The stand-in leaves the whole object that has such a field as it is.
+    Preserve,
+}
+
+/// What is to become of the objects of an add-on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AddonObjects {
+    /// They are to be in the cluster.
+    Wanted(Installation),
+    /// Nothing changes them: the creation or update has failed, or the add-on was deleted with `preserve`.
+    AsTheyAre,
+    /// They go, where there are any.
+    Gone,
 }
 
 impl Simulator {
@@ -34,13 +58,20 @@ impl Simulator {
         }
     }
 
-    /// What is to be in the cluster for an add-on; none where it is not ACTIVE or DEGRADED.
-    pub fn installation(&self, cluster: &str, addon: &str) -> Option<Installation> {
+    /// What is to become of an add-on's objects.
+    pub fn addon_objects(&self, cluster: &str, addon: &str) -> AddonObjects {
         let now = self.0.clock.now();
         let state = self.state();
-        let found = state.world.clusters.values().find(|found| found.name == cluster)?;
-        let status = found.addon_status(addon, now)?;
-        matches!(status, "ACTIVE" | "DEGRADED" | "UPDATING").then(|| found.installation(addon)).flatten()
+        let found = state.world.clusters.values().find(|found| found.name == cluster);
+        found.map_or(AddonObjects::AsTheyAre, |found| found.addon_objects(addon, now))
+    }
+
+    /// An add-on's creation or update has failed, since others own fields that it sets.
+    pub fn addon_conflicted(&self, cluster: &str, addon: &str, message: &str) {
+        let mut state = self.state();
+        for found in state.world.clusters.values_mut().filter(|found| found.name == cluster) {
+            found.addon_conflicted(addon, message);
+        }
     }
 }
 

@@ -23,17 +23,22 @@ mod front;
 mod iam;
 mod installation;
 mod jwt;
+mod mfa;
 mod need;
 mod paging;
 mod partition;
 mod permission;
 mod pod_identity;
 mod pod_role;
+mod quotas;
 mod record;
+mod recreation;
 mod seed;
 mod seed_check;
 mod seed_cluster;
+mod seed_network;
 mod sigv4;
+mod spread;
 mod sts;
 mod tagged;
 mod tagging;
@@ -55,15 +60,22 @@ pub use auth::{AccessKey, Principal};
 pub use clock::{Clock, ManualClock};
 pub use fault::{At, Effect, Fault};
 pub use front::Front;
-pub use installation::Installation;
+pub use installation::{AddonObjects, Installation, OnConflict};
 pub use pod_role::{AwsRefusal, PodCall};
+pub use quotas::SeedQuotas;
 pub use record::Call;
 pub use seed::{
-    Seed, SeedCaller, SeedCredential, SeedError, SeedPolicy, SeedProvider, SeedResource, SeedRole, SeedSubnet, Tags,
+    Seed, SeedCaller, SeedCredential, SeedError, SeedMfaDevice, SeedOrganization, SeedPolicy, SeedProvider,
+    SeedResource, SeedRole, SeedSubnet, Tags,
 };
-pub use seed_cluster::{SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedIssue, SeedNodegroup};
+pub use seed_cluster::{
+    SeedAccessEntry, SeedAddon, SeedAssociation, SeedCluster, SeedFargateProfile, SeedIssue, SeedNodegroup,
+    SeedSelector,
+};
+pub use seed_network::{SeedInstance, SeedRule, SeedSecurityGroup};
 pub(super) use world::digest;
 
+use eks::cluster::Cluster;
 use error::ApiError;
 use sigv4::Signature;
 use wire::{Input, Operation, Output, Service};
@@ -103,7 +115,7 @@ impl Simulator {
     #[expect(clippy::needless_pass_by_value, reason = "a seed is used up by starting it")]
     pub fn with_clock(seed: Seed, clock: Clock) -> Result<Self, SeedError> {
         seed.check()?;
-        let world = World::new(&seed, clock.now());
+        let world = World::new(&seed, clock.now(), matches!(clock, Clock::System));
         let listed = seed.credentials.first().map(|credential| &credential.access_key_id);
         let first = listed.and_then(|id| world.credentials.get(id)).or_else(|| world.credentials.values().next());
         let first_key = first
@@ -161,6 +173,14 @@ impl Simulator {
         }
     }
 
+    /// Sets what brings nodes into a cluster: the size that each of its node groups is to have, and its Fargate profiles.
+    pub fn set_capacity(&self, cluster: &str, nodes: u32, profiles: &[SeedFargateProfile]) {
+        let mut state = self.state();
+        for found in state.world.clusters.values_mut().filter(|found| found.name == cluster) {
+            found.set_capacity(nodes, profiles.to_vec());
+        }
+    }
+
     /// Returns the OIDC issuer of a cluster.
     pub fn cluster_issuer(&self, cluster: &str) -> Option<String> {
         let state = self.state();
@@ -176,7 +196,9 @@ impl Simulator {
     pub fn authenticate_eks_token(&self, token: &str, cluster: &str) -> Result<Principal, String> {
         let now = self.0.clock.now();
         let state = self.state();
-        token::authenticate(&state.world, now, &state.fronts, token, cluster)
+        let found = state.world.clusters.values().find(|found| found.name == cluster);
+        let subject = found.map_or(cluster, Cluster::token_subject);
+        token::authenticate(&state.world, now, &state.fronts, token, subject)
     }
 
     /// Returns the recorded calls in order.
@@ -274,7 +296,11 @@ impl Simulator {
         call: &mut Call,
     ) -> error::Result<Output> {
         let now = self.0.clock.now();
+        world.spread(now);
         world.sweep(now);
+        if let Some(signature) = signature {
+            auth::check_region(world, &signature.region, operation)?;
+        }
         let caller = signature
             .map(|signature| auth::authenticate(world, now, operation.service, signature, request))
             .transpose()?;
@@ -283,7 +309,7 @@ impl Simulator {
         let cx = CallContext { now, region, caller };
         auth::authorise(world, &cx, operation)?;
         match (&operation.input, operation.service) {
-            (Input::Form(form), Service::Iam) => iam::call(world, &cx, &operation.name, form).map(Output::Xml),
+            (Input::Form(form), Service::Iam) => iam::unseen::call(world, &cx, &operation.name, form).map(Output::Xml),
             (Input::Form(form), Service::Ec2) => {
                 ec2::call(world, &cx, &operation.name, form).map(|xml| Output::Xml(Some(xml)))
             }

@@ -11,6 +11,7 @@ use super::error::{ApiError, Result};
 use super::iam::managed;
 use super::iam::role::Role;
 use super::need::Need;
+use super::trust::glob;
 use super::world::World;
 use crate::policy::{Access, AccessDecision, AccessRequest, Document, NotEvaluated, evaluate};
 
@@ -68,6 +69,12 @@ impl RolePolicies {
             _ => Ok(access),
         }
     }
+}
+
+/// Whether the policies of the organisation that the account is in deny an action, to every principal.
+pub(super) fn denied_by_organization(world: &World, action: &str) -> bool {
+    let action = action.to_ascii_lowercase();
+    world.organization.iter().flatten().any(|pattern| glob(&pattern.to_ascii_lowercase(), &action))
 }
 
 fn not_evaluated(error: &NotEvaluated) -> ApiError {

@@ -1,14 +1,16 @@
 //! Pod Identity beyond the API of EKS: which service accounts the cluster's webhook knows an association of, and the role
 //! that EKS Auth would assume for their pods. Associations spread with the delay of everything else, in both directions.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::Simulator;
 use super::eks::cluster::Cluster;
 use super::error::{ApiError, Result};
 use super::iam::role::Role;
+use super::trust::{self, Question, Who};
 use super::world::World;
-use crate::policy::{Document, PodIdentityRequest};
 
 impl Simulator {
     /// Whether the webhook of a cluster knows an association of a service account.
@@ -51,11 +53,21 @@ pub(super) fn role_for_pod<'a>(
         || denied("Unauthorized Exception! EKS does not have permissions to assume the associated role.".to_owned());
     let role = world.roles.values().find(|role| role.arn == arn).ok_or_else(unassumable)?;
     let trust = role.trust_seen_by_sts(world, now).ok_or_else(unassumable)?;
-    let trust = Document::parse(trust).map_err(|error| denied(error.to_string()))?;
-    let request = PodIdentityRequest {
-        cluster_arn: cluster.arn.clone(),
-        namespace: namespace.to_owned(),
-        service_account: service_account.to_owned(),
-    };
-    if request.refusals(&trust).is_empty() { Ok(role) } else { Err(unassumable()) }
+    // EKS tags the session, and must be let do both. <https://docs.aws.amazon.com/eks/latest/userguide/pod-id-abac.html>
+    let tags = [
+        ("eks-cluster-arn", cluster.arn.as_str()),
+        ("eks-cluster-name", &cluster.name),
+        ("kubernetes-namespace", namespace),
+        ("kubernetes-service-account", service_account),
+    ];
+    let keys: BTreeMap<_, _> =
+        tags.iter().map(|(tag, value)| (format!("aws:requesttag/{tag}"), vec![(*value).to_owned()])).collect();
+    for action in ["sts:AssumeRole", "sts:TagSession"] {
+        let who = Who::Service("pods.eks.amazonaws.com");
+        let question = Question { action: action.to_owned(), who, keys: keys.clone() };
+        if !trust::allows(trust, &question).map_err(|what| ApiError::not_implemented(&what))? {
+            return Err(unassumable());
+        }
+    }
+    Ok(role)
 }

@@ -12,7 +12,7 @@ use super::Simulator;
 use super::error::{ApiError, Result};
 use super::iam::role::Role;
 use super::need::Need;
-use super::permission::refusal;
+use super::permission::{denied_by_organization, refusal};
 use super::pod_identity::role_for_pod;
 use super::seed::Tags;
 use super::sts::{audience_of, provider_of, role_of_token};
@@ -90,14 +90,19 @@ impl Simulator {
             AwsRefusal(format!("operation error {}: {}, {wrapped}, {cause}", call.service, call.operation))
         })?;
         match may(world, role, call, now) {
-            Ok(true) => return Ok(()),
-            Ok(false) => {}
+            Ok(true) if !denied_by_organization(world, call.action) => return Ok(()),
+            Ok(_) => {}
             Err(error) => return Err(AwsRefusal(failure(call.service, call.operation, &error))),
         }
         let session = format!("arn:{}:sts::{}:assumed-role/{}/sandbox", world.partition.name, world.account, role.name);
+        let why = if denied_by_organization(world, call.action) {
+            "with an explicit deny in a service control policy".to_owned()
+        } else {
+            format!("because no identity-based policy allows the {} action", call.action)
+        };
         let text = format!(
-            "User: {session} is not authorized to perform: {} on resource: {} because no identity-based policy allows the {} action",
-            call.action, call.resource, call.action
+            "User: {session} is not authorized to perform: {} on resource: {} {why}",
+            call.action, call.resource
         );
         let error = if call.service == "EC2" {
             let text = format!("You are not authorized to perform this operation. {text}");

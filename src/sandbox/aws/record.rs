@@ -29,7 +29,8 @@ pub struct Call {
 }
 
 /// Parameters whose values are secrets or noise of the SDK.
-const LEFT_OUT: [&str; 5] = ["WebIdentityToken", "clientRequestToken", "Action", "Version", "ClientRequestToken"];
+const LEFT_OUT: [&str; 6] =
+    ["WebIdentityToken", "TokenCode", "clientRequestToken", "Action", "Version", "ClientRequestToken"];
 
 /// Shortens parameters for the recorder.
 pub(super) fn summarise(parameters: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {

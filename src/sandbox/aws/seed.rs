@@ -9,9 +9,15 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::quotas::SeedQuotas;
 use super::seed_check::text;
 use super::seed_cluster::SeedCluster;
+use super::seed_network::{SeedInstance, SeedSecurityGroup};
+use crate::files;
 use crate::policy::Document;
+
+/// The largest seed that is read.
+const LARGEST: u64 = 16 << 20;
 
 /// Tags of an object, sorted by key.
 pub type Tags = BTreeMap<String, String>;
@@ -30,12 +36,24 @@ pub struct Seed {
     /// Who may call. Empty means one built-in access key.
     #[serde(default)]
     pub credentials: Vec<SeedCredential>,
+    /// MFA devices of users among the callers.
+    #[serde(default)]
+    pub mfa_devices: Vec<SeedMfaDevice>,
+    /// Regions that are not enabled for the account.
+    #[serde(default)]
+    pub disabled_regions: Vec<String>,
     /// What the callers may do, in AWS and in the cluster.
     #[serde(default)]
     pub caller: SeedCaller,
     /// IAM actions that nobody may use, for example `iam:Create*`.
     #[serde(default)]
     pub deny: Vec<String>,
+    /// The organisation that the account is in; left out, it is in none.
+    #[serde(default)]
+    pub organization: Option<SeedOrganization>,
+    /// Quotas of IAM.
+    #[serde(default)]
+    pub quotas: SeedQuotas,
     /// Clusters.
     #[serde(default)]
     pub clusters: Vec<SeedCluster>,
@@ -51,6 +69,12 @@ pub struct Seed {
     /// Where clusters' subnets lie; one that is not named is private, in the region's first zone.
     #[serde(default)]
     pub subnets: Vec<SeedSubnet>,
+    /// Security groups whose rules differ from what EKS makes, and those of nodes.
+    #[serde(default)]
+    pub security_groups: Vec<SeedSecurityGroup>,
+    /// EC2 instances.
+    #[serde(default)]
+    pub instances: Vec<SeedInstance>,
     /// Tags of things in services of which nothing else is simulated (load balancers, volumes), and of subnets.
     #[serde(default)]
     pub resources: Vec<SeedResource>,
@@ -60,6 +84,10 @@ pub struct Seed {
     /// AWS managed policies (path and name) that do not exist here although they do in AWS.
     #[serde(default)]
     pub absent_managed_policies: Vec<String>,
+    /// Seconds until IAM's own reads show a role, policy, provider or attachment that was made. Of this lag and the next two, every call
+    /// that is answered meanwhile takes a quarter of a second off.
+    #[serde(default)]
+    pub read_lag_seconds: u64,
     /// Seconds until a change in IAM is seen by STS and EKS.
     #[serde(default)]
     pub consistency_seconds: u64,
@@ -102,6 +130,18 @@ pub struct SeedCredential {
     pub deny: Vec<String>,
 }
 
+/// An MFA device of a user.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedMfaDevice {
+    /// ARN of the user.
+    pub user: String,
+    /// ARN of a virtual device, or the number of one of hardware.
+    pub serial: String,
+    /// The codes that it shows; each is taken once.
+    pub codes: Vec<String>,
+}
+
 /// What the callers may do. Left out, they may do everything, as administrators.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -112,6 +152,15 @@ pub struct SeedCaller {
     /// The groups of every caller in the cluster, as an access entry gives them; by default the administrators'.
     #[serde(default)]
     pub groups: Option<Vec<String>>,
+}
+
+/// An organisation, by what its service control policies say for the account.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedOrganization {
+    /// IAM actions that they deny to everyone, for example `ec2:Create*`.
+    #[serde(default)]
+    pub deny: Vec<String>,
 }
 
 impl SeedCaller {
@@ -237,6 +286,9 @@ pub struct SeedSubnet {
     pub id: String,
     /// The letter of its zone.
     pub zone: String,
+    /// Its range of addresses; by default one in `10.0.0.0/16`.
+    #[serde(default)]
+    pub range: Option<String>,
     /// Whether its routes lead to an internet gateway.
     #[serde(default)]
     pub public: bool,
@@ -248,7 +300,8 @@ pub struct SeedSubnet {
 impl SeedSubnet {
     /// One of which the seed says nothing.
     pub(super) fn unnamed(id: &str) -> Self {
-        Self { id: id.to_owned(), zone: "a".to_owned(), public: false, free_addresses: defaults::free_addresses() }
+        let free_addresses = defaults::free_addresses();
+        Self { id: id.to_owned(), zone: "a".to_owned(), range: None, public: false, free_addresses }
     }
 }
 
@@ -268,8 +321,8 @@ impl Seed {
 
     /// Reads a seed from a YAML file and checks it.
     pub fn from_file(path: &Path) -> Result<Self, SeedError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| SeedError::Read { path: path.display().to_string(), source })?;
+        let text = files::text(path, LARGEST)
+            .map_err(|error| SeedError::Read { path: path.display().to_string(), source: error.into() })?;
         Self::from_yaml(&text)
     }
 }

@@ -26,7 +26,11 @@ impl Seed {
             return refuse("partition", &self.partition, format!("write one of {}", partition::names().join(", ")));
         }
         self.check_region("region", &self.region)?;
+        for (index, region) in self.disabled_regions.iter().enumerate() {
+            self.check_region(&format!("disabledRegions[{index}]"), region)?;
+        }
         self.check_credentials()?;
+        self.check_devices()?;
         self.check_caller()?;
         let mut names = BTreeSet::new();
         for (index, cluster) in self.clusters.iter().enumerate() {
@@ -38,6 +42,7 @@ impl Seed {
             check_cluster(&format!("clusters[{index}]"), cluster)?;
         }
         self.check_iam()?;
+        super::seed_network::check(self)?;
         for (index, resource) in self.resources.iter().enumerate() {
             let prefix = format!("arn:{}:", self.partition);
             if !resource.arn.starts_with(&prefix) || resource.arn.split(':').count() < 6 {
@@ -87,6 +92,20 @@ impl Seed {
                 if !session && !caller.starts_with(&user) && *caller != root {
                     return refuse(field("caller"), caller, format!("write `{role}NAME/SESSION` or `{user}NAME`"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_devices(&self) -> Result<(), SeedError> {
+        for (index, device) in self.mfa_devices.iter().enumerate() {
+            let field = |name: &str| format!("mfaDevices[{index}].{name}");
+            if !self.credentials.iter().any(|credential| credential.caller.as_ref() == Some(&device.user)) {
+                return refuse(field("user"), &device.user, "write the `caller` of one of the credentials");
+            }
+            let valid = |code: &&String| code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit());
+            if let Some(code) = device.codes.iter().find(|code| !valid(code)) {
+                return refuse(field("codes"), code, "write six digits in quotes");
             }
         }
         Ok(())
@@ -230,7 +249,20 @@ mod tests {
                 "account: \"111122223333\"\nregion: eu-west-1\ncaller: {policy: {Statement: []}}",
                 "`caller.policy` is `{\"Statement\":[]}`",
             ),
+            (
+                "account: \"111122223333\"\nregion: eu-west-1\nsecurityGroups: [{id: sg-1, ingress: [{groups: [sg-2]}]}]",
+                "`securityGroups[0].fromPort` is ``: TCP and UDP need ports",
+            ),
+            (
+                "account: \"111122223333\"\nregion: eu-west-1\ninstances: [{id: i-1, securityGroups: []}]",
+                "`instances[0].securityGroups` is ``",
+            ),
             ("account: \"111122223333\"\nregion: eu-west-1\ncaller: {groups: [\"\"]}", "`caller.groups` is ``"),
+            (
+                "account: \"111122223333\"\nregion: eu-west-1\nmfaDevices: [{user: me, serial: x, codes: []}]",
+                "`mfaDevices[0].user` is `me`",
+            ),
+            ("account: \"111122223333\"\nregion: eu-west-1\ndisabledRegions: [hk]", "`disabledRegions[0]` is `hk`"),
             ("account: \"111122223333\"\nregion: eu-west-1\nclutsers: []", "clutsers"),
         ];
         for (yaml, expected) in cases {

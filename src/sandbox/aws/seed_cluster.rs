@@ -50,6 +50,9 @@ pub struct SeedCluster {
     /// Whether the API server is reachable from the VPC.
     #[serde(default)]
     pub endpoint_private_access: bool,
+    /// The id of a local cluster on an Outpost, which its tokens have to name; none for a cluster in the region.
+    #[serde(default)]
+    pub outpost_id: Option<String>,
     /// `API`, `API_AND_CONFIG_MAP` or `CONFIG_MAP`.
     #[serde(default = "defaults::authentication_mode")]
     pub authentication_mode: String,
@@ -65,6 +68,9 @@ pub struct SeedCluster {
     /// Managed node groups.
     #[serde(default)]
     pub nodegroups: Vec<SeedNodegroup>,
+    /// Fargate profiles.
+    #[serde(default)]
+    pub fargate_profiles: Vec<SeedFargateProfile>,
     /// EKS add-ons.
     #[serde(default)]
     pub addons: Vec<SeedAddon>,
@@ -111,6 +117,27 @@ pub struct SeedNodegroup {
     /// Tags.
     #[serde(default)]
     pub tags: Tags,
+}
+
+/// A Fargate profile.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedFargateProfile {
+    /// Its name.
+    pub name: String,
+    /// Which pods it is for; one of them has to fit.
+    pub selectors: Vec<SeedSelector>,
+}
+
+/// A selector of a Fargate profile.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SeedSelector {
+    /// The pods' namespace.
+    pub namespace: String,
+    /// Labels that the pods must have.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// An EKS add-on.

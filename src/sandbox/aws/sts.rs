@@ -15,6 +15,7 @@ use super::iam::provider::Provider;
 use super::iam::role::Role;
 use super::iam::time;
 use super::jwt::Token;
+use super::mfa;
 use super::trust::{self, Question, Who};
 use super::world::{CallContext, World};
 use super::xml::Xml;
@@ -58,6 +59,8 @@ fn assume_role(world: &mut World, cx: &CallContext, form: &Form) -> Result<Xml> 
             format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}", caller.principal.arn);
         ApiError::new("AccessDenied", 403, text)
     };
+    // Before the trust document is read, which asks whether it was there.
+    let mfa = mfa::check(world, &caller.principal.arn, form)?;
     let role = world.role_by_arn(arn).ok_or_else(denied)?;
     let document = role.trust_seen_by_sts(world, cx.now).ok_or_else(denied)?;
     let session_of = caller.principal.arn.split_once(":assumed-role/").and_then(|(_, rest)| rest.split('/').next());
@@ -65,6 +68,10 @@ fn assume_role(world: &mut World, cx: &CallContext, form: &Form) -> Result<Xml> 
         ("aws:principalarn".to_owned(), vec![caller.principal.arn.clone()]),
         ("aws:principalaccount".to_owned(), vec![caller.principal.account.clone()]),
     ]);
+    // Keys of users carry it only where a code was given; those of sessions always do.
+    if mfa || session_of.is_some() {
+        keys.insert("aws:multifactorauthpresent".to_owned(), vec![mfa.to_string()]);
+    }
     if let Some(external) = form.get("ExternalId") {
         keys.insert("sts:externalid".to_owned(), vec![external.to_owned()]);
     }

@@ -32,6 +32,11 @@ impl TagIndex {
         Self { lag, ghosts, changes: BTreeMap::new() }
     }
 
+    /// Sets how long ago tags have to have changed to be seen.
+    pub(super) fn set_lag(&mut self, lag: Duration) {
+        self.lag = lag;
+    }
+
     /// Notes the tags of an object after a change; `None` if it was deleted.
     pub(super) fn record(&mut self, arn: &str, now: Timestamp, tags: Option<&Tags>) {
         self.changes.entry(arn.to_owned()).or_default().push((now, tags.cloned()));

@@ -115,6 +115,19 @@ mod tests {
     }
 
     #[test]
+    fn a_local_cluster_on_an_outpost_wants_its_id() {
+        let id = "0f2d3c4b-5a69-4788-9b0a-1c2d3e4f5a6b";
+        let mut seed = Seed::builtin();
+        seed.clusters[0].outpost_id = Some(id.to_owned());
+        let simulator = Simulator::new(seed).unwrap();
+        let secret = simulator.access_key().secret_access_key;
+        let signed_for = |subject: &str| token(&secret, STS, subject, 60, Timestamp::now());
+        simulator.authenticate_eks_token(&signed_for(id), "demo").unwrap();
+        let error = simulator.authenticate_eks_token(&signed_for("demo"), "demo").unwrap_err();
+        assert!(error.contains("does not match"), "{error}");
+    }
+
+    #[test]
     fn a_token_opens_its_cluster_and_nothing_else() {
         let clock = ManualClock::starting_at("2026-08-01T12:00:00Z".parse().unwrap());
         let simulator = Simulator::with_clock(Seed::builtin(), Clock::Manual(clock.clone())).unwrap();

@@ -14,6 +14,8 @@ use super::document::{principals, strings};
 pub(super) enum Who {
     /// A token of this OIDC provider (its ARN).
     Federated(String),
+    /// A service of AWS.
+    Service(&'static str),
     /// A caller of AWS with credentials.
     Caller {
         /// ARN of the caller: a user or a session.
@@ -44,10 +46,11 @@ pub(super) fn allows(document: &str, question: &Question) -> Result<bool, String
     let mut allowed = false;
     for statement in &statements {
         let statement = statement.as_object().ok_or("a statement is no object")?;
-        if !applies(statement, question)? {
+        let denies = statement.get("Effect").and_then(Value::as_str) == Some("Deny");
+        if !applies(statement, question, denies)? {
             continue;
         }
-        if statement.get("Effect").and_then(Value::as_str) == Some("Deny") {
+        if denies {
             return Ok(false);
         }
         allowed = true;
@@ -55,7 +58,7 @@ pub(super) fn allows(document: &str, question: &Question) -> Result<bool, String
     Ok(allowed)
 }
 
-fn applies(statement: &Map<String, Value>, question: &Question) -> Result<bool, String> {
+fn applies(statement: &Map<String, Value>, question: &Question, denies: bool) -> Result<bool, String> {
     if let Some(key) = ["NotAction", "NotPrincipal"].iter().find(|key| statement.contains_key(**key)) {
         return Err(format!("the element {key} of a trust document"));
     }
@@ -65,7 +68,8 @@ fn applies(statement: &Map<String, Value>, question: &Question) -> Result<bool, 
         return Ok(false);
     }
     let named = principals(statement).map_err(|error| error.message)?;
-    if !named.iter().any(|(kind, name)| is_principal(kind, name, &question.who)) {
+    let who = &question.who;
+    if !named.iter().any(|(kind, name)| is_principal(kind, name, who) || (denies && is_everyone(kind, name, who))) {
         return Ok(false);
     }
     let Some(conditions) = statement.get("Condition").and_then(Value::as_object) else { return Ok(true) };
@@ -79,9 +83,17 @@ fn applies(statement: &Map<String, Value>, question: &Question) -> Result<bool, 
     Ok(true)
 }
 
+/// A denial for everyone is for whoever comes, by whatever way; for all federated principals, for each token. That such a statement
+/// lets in everyone too is not taken for granted: who gets in is named.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html>
+fn is_everyone(kind: &str, name: &str, who: &Who) -> bool {
+    name == "*" && (kind == "AWS" || (kind == "Federated" && matches!(who, Who::Federated(_))))
+}
+
 fn is_principal(kind: &str, name: &str, who: &Who) -> bool {
     match (kind, who) {
         ("Federated", Who::Federated(provider)) => name == provider,
+        ("Service", Who::Service(service)) => name == *service,
         ("AWS", Who::Caller { arn, account, role }) => {
             let root = name.split(':').nth(4) == Some(account) && name.ends_with(":root");
             name == "*" || name == arn || name == account || root || role.as_deref() == Some(name)
@@ -191,6 +203,37 @@ mod tests {
             assert_eq!(ask(&condition, sub), Ok(expected), "{condition}");
         }
         assert!(ask(&json!({"DateLessThan": {"aws:CurrentTime": "2020"}}), sub).is_err());
+    }
+
+    #[test]
+    fn a_denial_for_everyone_is_for_every_way_in() {
+        let provider = "arn:aws:iam::111122223333:oidc-provider/issuer/id/A";
+        let ways = [
+            (Who::Federated(provider.into()), json!({"Federated": provider})),
+            (Who::Service("pods.eks.amazonaws.com"), json!({"Service": "pods.eks.amazonaws.com"})),
+        ];
+        let lets_in = |who: &Who, allowed: &Value, other: Value| {
+            let allow = json!({"Effect": "Allow", "Principal": allowed, "Action": "sts:*"});
+            let document = json!({"Version": "2012-10-17", "Statement": [allow, other]}).to_string();
+            let question = Question { action: "sts:AssumeRole".into(), who: who.clone(), keys: BTreeMap::new() };
+            allows(&document, &question)
+        };
+        let deny = |principal: Value| json!({"Effect": "Deny", "Principal": principal, "Action": "sts:*"});
+        for (who, allowed) in &ways {
+            assert_eq!(
+                lets_in(who, allowed, deny(json!({"AWS": "arn:aws:iam::111122223333:root"}))),
+                Ok(true),
+                "{who:?}"
+            );
+            for everyone in [json!("*"), json!({"AWS": "*"}), json!({"AWS": ["*"]})] {
+                assert_eq!(lets_in(who, allowed, deny(everyone.clone())), Ok(false), "{who:?} {everyone}");
+            }
+            let federated = matches!(who, Who::Federated(_));
+            assert_eq!(lets_in(who, allowed, deny(json!({"Federated": "*"}))), Ok(!federated), "{who:?}");
+            // Nobody gets in by an Allow for everyone.
+            let open = json!({"Effect": "Allow", "Principal": "*", "Action": "sts:*"});
+            assert_eq!(lets_in(who, &json!({"Service": "ec2.amazonaws.com"}), open), Ok(false), "{who:?}");
+        }
     }
 
     #[test]

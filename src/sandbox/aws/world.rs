@@ -18,7 +18,10 @@ use super::iam::provider::Provider;
 use super::iam::role::Role;
 use super::installation::Outcome;
 use super::partition::{self, Partition};
-use super::seed::{Seed, SeedSubnet, Tags};
+use super::quotas::SeedQuotas;
+use super::seed::{Seed, SeedMfaDevice, SeedSubnet, Tags};
+use super::seed_network::{SeedInstance, SeedSecurityGroup};
+use super::spread::Spread;
 use super::tagging::TagIndex;
 use crate::policy::Document;
 
@@ -36,13 +39,21 @@ pub(super) struct World {
     pub(super) account: String,
     pub(super) partition: &'static Partition,
     pub(super) region: String,
+    /// How long ago a change in IAM has to have been made to be seen by STS and EKS, and by IAM's own reads, at the present call.
     pub(super) lag: Duration,
+    pub(super) read_lag: Duration,
+    spread: Spread,
     pub(super) settle: Duration,
     pub(super) page_size: Option<usize>,
     pub(super) deny: Vec<String>,
+    /// What the organisation denies; none where the account is in none.
+    pub(super) organization: Option<Vec<String>>,
+    pub(super) quotas: SeedQuotas,
     /// What seeded callers may do; everything without one.
     pub(super) caller_policy: Option<Document>,
     pub(super) credentials: BTreeMap<String, Credential>,
+    pub(super) mfa_devices: Vec<SeedMfaDevice>,
+    pub(super) disabled_regions: Vec<String>,
     pub(super) issuer_keys: BTreeMap<String, Value>,
     /// AWS managed policies by ARN.
     pub(super) managed: BTreeMap<String, managed::Managed>,
@@ -57,6 +68,8 @@ pub(super) struct World {
     pub(super) tag_index: TagIndex,
     /// Where subnets lie.
     pub(super) subnets: Vec<SeedSubnet>,
+    pub(super) security_groups: Vec<SeedSecurityGroup>,
+    pub(super) instances: Vec<SeedInstance>,
     /// How the next creation or update of an add-on ends, by its name.
     pub(super) addon_outcomes: BTreeMap<String, Outcome>,
     issued: u64,
@@ -64,18 +77,24 @@ pub(super) struct World {
 
 impl World {
     /// Builds the account that a checked seed describes; everything in it is long settled at `now`.
-    pub(super) fn new(seed: &Seed, now: Timestamp) -> Self {
+    pub(super) fn new(seed: &Seed, now: Timestamp, calls_count: bool) -> Self {
         let partition = partition::by_name(&seed.partition).expect("the seed was checked");
         let mut world = Self {
             account: seed.account.clone(),
             partition,
             region: seed.region.clone(),
             lag: Duration::from_secs(seed.consistency_seconds),
+            read_lag: Duration::from_secs(seed.read_lag_seconds),
+            spread: Spread::new(seed, calls_count),
             settle: Duration::from_secs(seed.settle_seconds),
             page_size: seed.page_size,
             deny: seed.deny.clone(),
+            organization: seed.organization.as_ref().map(|organization| organization.deny.clone()),
+            quotas: seed.quotas,
             caller_policy: seed.caller.parsed_policy(),
             credentials: BTreeMap::new(),
+            mfa_devices: seed.mfa_devices.clone(),
+            disabled_regions: seed.disabled_regions.clone(),
             issuer_keys: BTreeMap::new(),
             managed: managed::in_partition(partition.name, &seed.managed_policies, &seed.absent_managed_policies),
             policies: BTreeMap::new(),
@@ -83,6 +102,8 @@ impl World {
             providers: BTreeMap::new(),
             clusters: BTreeMap::new(),
             subnets: seed.subnets.clone(),
+            security_groups: seed.security_groups.clone(),
+            instances: seed.instances.clone(),
             tag_index: TagIndex::new(
                 Duration::from_secs(seed.tagging_lag_seconds),
                 Duration::from_secs(seed.tagging_ghost_seconds),
@@ -167,6 +188,15 @@ impl World {
     pub(super) fn page_of(&self, asked: Option<u64>, most: usize) -> usize {
         let asked = asked.map_or(most, |asked| usize::try_from(asked).unwrap_or(most).min(most));
         self.page_size.map_or(asked, |limit| asked.min(limit))
+    }
+
+    /// Counts a call that is answered now, and works out what it sees.
+    pub(super) fn spread(&mut self, now: Timestamp) {
+        self.spread.count(now);
+        let lags = self.spread.lags(now);
+        self.lag = lags.elsewhere;
+        self.read_lag = lags.reads;
+        self.tag_index.set_lag(lags.tags);
     }
 
     /// Removes what has finished being deleted.

@@ -11,12 +11,19 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::{ControlPlane, ControlPlaneError, Home, certificates::write_private, start::get};
+use crate::files;
+
+/// The largest certificate authority that is read.
+const LARGEST_AUTHORITY: u64 = 4 << 20;
 
 pub(super) async fn existing(kubeconfig: Option<&Path>, context: &str) -> Result<ControlPlane, ControlPlaneError> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let unusable = |reason: String| ControlPlaneError::Kubeconfig { context: context.to_owned(), reason };
     let all = match kubeconfig {
-        Some(path) => Kubeconfig::read_from(path),
+        Some(path) => {
+            files::look(path).map_err(|error| unusable(format!("`{}`: {error}", path.display())))?;
+            Kubeconfig::read_from(path)
+        }
         None => Kubeconfig::read(),
     }
     .map_err(|error| unusable(error.to_string()))?;
@@ -79,7 +86,8 @@ fn authority(cluster: &Cluster) -> Result<String, String> {
         return String::from_utf8(bytes).map_err(|_| "its certificate-authority-data is not PEM".into());
     }
     match &cluster.certificate_authority {
-        Some(path) => fs::read_to_string(path).map_err(|error| format!("its certificate-authority `{path}`: {error}")),
+        Some(path) => files::text(Path::new(path), LARGEST_AUTHORITY)
+            .map_err(|error| format!("its certificate-authority `{path}`: {error}")),
         None => Err("its cluster has no certificate authority, which an EKS cluster always has".into()),
     }
 }

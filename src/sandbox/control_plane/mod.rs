@@ -45,6 +45,7 @@ use tokio::task::JoinSet;
 pub use binaries::{HelmMajor, ensure_helm};
 pub use error::ControlPlaneError;
 pub use objects::ADMIN_GROUP;
+pub(super) use objects::instances;
 pub use progress::Progress;
 pub use reaper::{REAPER_SUBCOMMAND, run_reaper};
 pub use token_review::{Authenticate, TokenUser};

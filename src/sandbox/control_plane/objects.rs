@@ -29,6 +29,11 @@ const NODES: [Node; 2] = [
     Node { zone: 'b', address: [192, 168, 42, 35], instance: "i-0b2c3d4e5f6071829" },
 ];
 
+/// The EC2 instances behind the nodes.
+pub(in crate::sandbox) fn instances() -> impl Iterator<Item = &'static str> {
+    NODES.iter().map(|node| node.instance)
+}
+
 /// The nodes, in the order in which they are created.
 pub(super) fn nodes(options: &Options, kubernetes: &str) -> Vec<Value> {
     NODES.iter().map(|node| self::node(node, options, kubernetes)).collect()

@@ -11,7 +11,10 @@ use crate::component::{EBS_CSI_DRIVER, merge};
 use crate::error::{Cause, Error, Result};
 use crate::owner::MANAGED_BY_LABEL;
 use crate::read::manifest;
-use crate::sandbox::aws::Installation;
+use crate::sandbox::aws::{AddonObjects, Installation, OnConflict};
+
+/// The field manager of EKS' writes.
+const FIELD_MANAGER: &str = "eks";
 
 /// What renders the chart.
 #[derive(Debug, Clone)]
@@ -33,24 +36,49 @@ impl Addon {
 
     /// Brings the objects to what the add-on says, once for every change of it.
     pub(super) async fn reconcile(&mut self, cluster: &Cluster) -> Result<()> {
-        let wanted = cluster.simulator.installation(&cluster.place.cluster, EBS_CSI_DRIVER.name);
-        match (&self.installed, wanted) {
-            (Some((present, _)), Some(wanted)) if *present == wanted => {}
-            (_, Some(wanted)) => {
+        match (&self.installed, cluster.simulator.addon_objects(&cluster.place.cluster, EBS_CSI_DRIVER.name)) {
+            (_, AddonObjects::AsTheyAre) | (None, AddonObjects::Gone) => {}
+            (Some((present, _)), AddonObjects::Wanted(wanted)) if *present == wanted => {}
+            (_, AddonObjects::Wanted(wanted)) => {
                 let objects = self.render(&wanted).await?;
-                for object in &objects {
-                    cluster.apply(object, "eks").await?;
-                }
-                self.installed = Some((wanted, objects));
+                self.install(cluster, wanted, objects).await?;
             }
-            (Some((_, objects)), None) => {
+            (Some((_, objects)), AddonObjects::Gone) => {
                 for object in objects.iter().rev() {
                     cluster.delete(object).await?;
                 }
                 self.installed = None;
             }
-            (None, None) => {}
         }
+        Ok(())
+    }
+
+    /// EKS looks at all objects before it changes the first one.
+    async fn install(&mut self, cluster: &Cluster, wanted: Installation, objects: Vec<Value>) -> Result<()> {
+        let mut conflicts = Vec::new();
+        let mut free = Vec::new();
+        for object in &objects {
+            let found = match wanted.on_conflict {
+                OnConflict::Overwrite => Vec::new(),
+                OnConflict::Fail | OnConflict::Preserve => cluster.conflicts(object, FIELD_MANAGER).await?,
+            };
+            if found.is_empty() {
+                free.push(object);
+            }
+            conflicts.extend(found);
+        }
+        if wanted.on_conflict == OnConflict::Fail && !conflicts.is_empty() {
+            let message = format!(
+                "Conflicts found when trying to apply. Will not continue due to resolve conflicts mode. Conflicts:\n{}",
+                conflicts.join("\n")
+            );
+            cluster.simulator.addon_conflicted(&cluster.place.cluster, EBS_CSI_DRIVER.name, &message);
+            return Ok(());
+        }
+        for object in free {
+            cluster.apply(object, FIELD_MANAGER).await?;
+        }
+        self.installed = Some((wanted, objects));
         Ok(())
     }
 
@@ -70,7 +98,12 @@ impl Addon {
         let mut command = tokio::process::Command::new(&self.renderer.helm);
         let chart = self.renderer.charts.join(EBS_CSI_DRIVER.name);
         command.args(["template", EBS_CSI_DRIVER.name]).arg(chart).args(["--namespace", EBS_CSI_DRIVER.namespace]);
-        command.args(["--values", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // An add-on has no hooks, so the chart's test pod is none of its objects.
+        command
+            .args(["--no-hooks", "--values", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command.env_remove("KUBECONFIG").kill_on_drop(true);
         let run = async {
             use tokio::io::AsyncWriteExt as _;

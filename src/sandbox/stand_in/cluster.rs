@@ -171,6 +171,26 @@ impl Cluster {
         self.api.request(&format!("apply {reference}"), Method::PATCH, &path, kind, object).await.map(drop)
     }
 
+    /// The fields of an object that others own, and that applying it would change, as EKS writes them.
+    pub(super) async fn conflicts(&self, object: &Value, manager: &str) -> Result<Vec<String>> {
+        let reference = ObjectRef::of(object);
+        let path = format!("{}?fieldManager={manager}&dryRun=All", self.path(&reference).await?);
+        let kind = "application/apply-patch+yaml";
+        match self.api.request(&format!("try {reference}"), Method::PATCH, &path, kind, object).await {
+            Err(Error::Kube(error)) if error.reason == "Conflict" => {
+                // One conflict stands in the first line, several have a line each.
+                let fields = error.message.lines().filter_map(|line| line.find(" .").map(|at| &line[at + 1..]));
+                let group =
+                    reference.api_version.split_once('/').map_or(String::new(), |(group, _)| format!(".{group}"));
+                Ok(fields.map(|field| format!("{}{group} {} - {field}", reference.kind, reference.name)).collect())
+            }
+            // What is refused for another reason may lack a service account that comes with it; what is really wrong shows
+            // when it is applied.
+            Ok(_) | Err(Error::Kube(_)) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
     pub(super) async fn delete(&self, object: &Value) -> Result<()> {
         let reference = ObjectRef::of(object);
         let path = self.path(&reference).await?;

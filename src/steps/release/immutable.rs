@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::object::text;
 use crate::plan::FieldDiff;
+use crate::secrets::{HIDDEN, Place};
 use crate::steps::kube_object::{self, subset_diff};
 
 /// How a field is compared.
@@ -119,11 +120,22 @@ fn compare(path: &str, how: How, desired: &Value, live: &Value, fields: &mut Vec
                 fields.push(FieldDiff::new(path, kube_object::text(live), kube_object::text(desired)));
             }
         }
-        Parts => fields.extend(subset_diff(desired, live).into_iter().map(|field| {
-            let joint = if field.path.is_empty() || field.path.starts_with('[') { "" } else { "." };
-            FieldDiff { path: format!("{path}{joint}{}", field.path), ..field }
-        })),
+        Parts => {
+            let (wanted, found) = (Place::default().masked(desired), Place::default().masked(live));
+            fields.extend(subset_diff(desired, live).into_iter().map(|field| {
+                let joint = if field.path.is_empty() || field.path.starts_with('[') { "" } else { "." };
+                let shown = |text, masked| if is_hidden(masked, &field.path) { Some(HIDDEN.to_owned()) } else { text };
+                let (before, after) = (shown(field.before, &found), shown(field.after, &wanted));
+                FieldDiff::new(format!("{path}{joint}{}", field.path), before, after)
+            }));
+        }
     }
+}
+
+/// Whether the mask has replaced what stands at a path of `subset_diff`.
+fn is_hidden(masked: &Value, path: &str) -> bool {
+    let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
+    masked.pointer(&pointer).is_some_and(|value| value == HIDDEN)
 }
 
 /// An empty map or list and none are the same to the API server.
@@ -145,8 +157,12 @@ fn is_empty(value: &Value) -> bool {
 fn contents(kind: &str, desired: &Value, live: &Value, fields: &mut Vec<FieldDiff>) {
     let secret = kind == "Secret";
     let shown = |value: &Value| match value {
-        Value::String(_) if secret => Some("(hidden)".to_owned()),
+        Value::String(_) if secret => Some(HIDDEN.to_owned()),
         other => kube_object::text(other),
+    };
+    let in_text = |name: &str, value: &Value| {
+        let place = Place::default().member(name, value);
+        shown(value).map(|text| if place.hides(value) { HIDDEN.to_owned() } else { text })
     };
     for part in ["data", "binaryData"] {
         let mut wanted = desired[part].as_object().cloned().unwrap_or_default();
@@ -162,7 +178,7 @@ fn contents(kind: &str, desired: &Value, live: &Value, fields: &mut Vec<FieldDif
             let of = |map: &Map<String, Value>| map.get(name).cloned().unwrap_or(Value::Null);
             let (wanted, found) = (of(&wanted), of(found));
             if wanted != found {
-                fields.push(FieldDiff::new(format!("{part}.{name}"), shown(&found), shown(&wanted)));
+                fields.push(FieldDiff::new(format!("{part}.{name}"), in_text(name, &found), in_text(name, &wanted)));
             }
         }
     }
@@ -272,7 +288,8 @@ mod tests {
         let desired = object("v1", "Secret", &json!({"stringData": {"a": "x", "b": "y"}, "immutable": true}));
         let live = object("v1", "Secret", &json!({"data": {"a": "eA==", "b": "eg=="}, "immutable": true}));
         let hidden = Some("(hidden)".to_owned());
-        let expected = FieldDiff { path: "data.b".to_owned(), before: hidden.clone(), after: hidden };
+        let expected =
+            FieldDiff { path: "data.b".to_owned(), before: hidden, after: Some("(hidden, changed)".to_owned()) };
         assert_eq!(conflicts(&desired, &live), [expected]);
     }
 

@@ -217,7 +217,7 @@ fn secrets_in_values_are_hidden() {
     let hidden = Some("(hidden)".to_owned());
     assert_eq!(
         shown(json!({"db": {"password": "a"}}), json!({"db": {"password": "b"}})),
-        [("values.db.password".to_owned(), hidden.clone(), hidden)]
+        [("values.db.password".to_owned(), hidden, Some("(hidden, changed)".to_owned()))]
     );
     let flag = shown(json!({}), json!({"keepTLSSecret": true}));
     assert_eq!(flag, [("values.keepTLSSecret".to_owned(), None, Some("true".to_owned()))]);

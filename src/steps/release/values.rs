@@ -8,9 +8,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Number, Value};
 
-use crate::names;
 use crate::plan::FieldDiff;
-use crate::steps::kube_object::text;
+use crate::secrets::{self, Place};
 
 pub(super) fn value_diff(recorded: &Value, wanted: &Value) -> Vec<FieldDiff> {
     value_differences("values", recorded, wanted)
@@ -32,11 +31,18 @@ pub(in crate::steps) fn value_differences(root: &str, recorded: &Value, wanted: 
     let none = Value::Object(serde_json::Map::new());
     let given = |value| if Value::is_null(value) { &none } else { value };
     let mut fields = Vec::new();
-    compare(Some(given(recorded)), Some(given(wanted)), root, &mut fields);
+    let place = Place::default();
+    compare([Some(given(recorded)), Some(given(wanted))], [&place, &place], root, &mut fields);
     fields
 }
 
-fn compare(recorded: Option<&Value>, wanted: Option<&Value>, path: &str, fields: &mut Vec<FieldDiff>) {
+/// Each side has a place of its own: what names a secret in one may hold one in the other.
+fn compare(
+    [recorded, wanted]: [Option<&Value>; 2],
+    [before, after]: [&Place; 2],
+    path: &str,
+    fields: &mut Vec<FieldDiff>,
+) {
     if let (Some(recorded), Some(wanted)) = (recorded, wanted)
         && same(recorded, wanted)
     {
@@ -46,11 +52,11 @@ fn compare(recorded: Option<&Value>, wanted: Option<&Value>, path: &str, fields:
     let maps = [recorded, wanted].map(|value| value.is_some_and(Value::is_object));
     if maps != [true, true] {
         // A map is shown by what is in it, unless nothing is.
-        let own = |value: Option<&Value>| {
+        let own = |place: &Place, value: Option<&Value>| {
             let value = value.filter(|value| value.as_object().is_none_or(serde_json::Map::is_empty))?;
-            Some(shown(path, value))
+            Some(secrets::shown(place, value))
         };
-        let (before, after) = (own(recorded), own(wanted));
+        let (before, after) = (own(before, recorded), own(after, wanted));
         if before.is_some() || after.is_some() {
             fields.push(FieldDiff::new(path, before, after));
         }
@@ -58,14 +64,10 @@ fn compare(recorded: Option<&Value>, wanted: Option<&Value>, path: &str, fields:
     let (recorded, wanted) = (inside(recorded), inside(wanted));
     let names: BTreeSet<_> = recorded.keys().chain(wanted.keys()).collect();
     for name in names {
-        compare(recorded.get(name), wanted.get(name), &format!("{path}.{name}"), fields);
-    }
-}
-
-fn shown(path: &str, value: &Value) -> String {
-    match value {
-        Value::String(_) if names::is_secret(path) => "(hidden)".to_owned(),
-        other => text(other).unwrap_or_else(|| "null".to_owned()),
+        let (recorded, wanted) = (recorded.get(name), wanted.get(name));
+        let of = |place: &Place, value: Option<&Value>| place.member(name, value.unwrap_or(&Value::Null));
+        let (before, after) = (of(before, recorded), of(after, wanted));
+        compare([recorded, wanted], [&before, &after], &format!("{path}.{name}"), fields);
     }
 }
 

@@ -1,7 +1,9 @@
 //! What is left to do until a component's role is gone or given back; called by `role.rs` for `Goal::Absent`.
 //!
-//! A role of ours is deleted once nothing of others hangs on it. An adopted one loses our trust statement and our tags, one
-//! that the user named loses the statement. Pure.
+//! A role of ours is deleted once nothing of others hangs on it. An adopted one loses our trust statement, those for former
+//! issuers too, and our tags; one that the user named loses the statement. Pure.
+
+use std::collections::BTreeSet;
 
 use crate::config::Identity;
 use crate::op::iam::IamOp;
@@ -34,29 +36,35 @@ impl Hangers {
 
 impl RoleStep {
     /// The trust policy that the role has after a destroy; none where the role is deleted.
-    pub(in crate::steps) fn trust_left(&self, role: &Role) -> Option<Document> {
+    pub(in crate::steps) fn trust_left(&self, role: &Role, former: &BTreeSet<String>) -> Option<Document> {
         match owner::of_tags(&role.tags, &self.cluster_arn) {
             Owner::Ours { adopted: false } if !self.named_by_user => None,
-            Owner::Ours { .. } => Some(self.released(&role.trust)),
-            _ if self.named_by_user => Some(self.released(&role.trust)),
+            Owner::Ours { .. } => Some(self.released(&role.trust, former)),
+            _ if self.named_by_user => Some(self.released(&role.trust, former)),
             _ => Some(role.trust.clone()),
         }
     }
 
-    /// Without our statement, unless that is the only one: IAM takes no trust policy without statements.
-    fn released(&self, trust: &Document) -> Document {
-        let released = policy::release_trust(trust, &self.statement_of(Identity::Irsa));
+    /// Without our statements, unless there are no others: IAM takes no trust policy without statements.
+    fn released(&self, trust: &Document, former: &BTreeSet<String>) -> Document {
+        let released = policy::release_providers(trust, former, &self.subject);
+        let released = policy::release_trust(&released, &self.statement_of(Identity::Irsa));
         let released = policy::release_trust(&released, &self.statement_of(Identity::PodIdentity));
         if released.statements.is_empty() { trust.clone() } else { released }
     }
 
-    pub(super) fn absent_diff(&self, observed: Option<&Role>, hangers: &Hangers) -> Assessment {
+    pub(super) fn absent_diff(
+        &self,
+        observed: Option<&Role>,
+        former: &BTreeSet<String>,
+        hangers: &Hangers,
+    ) -> Assessment {
         let Some(role) = observed else { return Assessment::keep("absent") };
         let owner = owner::of_tags(&role.tags, &self.cluster_arn);
         let assessment = match &owner {
             Owner::Ours { adopted: false } if !self.named_by_user => self.delete(&owner, hangers),
-            Owner::Ours { .. } => self.release(role, true),
-            _ if self.named_by_user => self.release(role, false),
+            Owner::Ours { .. } => self.release(role, former, true),
+            _ if self.named_by_user => self.release(role, former, false),
             other => Assessment::skip(format!("belongs to {other}, left as it is")),
         };
         assessment.owned_by(owner)
@@ -77,9 +85,9 @@ impl RoleStep {
         Assessment::delete("ours, deleted", vec![self.change(fields, op)])
     }
 
-    fn release(&self, role: &Role, untag: bool) -> Assessment {
+    fn release(&self, role: &Role, former: &BTreeSet<String>, untag: bool) -> Assessment {
         let mut changes: Vec<Change> = Vec::new();
-        let released = self.released(&role.trust);
+        let released = self.released(&role.trust, former);
         if released != role.trust {
             let fields = trust_fields(&role.trust, &released);
             let op = IamOp::UpdateAssumeRolePolicy { role: self.name.clone(), trust: released.to_json() };
@@ -151,7 +159,7 @@ mod tests {
             ("foreign", step(), Some(role(only_ours, Tags::new())), Action::Skip, &[]),
         ];
         for (name, step, observed, action, expected) in cases {
-            let assessment = step.absent_diff(observed.as_ref(), &Hangers::default());
+            let assessment = step.absent_diff(observed.as_ref(), &BTreeSet::new(), &Hangers::default());
             let calls: Vec<_> = assessment.changes.iter().map(|change| change.op.call()).collect();
             assert_eq!(
                 (assessment.action, calls),
@@ -165,7 +173,7 @@ mod tests {
     fn what_others_put_on_our_role_blocks() {
         let hangers = Hangers { inline: vec!["x".to_owned()], profiles: vec!["y".to_owned()], ..Hangers::default() };
         let ours = role(Document::trust(step().statement), our_tags());
-        let assessment = step().absent_diff(Some(&ours), &hangers);
+        let assessment = step().absent_diff(Some(&ours), &BTreeSet::new(), &hangers);
         assert_eq!(assessment.action, Action::Blocked);
         assert!(assessment.reason.contains("inline policy x and 1 more"), "{}", assessment.reason);
         let id = StepId::new("iam.role.lbc");
@@ -176,10 +184,11 @@ mod tests {
     fn what_remains_of_a_trust_is_known_beforehand() {
         let provider = &step().provider_arn;
         let trusts = |trust: &Document| policy::trusts_provider(trust, provider);
-        assert_eq!(step().trust_left(&role(Document::trust(step().statement), our_tags())), None);
+        let none = BTreeSet::new();
+        assert_eq!(step().trust_left(&role(Document::trust(step().statement), our_tags()), &none), None);
         let foreign_owned = role(shared(&step().statement), Tags::new());
-        assert!(trusts(&step().trust_left(&foreign_owned).unwrap()));
+        assert!(trusts(&step().trust_left(&foreign_owned, &none).unwrap()));
         let named = RoleStep { named_by_user: true, ..step() };
-        assert!(!trusts(&named.trust_left(&foreign_owned).unwrap()));
+        assert!(!trusts(&named.trust_left(&foreign_owned, &none).unwrap()));
     }
 }

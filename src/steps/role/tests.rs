@@ -52,6 +52,7 @@ pub(in crate::steps) fn role(trust: Document, tags: Tags) -> Role {
         trust,
         description: "d".to_owned(),
         permissions_boundary: None,
+        max_session_seconds: None,
         tags,
     }
 }
@@ -91,7 +92,7 @@ fn differences_become_the_calls_that_mend_them() {
         (named, Some(role(wrong(), Tags::new())), Action::Update, &["iam:UpdateAssumeRolePolicy"]),
     ];
     for (place, (step, observed, action, expected)) in cases.iter().enumerate() {
-        let assessment = step.diff(observed.as_ref(), 2048);
+        let assessment = step.diff(observed.as_ref(), &BTreeSet::new(), 2048);
         assert_eq!(assessment.action, *action, "case {place}: {assessment:?}");
         assert_eq!(calls(&assessment), *expected, "case {place}");
     }
@@ -101,7 +102,7 @@ fn differences_become_the_calls_that_mend_them() {
 fn statements_of_others_stay() {
     let foreign = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",
         "Principal":{"Service":"ec2.amazonaws.com"}}]}"#;
-    let assessment = step().diff(Some(&role(Document::parse(foreign).unwrap(), our_tags())), 2048);
+    let assessment = step().diff(Some(&role(Document::parse(foreign).unwrap(), our_tags())), &BTreeSet::new(), 2048);
     let Op::Iam(IamOp::UpdateAssumeRolePolicy { trust, .. }) = &assessment.changes[0].op else {
         panic!("{assessment:?}")
     };
@@ -111,7 +112,7 @@ fn statements_of_others_stay() {
 #[test]
 fn a_role_under_another_path_cannot_be_moved() {
     let moved = Role { path: "/other/".to_owned(), ..role(right(), our_tags()) };
-    let assessment = step().diff(Some(&moved), 2048);
+    let assessment = step().diff(Some(&moved), &BTreeSet::new(), 2048);
     assert_eq!(assessment.action, Action::Blocked);
     assert_eq!(assessment.mend.as_deref(), Some("--iam-path /other/"));
 }
@@ -135,22 +136,22 @@ fn of_clusters(count: usize) -> Document {
 #[test]
 fn a_shared_role_says_so_and_is_not_filled_beyond_the_limit() {
     let named = RoleStep { named_by_user: true, ..step() };
-    let extended = named.diff(Some(&role(of_clusters(3), Tags::new())), 2048);
+    let extended = named.diff(Some(&role(of_clusters(3), Tags::new())), &BTreeSet::new(), 2048);
     assert_eq!(calls(&extended), ["iam:UpdateAssumeRolePolicy"]);
     assert!(extended.reason.ends_with("; 3 other clusters use it too"), "{}", extended.reason);
-    let full = named.diff(Some(&role(of_clusters(6), Tags::new())), 2048);
+    let full = named.diff(Some(&role(of_clusters(6), Tags::new())), &BTreeSet::new(), 2048);
     assert_eq!((full.action, full.changes.len()), (Action::Blocked, 0), "{full:?}");
     assert!(full.reason.contains("characters, IAM takes 2048; 6 other clusters"), "{}", full.reason);
     assert!(full.mend.unwrap().contains("--lbc-role-arn"));
-    assert_eq!(named.diff(Some(&role(of_clusters(6), Tags::new())), 4096).action, Action::Update);
+    assert_eq!(named.diff(Some(&role(of_clusters(6), Tags::new())), &BTreeSet::new(), 4096).action, Action::Update);
 }
 
 #[test]
 fn a_named_role_must_carry_the_tag_that_its_policy_compares_with() {
     let tag = ("eks-cluster-name".to_owned(), "demo".to_owned());
     let named = RoleStep { named_by_user: true, required_tag: Some(tag.clone()), ..step() };
-    let untagged = named.diff(Some(&role(right(), Tags::new())), 2048);
+    let untagged = named.diff(Some(&role(right(), Tags::new())), &BTreeSet::new(), 2048);
     assert_eq!(untagged.action, Action::Blocked);
     assert_eq!(untagged.mend.as_deref(), Some("aws iam tag-role --role-name r --tags Key=eks-cluster-name,Value=demo"));
-    assert_eq!(named.diff(Some(&role(right(), Tags::from([tag]))), 2048).action, Action::Keep);
+    assert_eq!(named.diff(Some(&role(right(), Tags::from([tag]))), &BTreeSet::new(), 2048).action, Action::Keep);
 }

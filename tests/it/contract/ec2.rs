@@ -60,5 +60,54 @@ pub(super) fn cases() -> Vec<Case> {
             },
             "501 400 400 400 InvalidParameterValue"
         ),
+        case!(
+            "ec2: rules of security groups, by who is at the other end",
+            Simulator,
+            |lab| {
+                let (_, found) = lab.ec2("DescribeSecurityGroups", &[("GroupId.1", "sg-2")]).await;
+                let (inwards, outwards) = found.split_once("<ipPermissionsEgress>").unwrap();
+                let all = ["ipProtocol", "fromPort", "toPort", "cidrIp", "cidrIpv6", "prefixListId", "userId"];
+                let told = all.map(|name| elements(inwards, name)).join("; ");
+                // The group's own id, and those that its rules name.
+                format!("{told}; {}; {}", elements(inwards, "groupId"), elements(outwards, "ipProtocol"))
+            },
+            "tcp,-1; 10250; 10250; 10.0.0.0/8; 2001:db8::/56; pl-1; 111122223333; sg-2,sg-1; "
+        ),
+        case!(
+            "ec2: the cluster's own security group allows itself, a new one lets everything out",
+            Simulator,
+            |lab| {
+                let groups = [("GroupId.1", "sg-0c1a5e7d9b3f24680"), ("GroupId.2", "sg-1")];
+                let (_, found) = lab.ec2("DescribeSecurityGroups", &groups).await;
+                let groups = found.split("<groupName>").skip(1).map(|group| {
+                    let (inwards, outwards) = group.split_once("<ipPermissionsEgress>").unwrap();
+                    format!("{} {}; ", elements(inwards, "groupId"), elements(outwards, "cidrIp"))
+                });
+                groups.collect::<String>()
+            },
+            "sg-0c1a5e7d9b3f24680 0.0.0.0/0;  0.0.0.0/0; "
+        ),
+        case!(
+            "ec2: instances with the security groups of each interface, by id and by a filter",
+            Simulator,
+            |lab| {
+                let filter =
+                    [("Filter.1.Name", "instance-id"), ("Filter.1.Value.1", "i-2"), ("Filter.1.Value.2", "i-9")];
+                let (_, found) = lab.ec2("DescribeInstances", &filter).await;
+                let (gone, body) = lab.ec2("DescribeInstances", &[("InstanceId.1", "i-9")]).await;
+                let both = [("InstanceId.1", "i-1"), ("MaxResults", "5")];
+                let (_, both) = lab.ec2("DescribeInstances", &both).await;
+                let (small, _) = lab.ec2("DescribeInstances", &[("MaxResults", "4")]).await;
+                format!(
+                    "{} {} {}; {gone} {}; {}; {small}",
+                    elements(&found, "instanceId"),
+                    elements(&found, "groupId"),
+                    elements(&found, "deviceIndex"),
+                    element(&body, "Code"),
+                    element(&both, "Code")
+                )
+            },
+            "i-2 sg-1,sg-2,sg-1,sg-2,sg-2 0,1; 400 InvalidInstanceID.NotFound; InvalidParameterCombination; 400"
+        ),
     ]
 }

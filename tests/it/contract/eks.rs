@@ -243,7 +243,7 @@ fn addons() -> Vec<Case> {
                     .create_addon()
                     .cluster_name("demo")
                     .addon_name("aws-ebs-csi-driver")
-                    .configuration_values("{\"a\":1}");
+                    .configuration_values("{\"fips\":true}");
                 let made = create
                     .resolve_conflicts(ResolveConflicts::Overwrite)
                     .service_account_role_arn(NODES)
@@ -261,7 +261,45 @@ fn addons() -> Vec<Case> {
                     )
                 })
             },
-            r#"{"a":1} true true"#
+            r#"{"fips":true} true true"#
+        ),
+        case!(
+            "add-on: configuration that its schema does not know, or of another type",
+            Simulator,
+            |lab| {
+                let make = |text: &str| {
+                    lab.eks
+                        .create_addon()
+                        .cluster_name("demo")
+                        .addon_name("aws-ebs-csi-driver")
+                        .configuration_values(text)
+                };
+                let unknown = said(make("{\"controller\":{\"replicas\":1}}").send().await);
+                let mistyped = said(make("controller: {replicaCount: two}").send().await);
+                let created = said(make("{\"node\":{}}").send().await);
+                lab.advance(5);
+                let update = lab.eks.update_addon().cluster_name("demo").addon_name("aws-ebs-csi-driver");
+                let changed = said(update.configuration_values("{\"nodes\":{}}").send().await);
+                format!("{unknown}, {mistyped}, {created}, {changed}")
+            },
+            "400 InvalidParameterException, 400 InvalidParameterException, ok, 400 InvalidParameterException"
+        ),
+        case!(
+            "add-on: its schema can be asked for",
+            Simulator,
+            |lab| {
+                let ask = |name: &str, version: &str| {
+                    lab.eks.describe_addon_configuration().addon_name(name).addon_version(version)
+                };
+                let found = ask("aws-ebs-csi-driver", "v1.64.0-eksbuild.1").send().await;
+                let found = tell(found, |it| {
+                    let account = it.pod_identity_configuration()[0].service_account().unwrap().to_owned();
+                    format!("{account} {}", it.configuration_schema.unwrap().contains("additionalProperties"))
+                });
+                let version = said(ask("aws-ebs-csi-driver", "v0").send().await);
+                format!("{found}, {version}, {}", said(ask("nothing", "v1").send().await))
+            },
+            "ebs-csi-controller-sa true, 400 InvalidParameterException, 400 InvalidParameterException"
         ),
         case!(
             "add-on: configuration that is neither JSON nor YAML",
@@ -276,6 +314,15 @@ fn addons() -> Vec<Case> {
                         .send()
                         .await,
                 )
+            },
+            "400 InvalidParameterException"
+        ),
+        case!(
+            "add-on: nothing is there to preserve when it is created",
+            Simulator,
+            |lab| {
+                let create = lab.eks.create_addon().cluster_name("demo").addon_name("metrics-server");
+                said(create.resolve_conflicts(ResolveConflicts::Preserve).send().await)
             },
             "400 InvalidParameterException"
         ),

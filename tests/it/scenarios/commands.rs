@@ -89,11 +89,14 @@ pub(super) async fn aws(lab: &Lab, service: &str, operation: &str, words: &[&str
                 simulator.put_resource(&arn, &tags);
             }
         }
-        // What the rule does: the way to the port is open.
+        // And what the rule does: the way to the port is open.
         ("ec2", "authorize-security-group-ingress") => {
-            assert_eq!((flag("--protocol"), flag("--port")), ("tcp", "9443"));
-            resource(lab, flag("--group-id"));
-            lab.sandbox.plane.close_webhook_port(false);
+            assert_eq!((flag("--protocol"), flag("--region")), ("tcp", "eu-west-1"));
+            let port = flag("--port").parse().unwrap();
+            assert!(simulator.authorize_ingress(flag("--group-id"), port, flag("--source-group")), "{words:?}");
+            if port == 9443 {
+                lab.sandbox.plane.close_webhook_port(false);
+            }
         }
         // What the endpoint does: at their next start the containers reach the service.
         ("ec2", "create-vpc-endpoint") => {

@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use aws_sdk_eks::types::ResolveConflicts;
+use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::{At, Effect, Fault as AwsFault, Seed};
 use serde_json::{Value, json};
 
@@ -312,7 +314,15 @@ async fn two_managers(stage: &Stage, world: &World<'_>) {
     eks.create_addon().cluster_name("demo").addon_name("aws-ebs-csi-driver").send().await.unwrap();
     let delete = "aws eks delete-addon --cluster-name demo --addon-name aws-ebs-csi-driver --preserve";
     let says = "an EKS add-on and a helm release both install it";
+    // Over a release EKS refuses to install it, unless it is told to overwrite what others own.
     stage.is_found_and_mended(&ebs(15, "EKB-OWN-001", says, delete)).await;
+    let create = eks.create_addon().cluster_name("demo").addon_name("aws-ebs-csi-driver");
+    create.resolve_conflicts(ResolveConflicts::Overwrite).send().await.unwrap();
+    let driver = ObjectRef::new("storage.k8s.io/v1", "CSIDriver", "", "ebs.csi.aws.com");
+    stage.lab.until(&driver, |it| it["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "EKS").await;
+    let mend = stage.finds(&ebs(15, "EKB-OWN-001", says, delete)).await;
+    stage.mend(&mend).await;
+    stage.is_mended_step_by_step().await;
 
     let name = "alb-ingress-controller";
     let labels = json!({"app.kubernetes.io/name": name});

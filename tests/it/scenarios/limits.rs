@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use eks_bootstrap::sandbox::aws::{Seed, SeedProvider, SeedRole};
+use eks_bootstrap::sandbox::aws::{Seed, SeedProvider, SeedQuotas, SeedRole};
 use serde_json::{Value, json};
 
 use crate::support::{Aws, of_aws};
@@ -94,6 +94,50 @@ async fn an_account_full_of_providers_is_told_before_and_when_it_happens() {
     for part in ["OpenIdConnectProvidersPerAccount: 100", "aws iam list-open-id-connect-providers", "pod-identity"] {
         assert!(failed.contains(part), "{failed}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_full_of_roles_is_told_before_and_when_it_happens() {
+    let found = async |aws: &Aws| {
+        let run = aws.run(&["verify", "--pre", "-c", "demo", "-o", "json"], &[]).await.json();
+        let findings = run["findings"].as_array().unwrap();
+        findings.iter().find(|finding| finding["id"] == "EKB-POL-008").cloned().unwrap()
+    };
+    let aws = Aws::start(|_| {}).await;
+    assert_eq!(found(&aws).await["status"], "ok");
+    let aws = Aws::start(|seed| {
+        seed.quotas = SeedQuotas { roles: seed.roles.len() + 1, ..SeedQuotas::default() };
+    })
+    .await;
+    let full = found(&aws).await;
+    assert_eq!((&full["status"], &full["expected"]), (&json!("warning"), &json!("room for 2 roles")), "{full:#}");
+    let apply = [&of_aws(&["apply", "--yes"])[..], &["-c", "demo"]].concat();
+    let failed = aws.run(&apply, &[]).await.expect(1).stderr;
+    assert!(failed.contains("RolesPerAccount"), "{failed}");
+
+    // The printed policy is enough to ask, and whoever has less is told.
+    let printed = aws.run(&["permissions", "-c", "demo", "--for", "verify"], &[]).await.expect(0).stdout;
+    let allow =
+        |text: &str| aws.simulator.set_caller_policy(Some(eks_bootstrap::policy::Document::parse(text).unwrap()));
+    allow(&printed);
+    assert_eq!(found(&aws).await["status"], "warning");
+    allow(&printed.replace("iam:GetAccountSummary", "iam:GetAccountName"));
+    let unread = found(&aws).await;
+    assert_eq!(unread["status"], "unknown", "{unread:#}");
+    assert!(unread["mend"].as_str().unwrap().starts_with("allow iam:GetAccountSummary"), "{unread:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_raised_quota_of_trust_policies_is_asked_for_and_used() {
+    let aws = Aws::start(|seed| {
+        shared(seed, of_other_clusters(6), &[]);
+        seed.quotas.trust_policy_size = 4096;
+    })
+    .await;
+    let apply = [&of_aws(&["apply", "--yes"])[..], &["-c", "demo", "--lbc-role-arn", ROLE]].concat();
+    aws.run(&apply, &[]).await.expect(0);
+    let trust = aws.simulator.snapshot()["roles"]["shared"]["trust"].to_string();
+    assert!(trust.len() > 2048 && trust.contains("EksBootstrapIrsa"), "{trust}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,11 @@
 //! Failure modes of what runs in the cluster: the load balancer controller and its webhook, CRDs, volumes, subnets, metrics.
 //!
-//! What of them cannot be planted here, since of EC2 only subnets and routes are simulated: rules of security groups (the port is closed
-//! by the sandbox's egress instead), the hop limit of instance metadata and the VPC endpoints
-//! themselves (the controllers' own words about them are put into their pods' status instead, as a kubelet would).
+//! What of them cannot be planted here: the hop limit of instance metadata and the VPC endpoints themselves (the controllers' own words about
+//! them are put into their pods' status instead, as a kubelet would).
 
+use eks_bootstrap::policy::Document;
 use eks_bootstrap::read::kube::ObjectRef;
-use eks_bootstrap::sandbox::aws::{Seed, SeedSubnet};
+use eks_bootstrap::sandbox::aws::{Seed, SeedInstance, SeedSecurityGroup, SeedSubnet};
 use serde_json::{Value, json};
 
 use crate::scenarios::commands::{GATEWAY_KINDS, gateway_crd};
@@ -126,7 +126,7 @@ async fn a_webhook_without_pods(stage: &Stage) {
 async fn a_closed_port(stage: &Stage) {
     stage.lab.sandbox.plane.close_webhook_port(true);
     let mend = "aws ec2 authorize-security-group-ingress --group-id sg-0c1a5e7d9b3f24680 --protocol tcp --port 9443 \
-                --source-group sg-0c1a5e7d9b3f24680";
+                --source-group sg-0c1a5e7d9b3f24680 --region eu-west-1";
     stage.is_found_and_mended(&fault(9, "EKB-HOOK-002", "failed", "does not reach port 9443", mend)).await;
 
     let policy = json!({
@@ -138,6 +138,40 @@ async fn a_closed_port(stage: &Stage) {
                 -p='[{\"op\":\"add\",\"path\":\"/spec/ingress\",\"value\":[{\"ports\":[{\"port\":9443,\"protocol\":\"TCP\"}]}]}]'";
     stage.is_found_and_mended(&fault(9, "EKB-NET-004", "warning", "deny", mend)).await;
     stage.lab.delete("/apis/networking.k8s.io/v1/namespaces/kube-system/networkpolicies/deny").await;
+    a_security_group_of_the_nodes(stage).await;
+}
+
+/// 9: a node group with a security group of its own, which admits the kubelet's port and nothing else.
+async fn a_security_group_of_the_nodes(stage: &Stage) {
+    let simulator = &stage.lab.sandbox.simulator;
+    let group = json!({"id": "sg-0e00000000000000a", "ingress": [
+        {"fromPort": 10250, "groups": ["sg-0c1a5e7d9b3f24680"]}, {"fromPort": 443, "ranges": ["0.0.0.0/0"]}]});
+    let group: SeedSecurityGroup = serde_json::from_value(group).unwrap();
+    let id = group.id.clone();
+    simulator.put_security_group(group);
+    let nodes = stage.lab.reader().await.list("v1", "Node", "", "").await.unwrap();
+    let instance = nodes[0]["spec"]["providerID"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    simulator.put_instance(SeedInstance { id: instance, security_groups: vec![id], interfaces: Vec::new() });
+    stage.lab.sandbox.plane.close_webhook_port(true);
+
+    let mend = "aws ec2 authorize-security-group-ingress --group-id sg-0e00000000000000a --protocol tcp --port 9443 \
+                --source-group sg-0c1a5e7d9b3f24680 --region eu-west-1";
+    stage.finds(&fault(9, "EKB-HOOK-001", "failed", "does not reach port 9443", mend)).await;
+    let before = stage.findings(&["--pre"]).await;
+    let ports =
+        before.iter().filter(|it| it["id"] == "EKB-NET-005").map(|it| (it["about"].as_str(), it["status"].as_str()));
+    assert_eq!(ports.collect::<Vec<_>>(), [(Some("kubelet"), Some("ok")), (Some("lbc"), Some("failed"))]);
+
+    let denied = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "ec2:DescribeInstances", "Resource": "*"}]});
+    simulator.set_caller_policy(Some(Document::parse(&denied.to_string()).unwrap()));
+    let found = stage.findings(&["--pre"]).await;
+    let unread = found.iter().find(|it| it["id"] == "EKB-NET-005").unwrap();
+    assert_eq!(unread["status"], "unknown", "{unread}");
+    assert!(unread["mend"].as_str().unwrap().starts_with("allow ec2:DescribeInstances for the caller"), "{unread}");
+    simulator.set_caller_policy(None);
+
+    stage.is_found_and_mended(&fault(9, "EKB-NET-005", "failed", "on 1 of 2 nodes", mend)).await;
 }
 
 /// 10: the controller is not told where it is and asks metadata that does not answer. 20: an endpoint is missing.

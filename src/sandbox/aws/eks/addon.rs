@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 use super::addon_update::Update;
 use super::association::{self, Association};
 use super::cluster::Cluster;
-use super::{active, catalogue, check_role, find, paged, required, seconds, tags, text};
+use super::{active, catalogue, check_role, configuration, find, paged, required, seconds, tags, text};
 use crate::sandbox::aws::clock::after;
 use crate::sandbox::aws::error::{ApiError, Result};
-use crate::sandbox::aws::installation::Installation;
+use crate::sandbox::aws::installation::{AddonObjects, Installation, OnConflict};
 use crate::sandbox::aws::seed::Tags;
 use crate::sandbox::aws::seed_cluster::{SeedAddon, SeedIssue};
 use crate::sandbox::aws::world::{CallContext, World, tags_json};
@@ -69,9 +69,32 @@ impl Addon {
         self.issues = issues.to_vec();
     }
 
-    pub(super) fn installation(&self) -> Installation {
-        let (role_arn, configuration) = (self.role_arn.clone(), self.configuration.clone());
-        Installation { role_arn, configuration, version: self.version.clone(), modified: self.modified }
+    /// What is to become of its objects.
+    pub(super) fn objects(&self, now: Timestamp) -> AddonObjects {
+        match (self.status(now), self.lasting.as_deref()) {
+            ("DELETING", _) => AddonObjects::Gone,
+            ("CREATING" | "UPDATING" | "ACTIVE" | "DEGRADED", Some("ACTIVE" | "DEGRADED")) => {
+                AddonObjects::Wanted(Installation {
+                    role_arn: self.role_arn.clone(),
+                    configuration: self.configuration.clone(),
+                    version: self.version.clone(),
+                    modified: self.modified,
+                    on_conflict: match self.resolve_conflicts.as_deref() {
+                        Some("OVERWRITE") => OnConflict::Overwrite,
+                        Some("PRESERVE") => OnConflict::Preserve,
+                        _ => OnConflict::Fail,
+                    },
+                })
+            }
+            _ => AddonObjects::AsTheyAre,
+        }
+    }
+
+    /// The creation or update fails: others own fields that it sets.
+    pub(super) fn conflicted(&mut self, message: String) {
+        let failed = if self.passing == "CREATING" { "CREATE_FAILED" } else { "UPDATE_FAILED" };
+        let issue = SeedIssue { code: "ConfigurationConflict".to_owned(), message, resource_ids: Vec::new() };
+        self.set_health(failed, &[issue]);
     }
 
     pub(super) fn is_gone(&self, now: Timestamp) -> bool {
@@ -166,15 +189,15 @@ impl Wanted {
         if let Some(choice) = &wanted.resolve_conflicts
             && !choices.contains(&choice.as_str())
         {
-            let text = format!("resolveConflicts must be one of {}", choices.join(", "));
+            let text = if choice == "PRESERVE" {
+                "Resolve conflicts option preserve is not supported for operation CreateAddon".to_owned()
+            } else {
+                format!("resolveConflicts must be one of {}", choices.join(", "))
+            };
             return Err(ApiError::invalid_parameter(text).with("addonName", name));
         }
-        if let Some(configuration) = &wanted.configuration
-            && !configuration.is_empty()
-            && serde_saphyr::from_str::<Map<String, Value>>(configuration).is_err()
-        {
-            let text = "ConfigurationValue is not in valid JSON or YAML format";
-            return Err(ApiError::invalid_parameter(text).with("addonName", name));
+        if let Some(configuration) = wanted.configuration.as_deref().filter(|text| !text.is_empty()) {
+            configuration::check(name, configuration)?;
         }
         let roles = wanted.associations.iter().flatten().map(|(_, role)| role).chain(&wanted.role_arn);
         for role in roles {
@@ -238,6 +261,7 @@ pub(super) fn create(world: &mut World, cx: &CallContext, input: &Map<String, Va
     };
     let (arn, tags) = (addon.arn.clone(), addon.tags.clone());
     cluster.addons.insert(name.clone(), addon);
+    cluster.preserved.remove(&name);
     world.tag_index.record(&arn, cx.now, Some(&tags));
     own_associations(world, cx, input, &arn, wanted.associations)?;
     describe(world, cx, input)
@@ -301,7 +325,8 @@ pub(super) fn update(world: &mut World, cx: &CallContext, input: &Map<String, Va
     if let Some(configuration) = wanted.configuration {
         addon.configuration = Some(configuration).filter(|text| !text.is_empty());
     }
-    addon.resolve_conflicts = wanted.resolve_conflicts.or_else(|| addon.resolve_conflicts.take());
+    // A parameter of the request: what an earlier one said is not remembered.
+    addon.resolve_conflicts = wanted.resolve_conflicts;
     addon.modified = cx.now;
     addon.passing = "UPDATING";
     addon.settled = settled;
@@ -320,6 +345,9 @@ pub(super) fn delete(world: &mut World, cx: &CallContext, input: &Map<String, Va
     let cluster = active(world, cx, input)?;
     let name = text(input, "addonName").unwrap_or_default();
     let Some(addon) = cluster.addons.get_mut(name) else { return Err(missing(cluster, name)) };
+    if text(input, "preserve") == Some("true") {
+        cluster.preserved.insert(name.to_owned());
+    }
     addon.passing = "DELETING";
     addon.settled = settled;
     addon.lasting = None;

@@ -14,9 +14,9 @@ use super::association::Association;
 use super::{find, paged, seconds, text};
 use crate::sandbox::aws::clock::visible;
 use crate::sandbox::aws::error::{ApiError, Result};
-use crate::sandbox::aws::installation::Installation;
+use crate::sandbox::aws::installation::AddonObjects;
 use crate::sandbox::aws::seed::Tags;
-use crate::sandbox::aws::seed_cluster::{SeedAccessEntry, SeedCluster, SeedIssue, SeedNodegroup};
+use crate::sandbox::aws::seed_cluster::{SeedAccessEntry, SeedCluster, SeedFargateProfile, SeedIssue, SeedNodegroup};
 use crate::sandbox::aws::world::{CallContext, World, digest, tags_json};
 
 /// A cluster.
@@ -33,6 +33,8 @@ pub(in super::super) struct Cluster {
     pub(super) tags: Tags,
     pub(super) nodegroups: BTreeMap<String, Nodegroup>,
     pub(super) addons: BTreeMap<String, Addon>,
+    /// Add-ons that were deleted without their objects.
+    pub(super) preserved: BTreeSet<String>,
     pub(super) updates: BTreeMap<String, Update>,
     pub(super) associations: BTreeMap<String, Association>,
     /// Associations that are gone, with when: the webhook learns of it later.
@@ -89,6 +91,7 @@ impl Cluster {
             tags: seed.tags.clone(),
             nodegroups,
             addons: BTreeMap::new(),
+            preserved: BTreeSet::new(),
             updates: BTreeMap::new(),
             associations: BTreeMap::new(),
             departed: Vec::new(),
@@ -110,6 +113,20 @@ impl Cluster {
             cluster.associations.insert(association.id.clone(), association);
         }
         cluster
+    }
+
+    /// Begins another life under the same name: with another issuer, and without what EKS kept in it. Returns the ARNs of what went.
+    pub(in super::super) fn recreate(&mut self, now: Timestamp, id: &str) -> Vec<String> {
+        let before = self.issuer.rsplit_once('/').map_or(self.issuer.as_str(), |(before, _)| before);
+        self.issuer = format!("{before}/{id}");
+        self.created = now;
+        self.preserved.clear();
+        self.updates.clear();
+        self.departed.clear();
+        self.request_tokens.clear();
+        let addons = std::mem::take(&mut self.addons);
+        let associations = std::mem::take(&mut self.associations);
+        addons.into_values().map(|it| it.arn).chain(associations.into_values().map(|it| it.arn)).collect()
     }
 
     /// The role that the pods of a service account get by an association that has spread.
@@ -147,13 +164,42 @@ impl Cluster {
         }
     }
 
-    pub(in super::super) fn installation(&self, name: &str) -> Option<Installation> {
-        self.addons.get(name).map(Addon::installation)
+    pub(in super::super) fn addon_objects(&self, name: &str, now: Timestamp) -> AddonObjects {
+        match self.addons.get(name).map_or(AddonObjects::Gone, |addon| addon.objects(now)) {
+            AddonObjects::Gone if self.preserved.contains(name) => AddonObjects::AsTheyAre,
+            objects => objects,
+        }
+    }
+
+    pub(in super::super) fn addon_conflicted(&mut self, name: &str, message: &str) {
+        if let Some(addon) = self.addons.get_mut(name) {
+            addon.conflicted(message.to_owned());
+        }
+    }
+
+    /// What its tokens have to name.
+    pub(in super::super) fn token_subject(&self) -> &str {
+        self.seed.outpost_id.as_ref().unwrap_or(&self.name)
     }
 
     /// The VPC and the subnets that the cluster was given.
     pub(in super::super) fn network(&self) -> (&str, &[String]) {
         (&self.seed.vpc_id, &self.seed.subnets)
+    }
+
+    /// The security group that EKS made, and further ones of the control plane.
+    pub(in super::super) fn security_groups(&self) -> (&str, &[String]) {
+        (&self.seed.cluster_security_group, &self.seed.security_groups)
+    }
+
+    pub(super) fn fargate_profiles(&self) -> &[SeedFargateProfile] {
+        &self.seed.fargate_profiles
+    }
+
+    /// Sets what brings nodes: the size that every node group is to have, and Fargate profiles.
+    pub(in super::super) fn set_capacity(&mut self, nodes: u32, profiles: Vec<SeedFargateProfile>) {
+        self.nodegroups.values_mut().for_each(|group| group.seed.nodes = nodes);
+        self.seed.fargate_profiles = profiles;
     }
 
     /// Builds the ARN of something in the cluster.
@@ -186,6 +232,15 @@ impl Cluster {
             "upgradePolicy": {"supportType": "EXTENDED"},
             "tags": tags_json(&self.tags),
         });
+        if let Some(id) = &self.seed.outpost_id {
+            let outpost = self.arn.replacen(":eks:", ":outposts:", 1);
+            let outpost = outpost.split(":cluster/").next().unwrap_or_default();
+            cluster["id"] = Value::from(id.as_str());
+            cluster["outpostConfig"] = json!({
+                "outpostArns": [format!("{outpost}:outpost/op-0123456789abcdef0")],
+                "controlPlaneInstanceType": "m5.large",
+            });
+        }
         // A cluster that is being created has neither address nor issuer yet.
         if self.status != "CREATING" && self.status != "PENDING" {
             cluster["endpoint"] = Value::from(self.endpoint.as_str());
@@ -266,7 +321,7 @@ pub(super) fn describe_nodegroup(world: &mut World, cx: &CallContext, input: &Ma
         "modifiedAt": seconds(cluster.created),
         "status": seed.status,
         "capacityType": seed.capacity_type,
-        "scalingConfig": {"minSize": 1, "maxSize": seed.nodes.max(1) * 2, "desiredSize": seed.nodes},
+        "scalingConfig": {"minSize": seed.nodes.min(1), "maxSize": seed.nodes.max(1) * 2, "desiredSize": seed.nodes},
         "instanceTypes": seed.instance_types,
         "subnets": subnets,
         "amiType": seed.ami_type,

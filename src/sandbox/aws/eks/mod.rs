@@ -5,6 +5,8 @@ mod addon_update;
 pub(super) mod association;
 pub(super) mod catalogue;
 pub(super) mod cluster;
+mod configuration;
+mod fargate;
 pub(super) mod resource;
 mod routes;
 mod tags;
@@ -26,11 +28,14 @@ pub(super) fn call(world: &mut World, cx: &CallContext, operation: &str, input: 
         "ListClusters" => cluster::list(world, cx, input),
         "ListNodegroups" => cluster::list_nodegroups(world, cx, input),
         "DescribeNodegroup" => cluster::describe_nodegroup(world, cx, input),
+        "ListFargateProfiles" => fargate::list(world, cx, input),
+        "DescribeFargateProfile" => fargate::describe(world, cx, input),
         "ListAccessEntries" => cluster::list_access_entries(world, cx, input),
         "DescribeAccessEntry" => cluster::describe_access_entry(world, cx, input),
         "TagResource" => tags::tag(world, cx, input),
         "UntagResource" => tags::untag(world, cx, input),
         "ListTagsForResource" => tags::list(world, input),
+        "DescribeAddonConfiguration" => configuration::describe(world, input),
         "DescribeAddonVersions" => catalogue::describe_versions(world, input),
         "ListAddons" => addon::list(world, cx, input),
         "DescribeAddon" => addon::describe(world, cx, input),

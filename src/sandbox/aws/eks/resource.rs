@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::text;
 use crate::sandbox::aws::seed::Tags;
-use crate::sandbox::aws::world::{CallContext, World};
+use crate::sandbox::aws::world::{CallContext, World, digest};
 
 /// Returns the ARN that a call acts on and the tags of what is there: a named part where it exists, else the cluster.
 pub(in super::super) fn of(
@@ -30,6 +30,10 @@ pub(in super::super) fn of(
         text(input, "nodegroupName").and_then(|name| cluster.nodegroups.get(name)).map(|it| (&it.arn, &it.tags));
     let association =
         text(input, "associationId").and_then(|id| cluster.associations.get(id)).map(|it| (&it.arn, &it.tags));
+    // Profiles have no tags here.
+    if let Some(profile) = text(input, "fargateProfileName") {
+        return (cluster.arn_of("fargateprofile", &format!("{profile}/{}", digest(profile, 36))), Tags::new());
+    }
     let part = addon.or(group).or(association);
     part.map_or(whole, |(arn, tags)| (arn.clone(), tags.clone()))
 }

@@ -8,19 +8,17 @@ use crate::sandbox::aws::form::Form;
 use crate::sandbox::aws::world::{CallContext, World, digest};
 use crate::sandbox::aws::xml::Xml;
 
-/// Most managed policies attached to a role.
-const ATTACHMENT_LIMIT: usize = 10;
-
 /// Attaching twice is no error.
 pub(super) fn attach(world: &mut World, cx: &CallContext, form: &Form) -> Result<Option<Xml>> {
     let arn = arn_of(world, form, "PolicyArn")?;
     let exists = world.policy_exists(arn);
+    let most = world.quotas.attached_policies_per_role;
     let role = find(world, form)?;
     if !exists {
         return Err(ApiError::no_such_entity(format!("Policy {arn} does not exist or is not attachable.")));
     }
-    if role.attached.len() >= ATTACHMENT_LIMIT && !role.attached.contains_key(arn) {
-        return Err(ApiError::limit_exceeded(format!("Cannot exceed quota for PoliciesPerRole: {ATTACHMENT_LIMIT}")));
+    if role.attached.len() >= most && !role.attached.contains_key(arn) {
+        return Err(ApiError::limit_exceeded(format!("Cannot exceed quota for PoliciesPerRole: {most}")));
     }
     role.attached.entry(arn.to_owned()).or_insert(cx.now);
     Ok(None)

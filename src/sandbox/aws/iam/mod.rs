@@ -1,6 +1,7 @@
 //! The simulated IAM: OIDC providers, managed policies, roles and their attachments.
 //!
-//! IAM's own reads see every write at once here; what STS and EKS see lags (see `world`). Messages are close to AWS's, but only codes and
+//! Everything here sees every write at once; what IAM's reads do not show yet is taken out before them (`unseen`), and what STS and EKS
+//! see lags (see `spread`). Messages are close to AWS's, but only codes and
 //! statuses are promised.
 
 pub(super) mod attachment;
@@ -11,6 +12,8 @@ pub(super) mod policy;
 pub(super) mod provider;
 pub(super) mod role;
 mod simulate;
+mod summary;
+pub(super) mod unseen;
 pub(super) mod version;
 
 use jiff::Timestamp;
@@ -71,6 +74,7 @@ pub(super) fn call(world: &mut World, cx: &CallContext, operation: &str, form: &
         "GetRolePolicy" => inline::get(world, form).map(Some),
         "DeleteRolePolicy" => inline::delete(world, form),
         "ListRolePolicies" => inline::list(world, form).map(Some),
+        "GetAccountSummary" => Ok(Some(summary::get(world))),
         "SimulatePrincipalPolicy" => simulate::principal_policy(world, form).map(Some),
         other => Err(ApiError::not_implemented(&format!("iam:{other}"))),
     }

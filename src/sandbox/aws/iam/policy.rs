@@ -13,9 +13,6 @@ use crate::sandbox::aws::seed_check::text;
 use crate::sandbox::aws::world::{CallContext, World, tags_json};
 use crate::sandbox::aws::xml::Xml;
 
-/// Most customer managed policies of an account.
-const POLICY_LIMIT: usize = 1500;
-
 /// A version of a policy's document.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Version {
@@ -108,8 +105,9 @@ pub(super) fn create(world: &mut World, cx: &CallContext, form: &Form) -> Result
         let text = format!("A policy called {name} already exists. Duplicate names are not allowed.");
         return Err(ApiError::already_exists(text));
     }
-    if world.policies.len() >= POLICY_LIMIT {
-        return Err(ApiError::limit_exceeded(format!("Cannot exceed quota for PoliciesPerAccount: {POLICY_LIMIT}")));
+    let most = world.quotas.policies;
+    if world.policies.len() >= most {
+        return Err(ApiError::limit_exceeded(format!("Cannot exceed quota for PoliciesPerAccount: {most}")));
     }
     let policy = Policy {
         arn: world.iam_arn(&format!("policy{path}{name}")),

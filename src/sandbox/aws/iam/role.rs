@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::names::{add_tags, check_description, check_name, check_path, remove_tags, write_tags};
 use super::{encoded, page_of, page_of_tags, time, write_mark};
 use crate::sandbox::aws::clock::visible;
-use crate::sandbox::aws::document::{TRUST_LIMIT, check_trust_syntax, principals};
+use crate::sandbox::aws::document::{check_trust_syntax, principals};
 use crate::sandbox::aws::error::{ApiError, Result};
 use crate::sandbox::aws::form::Form;
 use crate::sandbox::aws::seed::{SeedRole, Tags};
@@ -100,8 +100,9 @@ fn check_trust(world: &World, document: &str) -> Result<()> {
             }
         }
     }
-    if document.chars().count() > TRUST_LIMIT {
-        return Err(ApiError::limit_exceeded(format!("Cannot exceed quota for ACLSizePerRole: {TRUST_LIMIT}")));
+    let most = world.quotas.trust_policy_size;
+    if document.chars().count() > most {
+        return Err(ApiError::limit_exceeded(format!("Cannot exceed quota for ACLSizePerRole: {most}")));
     }
     Ok(())
 }
@@ -130,6 +131,10 @@ pub(super) fn create(world: &mut World, cx: &CallContext, form: &Form) -> Result
     let boundary = form.get("PermissionsBoundary").map(str::to_owned);
     if let Some(boundary) = &boundary {
         check_boundary(world, boundary)?;
+    }
+    let most = world.quotas.roles;
+    if world.roles.len() >= most {
+        return Err(ApiError::limit_exceeded(format!("Cannot exceed quota for RolesPerAccount: {most}")));
     }
     let role = Role {
         arn: world.iam_arn(&format!("role{path}{name}")),
@@ -200,12 +205,14 @@ pub(super) fn list(world: &World, form: &Form) -> Result<Xml> {
     }))
 }
 
+/// What is not said of the session's duration sets it back to an hour, as IAM documents for this call.
+/// <https://docs.aws.amazon.com/IAM/latest/APIReference/API_UpdateRole.html>
 pub(super) fn update(world: &mut World, form: &Form) -> Result<()> {
     let description = check_description(form, true)?;
     let max_session = form.number("MaxSessionDuration", 3600, 43200)?;
     let role = find(world, form)?;
     role.description = description.or_else(|| role.description.take());
-    role.max_session = max_session.unwrap_or(role.max_session);
+    role.max_session = max_session.unwrap_or(3600);
     Ok(())
 }
 

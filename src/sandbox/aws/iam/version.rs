@@ -9,7 +9,7 @@ use crate::sandbox::aws::world::{CallContext, World};
 use crate::sandbox::aws::xml::Xml;
 
 /// Most versions of a policy.
-const VERSION_LIMIT: usize = 5;
+pub(super) const VERSION_LIMIT: usize = 5;
 
 pub(super) fn create(world: &mut World, cx: &CallContext, form: &Form) -> Result<Xml> {
     let document = form.required("PolicyDocument")?;

@@ -150,7 +150,7 @@ pub(super) fn cases() -> Vec<Case> {
             "true"
         ),
         case!(
-            "role: UpdateRole leaves out what is not said",
+            "role: UpdateRole keeps the description, and sets the session back to an hour",
             Account,
             |lab| {
                 lab.iam
@@ -162,12 +162,17 @@ pub(super) fn cases() -> Vec<Case> {
                     .await
                     .unwrap();
                 lab.iam.update_role().role_name(&lab.name).max_session_duration(7200).send().await.unwrap();
-                tell(lab.iam.get_role().role_name(&lab.name).send().await, |it| {
-                    let it = it.role.unwrap();
-                    format!("{} {}", it.description.unwrap(), it.max_session_duration.unwrap())
-                })
+                let told = async || {
+                    tell(lab.iam.get_role().role_name(&lab.name).send().await, |it| {
+                        let it = it.role.unwrap();
+                        format!("{} {}", it.description.unwrap(), it.max_session_duration.unwrap())
+                    })
+                };
+                let kept = told().await;
+                lab.iam.update_role().role_name(&lab.name).description("new").send().await.unwrap();
+                format!("{kept}, {}", told().await)
             },
-            "old 7200"
+            "old 7200, new 3600"
         ),
         case!(
             "role: the boundary goes, but not twice",

@@ -1,6 +1,6 @@
 //! The contract of IAM: what `SimulatePrincipalPolicy` says.
 
-use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PermissionsBoundaryDecisionDetail};
+use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, EvaluationResult, PermissionsBoundaryDecisionDetail};
 
 use super::{EBS, statement};
 use crate::contract::lab::{Lab, said, tell};
@@ -22,6 +22,30 @@ fn entry(key: &str, value: &str) -> ContextEntry {
     ContextEntry::builder().context_key_name(key).context_key_values(value).context_key_type(of).build()
 }
 
+/// The last part of an ARN; IAM names a whole result by a template.
+fn shown(resource: &str) -> &str {
+    if resource.contains("${") { "template" } else { resource.rsplit(':').next().unwrap() }
+}
+
+fn beside(matched: usize, missing: &[String], boundary: Option<&PermissionsBoundaryDecisionDetail>) -> String {
+    let boundary = boundary.map(|it| format!(" boundary={}", it.allowed_by_permissions_boundary())).unwrap_or_default();
+    let missing = if missing.is_empty() { String::new() } else { format!(" missing={}", missing.join(",")) };
+    format!("{matched}{missing}{boundary}")
+}
+
+fn line(result: &EvaluationResult) -> String {
+    let parts = result.resource_specific_results().iter().map(|part| {
+        let detail = part.permissions_boundary_decision_detail();
+        let beside = beside(part.matched_statements().len(), part.missing_context_values(), detail);
+        format!(" [{} {} {beside}]", shown(part.eval_resource_name()), part.eval_resource_decision())
+    });
+    let detail = result.permissions_boundary_decision_detail();
+    let beside = beside(result.matched_statements().len(), result.missing_context_values(), detail);
+    let name = shown(result.eval_resource_name().unwrap_or("none"));
+    let parts = parts.collect::<String>();
+    format!("{} {name} {} {beside}{parts}", result.eval_action_name(), result.eval_decision())
+}
+
 /// Action, resource, decision and whatever else was answered, one result a line.
 async fn simulate(lab: &Lab, role: &str, actions: &[&str], resources: &[&str], context: Vec<ContextEntry>) -> String {
     let list = |items: &[&str]| items.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -32,20 +56,7 @@ async fn simulate(lab: &Lab, role: &str, actions: &[&str], resources: &[&str], c
         .set_action_names(Some(list(actions)))
         .set_resource_arns(Some(list(resources)).filter(|arns| !arns.is_empty()))
         .set_context_entries(Some(context).filter(|entries| !entries.is_empty()));
-    tell(ask.send().await, |answer| {
-        let lines = answer.evaluation_results().iter().map(|result| {
-            let resource = result.eval_resource_name().unwrap_or("none").rsplit(':').next().unwrap();
-            let boundary = result
-                .permissions_boundary_decision_detail()
-                .map(PermissionsBoundaryDecisionDetail::allowed_by_permissions_boundary);
-            let boundary = boundary.map(|within| format!(" boundary={within}")).unwrap_or_default();
-            let missing = result.missing_context_values().join(",");
-            let missing = if missing.is_empty() { missing } else { format!(" missing={missing}") };
-            let matched = result.matched_statements().len();
-            format!("{} {resource} {} {matched}{missing}{boundary}", result.eval_action_name(), result.eval_decision())
-        });
-        lines.collect::<Vec<_>>().join("; ")
-    })
+    tell(ask.send().await, |answer| answer.evaluation_results().iter().map(line).collect::<Vec<_>>().join("; "))
 }
 
 pub(super) fn cases() -> Vec<Case> {
@@ -54,21 +65,21 @@ pub(super) fn cases() -> Vec<Case> {
             "simulate: allowed, implicitly denied and explicitly denied",
             Account,
             |lab| {
-                let body = r#""Effect":"Allow","Action":"s3:*","Resource":"*"},{"Effect":"Deny","Action":"s3:Delete*","Resource":"*""#;
+                let body = r#""Effect":"Allow","Action":"s3:Get*","Resource":"*"},{"Effect":"Deny","Action":"s3:Delete*","Resource":"*""#;
                 let role = role_with(&lab, body).await;
-                simulate(&lab, &role, &["s3:GetObject", "ec2:RunInstances", "s3:DeleteObject"], &[], vec![]).await
+                simulate(&lab, &role, &["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], &[], vec![]).await
             },
-            "s3:GetObject * allowed 1; ec2:RunInstances * implicitDeny 0; s3:DeleteObject * explicitDeny 1"
+            "s3:GetObject template allowed 1; s3:PutObject template implicitDeny 0; s3:DeleteObject template explicitDeny 1"
         ),
         case!(
-            "simulate: every action on every resource",
+            "simulate: one result an action, with a part a resource and the worst of them",
             Account,
             |lab| {
                 let body = r#""Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::a/*""#;
                 let role = role_with(&lab, body).await;
                 simulate(&lab, &role, &["s3:GetObject"], &["arn:aws:s3:::a/x", "arn:aws:s3:::b/x"], vec![]).await
             },
-            "s3:GetObject a/x allowed 1; s3:GetObject b/x implicitDeny 0"
+            "s3:GetObject template implicitDeny 0 [a/x allowed 1] [b/x implicitDeny 0]"
         ),
         case!(
             "simulate: a condition with and without its context key",
@@ -81,8 +92,8 @@ pub(super) fn cases() -> Vec<Case> {
                 let without = simulate(&lab, &role, &["ec2:CreateVolume"], &[], vec![]);
                 format!("{}; {}; {}", with.await, other.await, without.await)
             },
-            "ec2:CreateVolume * allowed 1; ec2:CreateVolume * implicitDeny 0; \
-             ec2:CreateVolume * implicitDeny 0 missing=aws:RequestTag/team"
+            "ec2:CreateVolume template allowed 1; ec2:CreateVolume template implicitDeny 0; \
+             ec2:CreateVolume template implicitDeny 0 missing=aws:RequestTag/team"
         ),
         case!(
             "simulate: a boundary takes away, and says so",
@@ -92,9 +103,29 @@ pub(super) fn cases() -> Vec<Case> {
                 let bound = lab.policy(&format!("{}-bound", lab.name)).await;
                 let put = lab.iam.put_role_permissions_boundary().role_name(&lab.name).permissions_boundary(bound);
                 put.send().await.unwrap();
-                simulate(&lab, &role, &["ec2:DescribeVolumes", "s3:GetObject"], &[], vec![]).await
+                let looks = simulate(&lab, &role, &["ec2:DescribeVolumes"], &[], vec![]).await;
+                format!("{looks}; {}", simulate(&lab, &role, &["s3:GetObject"], &["arn:aws:s3:::a/x"], vec![]).await)
             },
-            "ec2:DescribeVolumes * allowed 2 boundary=true; s3:GetObject * implicitDeny 0 boundary=false"
+            "ec2:DescribeVolumes * allowed 2 boundary=true; \
+             s3:GetObject template implicitDeny 0 boundary=false [a/x implicitDeny 0 boundary=false]"
+        ),
+        case!(
+            "simulate: actions of which IAM wants different things are refused together",
+            Account,
+            |lab| {
+                let role = lab.role(&lab.name).await;
+                simulate(&lab, &role, &["iam:PassRole", "sts:AssumeRole"], &[], vec![]).await
+            },
+            "400 InvalidInput"
+        ),
+        case!(
+            "simulate: an action that knows no resources is answered for all",
+            Simulator,
+            |lab| {
+                let role = role_with(&lab, r#""Effect":"Allow","Action":"ec2:*","Resource":"*""#).await;
+                simulate(&lab, &role, &["ec2:DescribeVolumes"], &[VOLUME], vec![]).await
+            },
+            "ec2:DescribeVolumes * allowed 1"
         ),
         case!(
             "simulate: the managed policies of the EBS CSI driver",
