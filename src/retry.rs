@@ -104,7 +104,7 @@ const NEW_ROLE: &str = "the role was made or changed a moment ago";
 /// role that this run has just written.
 pub fn transient(error: &Error, role_is_new: bool) -> Option<&'static Transient> {
     let (operation, code) = match error {
-        Error::Aws(error) if is_of_addon(error) && names_another_cause(error) => return None,
+        Error::Aws(error) if OTHER_CAUSES.iter().any(|cause| refuses_addon(error, cause)) => return None,
         Error::Aws(error) => (error.operation.as_str(), error.code.as_deref().unwrap_or_default()),
         Error::Kube(error) => (error.operation.as_str(), error.reason.as_str()),
         _ => return None,
@@ -117,16 +117,17 @@ pub fn transient(error: &Error, role_is_new: bool) -> Option<&'static Transient>
     }
 }
 
-/// How EKS begins when it refuses a version or a configuration of an add-on: with the code that it has for roles, too, and no waiting
-/// mends it.
-const OTHER_CAUSES: [&str; 2] = ["ConfigurationValue", "Addon version"];
+/// How EKS begins when it refuses the configuration of an add-on.
+pub(crate) const CONFIGURATION: &str = "ConfigurationValue ";
 
-fn names_another_cause(error: &AwsError) -> bool {
-    OTHER_CAUSES.iter().any(|cause| error.message.starts_with(cause))
-}
+/// How EKS begins when an add-on is refused for what no waiting mends: with the code that it has for roles, too.
+const OTHER_CAUSES: [&str; 2] = [CONFIGURATION, "Addon version"];
 
-fn is_of_addon(error: &AwsError) -> bool {
-    matches!(error.operation.as_str(), "eks:CreateAddon" | "eks:UpdateAddon") && error.is("InvalidParameterException")
+/// Whether EKS refused an add-on, and its text begins with `cause`; its code is the same for all causes.
+pub(crate) fn refuses_addon(error: &AwsError, cause: &str) -> bool {
+    matches!(error.operation.as_str(), "eks:CreateAddon" | "eks:UpdateAddon")
+        && error.is("InvalidParameterException")
+        && error.message.starts_with(cause)
 }
 
 /// Waits that double from `first` to `most`, until `limit` is over.

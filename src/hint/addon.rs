@@ -1,16 +1,14 @@
 //! What EKS says of a configuration that an add-on's schema does not take, and which field of the user's that is.
 //!
-//! EKS has one code for everything that it finds wrong with a call, so here its text tells (aws/containers-roadmap#2216). Only words
-//! hang on it: such a call is not tried again in any case.
+//! EKS has one code for everything that it finds wrong with a call, so its text tells (aws/containers-roadmap#2216).
 
 use crate::component::EBS_CSI_DRIVER;
 use crate::error::AwsError;
+use crate::retry;
 
 /// Whether EKS refused an add-on's configuration.
 pub(super) fn is_of_configuration(error: &AwsError) -> bool {
-    matches!(error.operation.as_str(), "eks:CreateAddon" | "eks:UpdateAddon")
-        && error.is("InvalidParameterException")
-        && error.message.starts_with("ConfigurationValue ")
+    retry::refuses_addon(error, retry::CONFIGURATION)
 }
 
 /// What to do about it: `values` of the driver are the configuration of the one add-on that is given any.

@@ -165,19 +165,21 @@ impl Cluster {
 
     /// Applies an object server-side under a field manager of its own, over everyone else's.
     pub(super) async fn apply(&self, object: &Value, manager: &str) -> Result<()> {
+        self.server_side("apply", object, manager, "force=true").await
+    }
+
+    async fn server_side(&self, verb: &str, object: &Value, manager: &str, option: &str) -> Result<()> {
         let reference = ObjectRef::of(object);
-        let path = format!("{}?fieldManager={manager}&force=true", self.path(&reference).await?);
+        let path = format!("{}?fieldManager={manager}&{option}", self.path(&reference).await?);
         let kind = "application/apply-patch+yaml";
-        self.api.request(&format!("apply {reference}"), Method::PATCH, &path, kind, object).await.map(drop)
+        self.api.request(&format!("{verb} {reference}"), Method::PATCH, &path, kind, object).await.map(drop)
     }
 
     /// The fields of an object that others own, and that applying it would change, as EKS writes them.
     pub(super) async fn conflicts(&self, object: &Value, manager: &str) -> Result<Vec<String>> {
-        let reference = ObjectRef::of(object);
-        let path = format!("{}?fieldManager={manager}&dryRun=All", self.path(&reference).await?);
-        let kind = "application/apply-patch+yaml";
-        match self.api.request(&format!("try {reference}"), Method::PATCH, &path, kind, object).await {
+        match self.server_side("try", object, manager, "dryRun=All").await {
             Err(Error::Kube(error)) if error.reason == "Conflict" => {
+                let reference = ObjectRef::of(object);
                 // One conflict stands in the first line, several have a line each.
                 let fields = error.message.lines().filter_map(|line| line.find(" .").map(|at| &line[at + 1..]));
                 let group =
@@ -186,7 +188,7 @@ impl Cluster {
             }
             // What is refused for another reason may lack a service account that comes with it; what is really wrong shows
             // when it is applied.
-            Ok(_) | Err(Error::Kube(_)) => Ok(Vec::new()),
+            Ok(()) | Err(Error::Kube(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
