@@ -65,6 +65,8 @@ mod own_components;
 #[cfg(feature = "sandbox")]
 mod partitions;
 #[cfg(feature = "sandbox")]
+mod partly_read;
+#[cfg(feature = "sandbox")]
 mod permissions;
 #[cfg(feature = "sandbox")]
 mod permissions_enforced;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use eks_bootstrap::sandbox::aws::Seed;
 use futures::stream::StreamExt as _;
+use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
@@ -161,8 +162,15 @@ async fn row(who: Who, answer: Answer) {
     command.extend(flags.iter().map(String::as_str));
     let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let began = Instant::now();
-    let run = aws.run(&command, &variables).await.expect(code);
-    let took = began.elapsed();
+    let ended = tokio::select! {
+        run = aws.run(&command, &variables) => Some(run),
+        () = tokio::time::sleep(limit + Duration::from_secs(20)) => None,
+    };
+    let Some(run) = ended else {
+        aws.send(Signal::KILL);
+        panic!("{who:?} {answer:?}: {command:?} goes on and on");
+    };
+    let (run, took) = (run.expect(code), began.elapsed());
     assert!(took < limit + Duration::from_secs(5), "{who:?} {answer:?} took {took:?}: {}", run.stderr);
     assert!(run.stderr.contains(&named), "{who:?} {answer:?}: {named} is not in {}", run.stderr);
     let tells_status = matches!(who, Who::Sts | Who::Iam | Who::Eks | Who::ApiServer)

@@ -117,9 +117,14 @@ impl Aws {
 
     /// Sends SIGINT to the program that was started last, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
+        self.send(rustix::process::Signal::INT);
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn send(&self, signal: rustix::process::Signal) {
         let pid = self.pid.lock().unwrap().unwrap();
         let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Calls that wrote, since the last clearing.
