@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use eks_bootstrap::helm_writer::WRITER_LABEL;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ mod drain;
 
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::{At, Effect, Fault, Seed, SeedResource};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::permissions;

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 
 use crate::permissions;
 use crate::support::{Lab, helm};

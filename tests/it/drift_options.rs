@@ -2,7 +2,7 @@
 //! Helm is involved. Every row is broken, planned, mended and planned again, as in `drift.rs`.
 
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use serde_json::json;
 
 use crate::drift::{Drift, World, mend};

@@ -7,7 +7,7 @@ use aws_sdk_iam::Client as Iam;
 use eks_bootstrap::owner::{OUR_NAME, tags};
 use eks_bootstrap::policy::{self, Document, Statement};
 use eks_bootstrap::sandbox::aws::{Seed, SeedProvider};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use serde_json::Value;
 
 use crate::permissions_enforced::iam;

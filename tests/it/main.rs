@@ -29,6 +29,8 @@ mod dead_helm;
 #[cfg(feature = "sandbox")]
 mod destroy;
 #[cfg(feature = "sandbox")]
+mod downloads;
+#[cfg(feature = "sandbox")]
 mod drift;
 #[cfg(feature = "sandbox")]
 mod drift_content;

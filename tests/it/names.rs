@@ -2,7 +2,7 @@
 //! role or the cluster is refused; objects of others and fields that cannot be changed are found in the plan.
 
 use eks_bootstrap::read::kube::ObjectRef;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::support::{Aws, Lab, Run, helm};

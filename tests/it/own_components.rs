@@ -9,7 +9,7 @@ use eks_bootstrap::permissions::entry::GROUP;
 use eks_bootstrap::policy::Document;
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::drift::{Drift, mend};

@@ -2,7 +2,7 @@
 
 use eks_bootstrap::policy::PARTITIONS;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 
 use crate::support::{Lab, helm};
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use eks_bootstrap::policy::Document;
 use eks_bootstrap::sandbox::aws::{Seed, SeedPolicy, SeedRole};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::permissions_enforced::{removed_text, stumbled, without};

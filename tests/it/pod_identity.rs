@@ -3,7 +3,7 @@
 use eks_bootstrap::policy::Document;
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::{At, Effect, Fault, Seed};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::drift::{Drift, mend};

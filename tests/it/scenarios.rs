@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::support::{Lab, Run, helm};

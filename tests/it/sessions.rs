@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use eks_bootstrap::sandbox::aws::{AccessKey, Seed};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use rustix::process::Signal;
 
 use crate::pty::Pty;

@@ -6,7 +6,7 @@ use std::fs;
 use aws_sdk_iam::types::PolicyScopeType;
 use eks_bootstrap::policy::Document;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::drift::copy;

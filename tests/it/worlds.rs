@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::process::Stdio;
 
 use eks_bootstrap::sandbox::aws::{Seed, Simulator};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::support::{Aws, Lab, Run, helm, program};

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use eks_bootstrap::policy::Document;
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
+use crate::support::HelmMajor;
 use serde_json::{Value, json};
 
 use super::objects;
