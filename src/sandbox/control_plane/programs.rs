@@ -259,6 +259,16 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_names_these_versions() {
+        let readme = include_str!("../../../README.md").split_whitespace().collect::<Vec<_>>().join(" ");
+        let [etcd, kubernetes, kwok, helm] =
+            [Program::Etcd, Program::ApiServer, Program::Kwok, Program::Helm].map(Program::version);
+        let text = format!("(etcd {etcd}, Kubernetes {kubernetes}, kwok {kwok}, and helm {helm} where `PATH` has none)");
+        assert!(readme.contains(&text), "{text}");
+        assert!(readme.contains(&format!("URL/dl.k8s.io/release/v{kubernetes}/bin/")));
+    }
+
+    #[test]
     fn every_file_is_named_with_version_and_digest() {
         for program in ALL {
             let digests = program.pinned().digests;
