@@ -4,7 +4,7 @@
 
 # Takes an existing Amazon EKS cluster from "created" to "load balancers and volumes work".
 class EksBootstrap < Formula
-  desc "Take an EKS cluster from created to load balancers and volumes work"
+  desc "Set up load balancers and volumes on an existing Amazon EKS cluster"
   homepage "https://github.com/eks-bootstrap/eks-bootstrap"
   version "@VERSION@"
   license "Apache-2.0"
