@@ -13,6 +13,8 @@
 #
 # The checksum file comes from the same place as the archive: it finds a broken or exchanged download, and is no proof of
 # origin. That proof is the build provenance of a release (`gh attestation verify`), which CONTRIBUTING.md describes.
+#
+# Linted with shellcheck 0.11.0 and tested by packaging/install_test.sh, on Linux; not run on macOS, where CI runs the test.
 
 set -eu
 
