@@ -17,7 +17,9 @@ fail() {
 template=$1
 version=${2#v}
 sums=$3
-[ -f "$template" ] && [ -f "$sums" ] || fail "no such file"
+for file in "$template" "$sums"; do
+  [ -f "$file" ] || fail "no such file: $file"
+done
 
 # A comment at the top of a template says that it is one; what is filled is none any more.
 filled=$(
