@@ -91,6 +91,8 @@ mod readme;
 #[cfg(feature = "sandbox")]
 mod rendered;
 #[cfg(feature = "sandbox")]
+mod sandbox_shell;
+#[cfg(feature = "sandbox")]
 mod scenarios;
 #[cfg(feature = "sandbox")]
 mod sessions;
