@@ -97,9 +97,8 @@ impl Authorities {
     /// A connector that trusts these and nobody else, and takes the proxy of the environment as the SDK's own does.
     pub(crate) fn http_client(&self) -> SharedHttpClient {
         let context = self.context();
-        Builder::new().build_with_connector_fn(move |settings, components| {
-            made(context.clone(), settings.cloned(), components)
-        })
+        Builder::new()
+            .build_with_connector_fn(move |settings, components| made(context.clone(), settings.cloned(), components))
     }
 }
 

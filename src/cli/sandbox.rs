@@ -48,7 +48,8 @@ pub enum SandboxAction {
 }
 
 fn mirror(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| format!("{error}; write it as in `https://mirror.example.com/releases`"))?;
+    let url =
+        Url::parse(text).map_err(|error| format!("{error}; write it as in `https://mirror.example.com/releases`"))?;
     let plain = url.query().is_none() && url.fragment().is_none();
     if matches!(url.scheme(), "http" | "https") && url.has_host() && plain {
         Ok(url)

@@ -177,9 +177,7 @@ impl Sandbox {
         let helm = match (helm, &found) {
             (Some(helm), _) => helm,
             (None, Found::Programs(programs)) => programs.helm().map(Path::to_owned).unwrap_or_default(),
-            (None, Found::Plane(_)) => {
-                Programs::helm_alone(&sources, progress.as_ref()).await.map_err(lacking)?
-            }
+            (None, Found::Plane(_)) => Programs::helm_alone(&sources, progress.as_ref()).await.map_err(lacking)?,
         };
         let plane = match found {
             Found::Plane(plane) => plane,

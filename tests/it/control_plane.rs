@@ -12,7 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use eks_bootstrap::sandbox::control_plane::{ADMIN_GROUP, ControlPlane, Options, Programs, Sources, TokenUser, run_reaper};
+use eks_bootstrap::sandbox::control_plane::{
+    ADMIN_GROUP, ControlPlane, Options, Programs, Sources, TokenUser, run_reaper,
+};
 use kube::{Client, Config, config::KubeConfigOptions};
 use serde_json::{Value, json};
 

@@ -139,7 +139,8 @@ fn what_is_kept_is_shown_and_removed_only_when_told() {
     fs::create_dir_all(cache.join("downloads")).unwrap();
     fs::write(cache.join("downloads/4567"), vec![0; 100_000]).unwrap();
     let refused = run(sandbox(home.path(), &["clean"])).expect(4);
-    let shown = format!("{} holds 2.6 MB:\n  downloads           0.1 MB\n  etcd-3.6.8-0123     2.5 MB\n", cache.display());
+    let shown =
+        format!("{} holds 2.6 MB:\n  downloads           0.1 MB\n  etcd-3.6.8-0123     2.5 MB\n", cache.display());
     assert_eq!(refused.stdout, shown);
     assert!(refused.stderr.contains("--yes"), "{}", refused.stderr);
     assert!(cache.join("etcd-3.6.8-0123/etcd").exists());

@@ -10,8 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use eks_bootstrap::sandbox::aws::Seed;
 use crate::support::HelmMajor;
+use eks_bootstrap::sandbox::aws::Seed;
 
 use crate::permissions;
 use crate::support::{Lab, helm};

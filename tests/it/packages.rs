@@ -14,7 +14,11 @@ fn a_kubectl_plugin_shows_its_own_name() {
     let help = run(&["plan", "--help"]).expect(0);
     assert!(help.stdout.contains("Usage: kubectl eks-bootstrap plan "), "{}", help.stdout);
     let wrong = run(&["plan", "--wrong"]).expect(64);
-    assert!(wrong.stderr.contains("kubectl eks-bootstrap plan") && !wrong.stderr.contains("eks_bootstrap"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("kubectl eks-bootstrap plan") && !wrong.stderr.contains("eks_bootstrap"),
+        "{}",
+        wrong.stderr
+    );
     assert!(run(&["--version"]).expect(0).stdout.starts_with("eks-bootstrap "));
 }
 

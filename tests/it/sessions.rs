@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use eks_bootstrap::sandbox::aws::{AccessKey, Seed};
 use crate::support::HelmMajor;
+use eks_bootstrap::sandbox::aws::{AccessKey, Seed};
 use rustix::process::Signal;
 
 use crate::pty::Pty;

@@ -1,7 +1,7 @@
 //! The cluster behind a kubeconfig has to be the one that AWS was asked about.
 
-use eks_bootstrap::sandbox::aws::Seed;
 use crate::support::HelmMajor;
+use eks_bootstrap::sandbox::aws::Seed;
 use serde_json::{Value, json};
 
 use crate::support::{Aws, Lab, Run, helm, of_aws};

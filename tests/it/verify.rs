@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::support::HelmMajor;
 use eks_bootstrap::checks;
 use eks_bootstrap::sandbox::aws::Seed;
-use crate::support::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::permissions;

@@ -4,8 +4,8 @@
 use std::io::Read as _;
 use std::process::Stdio;
 
-use eks_bootstrap::sandbox::aws::{Seed, Simulator};
 use crate::support::HelmMajor;
+use eks_bootstrap::sandbox::aws::{Seed, Simulator};
 use serde_json::{Value, json};
 
 use crate::support::{Aws, Lab, Run, helm, program};

@@ -14,7 +14,8 @@ use crate::sandbox::control_plane::{Kept, Programs, Sources, megabytes};
 /// # Errors
 /// There is no cache folder, another process fills it, nobody can be asked, or it cannot be removed.
 pub(super) async fn run(output: Output, yes: bool, terminal: Terminal) -> Result<u8> {
-    let failed = |source| Error::Sandbox { what: "the programs cannot be removed".to_owned(), source: Box::new(source) };
+    let failed =
+        |source| Error::Sandbox { what: "the programs cannot be removed".to_owned(), source: Box::new(source) };
     let kept = Programs::kept(&Sources::default()).map_err(failed)?;
     let json = output == Output::Json;
     if !json {

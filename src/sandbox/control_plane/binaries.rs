@@ -232,7 +232,8 @@ async fn downloaded(
     if released.is_empty() {
         return Ok(Vec::new());
     }
-    let authorities = Authorities::of_aws(None).await
+    let authorities = Authorities::of_aws(None)
+        .await
         .map_err(|source| ControlPlaneError::Authorities { source: Box::new(source) })?;
     let client = Client::new(authorities.as_ref());
     let bytes = Bytes::new(released.iter().map(|(program, _)| program.name()).collect(), report);

@@ -106,12 +106,7 @@ fn is_usable(version: &str, toolchain: &str, oldest: (u32, u32)) -> bool {
 }
 
 /// Runs the compiler, reports each second and each package, and keeps the last lines for the error.
-async fn run(
-    mut command: Command,
-    what: &str,
-    expectation: &str,
-    report: Report<'_>,
-) -> Result<(), ControlPlaneError> {
+async fn run(mut command: Command, what: &str, expectation: &str, report: Report<'_>) -> Result<(), ControlPlaneError> {
     let spawn = |source| ControlPlaneError::Spawn { program: "go".to_owned(), source };
     let began = Instant::now();
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(spawn)?;
@@ -187,8 +182,12 @@ mod tests {
     async fn a_failed_build_repeats_its_last_lines() {
         let seen = Mutex::new(0);
         let mut command = Command::new("sh");
-        command.args(["-c", "for i in $(seq 40); do echo pkg/$i >&2; sleep 0.01; done; sleep 0.3; echo 'boom: it broke' >&2; exit 3"]);
-        let error = run(command, "a thing", "at once", &|progress: Progress| *seen.lock().unwrap() = progress.done).await;
+        command.args([
+            "-c",
+            "for i in $(seq 40); do echo pkg/$i >&2; sleep 0.01; done; sleep 0.3; echo 'boom: it broke' >&2; exit 3",
+        ]);
+        let error =
+            run(command, "a thing", "at once", &|progress: Progress| *seen.lock().unwrap() = progress.done).await;
         let text = error.unwrap_err().to_string();
         assert!(text.starts_with("`go` could not build a thing (exit status: 3)"), "{text}");
         assert!(text.ends_with("pkg/40\nboom: it broke"), "{text}");

@@ -130,10 +130,8 @@ impl Client {
     }
 
     fn with(authorities: Option<&Authorities>, patience: Patience) -> Client {
-        let settings = HttpConnectorSettings::builder()
-            .connect_timeout(patience.connection)
-            .read_timeout(patience.answer)
-            .build();
+        let settings =
+            HttpConnectorSettings::builder().connect_timeout(patience.connection).read_timeout(patience.answer).build();
         let connector = SharedHttpConnector::new(authorities::connector(authorities, settings));
         Client { connector, patience }
     }

@@ -122,6 +122,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::sandbox::control_plane::Programs;
 
     fn options(region: &str) -> Options {
         Options {

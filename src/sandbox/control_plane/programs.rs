@@ -88,28 +88,40 @@ const PINNED: [Pinned; 6] = [
         built_as: "server",
         release: "github.com/etcd-io/etcd/releases/download/vVERSION/etcd-vVERSION-linux-ARCH.tar.gz",
         form: Form::Archive,
-        digests: ["cf9cfe91a4856cb90eed9c99e6aee4b708db2c7888b88a6f116281f04b0ea693", "438f56a700d17ce761510a3e63e6fa5c1d587b2dd4d7a22c179c09a649366760"],
+        digests: [
+            "cf9cfe91a4856cb90eed9c99e6aee4b708db2c7888b88a6f116281f04b0ea693",
+            "438f56a700d17ce761510a3e63e6fa5c1d587b2dd4d7a22c179c09a649366760",
+        ],
     },
     of_kubernetes(
         Program::ApiServer,
         "kube-apiserver",
         "k8s.io/kubernetes/cmd/kube-apiserver",
         "dl.k8s.io/release/vVERSION/bin/linux/ARCH/kube-apiserver",
-        ["90939ee07af61ac3701c665647f9ce27f2f988f5c7fff406aa5794fd3e6328a6", "5dd6f9f59cf75c936f5789d788d6fc39ce9a39d3d8e503d7cad43468c1d1f092"],
+        [
+            "90939ee07af61ac3701c665647f9ce27f2f988f5c7fff406aa5794fd3e6328a6",
+            "5dd6f9f59cf75c936f5789d788d6fc39ce9a39d3d8e503d7cad43468c1d1f092",
+        ],
     ),
     of_kubernetes(
         Program::ControllerManager,
         "kube-controller-manager",
         "k8s.io/kubernetes/cmd/kube-controller-manager",
         "dl.k8s.io/release/vVERSION/bin/linux/ARCH/kube-controller-manager",
-        ["ddde92e0dd14e5a01c3b178b235a85c71d531f2f344eb519500c1032f0a0d234", "70f8cf4eca064585fd2add71f052c02a4ad9ad1378eb28c029d6e61574fe25dc"],
+        [
+            "ddde92e0dd14e5a01c3b178b235a85c71d531f2f344eb519500c1032f0a0d234",
+            "70f8cf4eca064585fd2add71f052c02a4ad9ad1378eb28c029d6e61574fe25dc",
+        ],
     ),
     of_kubernetes(
         Program::Scheduler,
         "kube-scheduler",
         "k8s.io/kubernetes/cmd/kube-scheduler",
         "dl.k8s.io/release/vVERSION/bin/linux/ARCH/kube-scheduler",
-        ["6ffbffcc6d57990b86a7ac4a547ad3e75b2c28cc901964f99bd13ffb304d2373", "97a1eafa7185944d5f39d48b0bc9ddbe6c2810efa6e880c4ff9c8d2878a9db35"],
+        [
+            "6ffbffcc6d57990b86a7ac4a547ad3e75b2c28cc901964f99bd13ffb304d2373",
+            "97a1eafa7185944d5f39d48b0bc9ddbe6c2810efa6e880c4ff9c8d2878a9db35",
+        ],
     ),
     Pinned {
         program: Program::Kwok,
@@ -119,7 +131,10 @@ const PINNED: [Pinned; 6] = [
         built_as: "kwok",
         release: "github.com/kubernetes-sigs/kwok/releases/download/vVERSION/kwok-linux-ARCH",
         form: Form::Plain,
-        digests: ["f5a4385a2ae1b9dd7f8acae18e002a75c0ebba124ae9d7259aa8dadb50711f46", "628f7d277860f524a2a775c217adcc58828e7b59ab0933680315784f1b8b0e37"],
+        digests: [
+            "f5a4385a2ae1b9dd7f8acae18e002a75c0ebba124ae9d7259aa8dadb50711f46",
+            "628f7d277860f524a2a775c217adcc58828e7b59ab0933680315784f1b8b0e37",
+        ],
     },
     Pinned {
         program: Program::Helm,
@@ -129,7 +144,10 @@ const PINNED: [Pinned; 6] = [
         built_as: "helm",
         release: "get.helm.sh/helm-vVERSION-linux-ARCH.tar.gz",
         form: Form::Archive,
-        digests: ["c306b46f719b0a4da32d0f78ee21bf90ce8d602f15b22ab753f0674d1670a7f3", "564de2191b881e9f71b5606b25345821ea1682f06ab90499d3ab22b530176da1"],
+        digests: [
+            "c306b46f719b0a4da32d0f78ee21bf90ce8d602f15b22ab753f0674d1670a7f3",
+            "564de2191b881e9f71b5606b25345821ea1682f06ab90499d3ab22b530176da1",
+        ],
     },
 ];
 
@@ -201,7 +219,9 @@ impl Program {
         for entry in archive.entries()? {
             let mut entry = entry?;
             // In a folder that is named after the version or the machine.
-            if entry.path()?.file_name().is_some_and(|name| name == self.name()) && entry.header().entry_type().is_file() {
+            if entry.path()?.file_name().is_some_and(|name| name == self.name())
+                && entry.header().entry_type().is_file()
+            {
                 let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o755).open(to)?;
                 return io::copy(&mut entry, &mut file).map(drop);
             }
@@ -263,7 +283,8 @@ mod tests {
         let readme = include_str!("../../../README.md").split_whitespace().collect::<Vec<_>>().join(" ");
         let [etcd, kubernetes, kwok, helm] =
             [Program::Etcd, Program::ApiServer, Program::Kwok, Program::Helm].map(Program::version);
-        let text = format!("(etcd {etcd}, Kubernetes {kubernetes}, kwok {kwok}, and helm {helm} where `PATH` has none)");
+        let text =
+            format!("(etcd {etcd}, Kubernetes {kubernetes}, kwok {kwok}, and helm {helm} where `PATH` has none)");
         assert!(readme.contains(&text), "{text}");
         assert!(readme.contains(&format!("URL/dl.k8s.io/release/v{kubernetes}/bin/")));
     }

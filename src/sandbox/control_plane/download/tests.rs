@@ -114,8 +114,7 @@ async fn run(plays: &'static [Does], left: &[u8]) -> Run {
     if !left.is_empty() {
         fs::write(&path, left).unwrap();
     }
-    let file =
-        Released { url: format!("http://127.0.0.1:{}/file", server.port).parse().unwrap(), sha256: SHA256 };
+    let file = Released { url: format!("http://127.0.0.1:{}/file", server.port).parse().unwrap(), sha256: SHA256 };
     let arrived = Mutex::new(Vec::new());
     let client = Client::with(None, SHORT);
     let outcome = client.get(&file, &path, &|done, total| arrived.lock().unwrap().push((done, total))).await;
