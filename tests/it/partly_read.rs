@@ -13,7 +13,7 @@ const SERVICE: &str = "/api/v1/namespaces/kube-system/services/aws-load-balancer
 
 /// Gives the caller's group a role of the cluster and nothing else.
 async fn may(lab: &Lab, role: &str) {
-    if !lab.raw(BINDINGS).await["items"].as_array().unwrap().iter().all(|it| it["metadata"]["name"] != "caller") {
+    if lab.raw(BINDINGS).await["items"].as_array().unwrap().iter().any(|it| it["metadata"]["name"] == "caller") {
         lab.delete(&format!("{BINDINGS}/caller")).await;
     }
     let api = "rbac.authorization.k8s.io";
