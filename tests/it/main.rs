@@ -63,6 +63,8 @@ mod originals;
 #[cfg(feature = "sandbox")]
 mod own_components;
 #[cfg(feature = "sandbox")]
+mod packages;
+#[cfg(feature = "sandbox")]
 mod partitions;
 #[cfg(feature = "sandbox")]
 mod partly_read;
