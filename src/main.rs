@@ -2,6 +2,8 @@
 //!
 //! The command has a thread of its own, so that signals are heard whatever it does: one that nothing claims cuts it off.
 
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 fn main() -> ExitCode {
     // One TLS provider for everything; left to chance, the first client to need one panics.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let parsed = command_line().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -56,6 +58,19 @@ fn main() -> ExitCode {
     // A blocking read of the terminal must not hold up the end.
     runtime.shutdown_background();
     ExitCode::from(written(code))
+}
+
+/// The command line, under the name by which it was called: kubectl starts its plugin `eks-bootstrap` as `kubectl-eks_bootstrap`
+/// (<https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/>).
+fn command_line() -> clap::Command {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let name = called.as_deref().and_then(Path::file_name).and_then(OsStr::to_str);
+    let command = Cli::command();
+    if name.is_some_and(|name| name.starts_with("kubectl-")) {
+        command.bin_name("kubectl eks-bootstrap")
+    } else {
+        command
+    }
 }
 
 /// How a command ended.

@@ -4,8 +4,8 @@
 use std::io::Read as _;
 use std::process::Stdio;
 
+use crate::support::HelmMajor;
 use eks_bootstrap::sandbox::aws::{Seed, Simulator};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::support::{Aws, Lab, Run, helm, program};
