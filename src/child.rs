@@ -263,6 +263,8 @@ struct Running {
     child: Option<Child>,
     process: i32,
     group: bool,
+    /// Whether it was dropped and has had its SIGTERM.
+    dropped: bool,
 }
 
 impl Running {
@@ -273,7 +275,7 @@ impl Running {
             started = command.spawn().map(|child| {
                 let process = child.id().and_then(|process| i32::try_from(process).ok()).unwrap_or_default();
                 running.insert((process, group));
-                Running { child: Some(child), process, group }
+                Running { child: Some(child), process, group, dropped: false }
             });
         });
         started
@@ -304,9 +306,10 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let Some(child) = self.child.take() else { return };
-        self.signal(Signal::TERM);
-        let mut left = Running { child: Some(child), ..*self };
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let mut left = Running { child: Some(child), dropped: true, ..*self };
+        // A runtime that is shutting down drops at once what is spawned on it: the second time nobody is left to wait.
+        if let (false, Ok(runtime)) = (self.dropped, tokio::runtime::Handle::try_current()) {
+            left.signal(Signal::TERM);
             runtime.spawn(async move {
                 if tokio::time::timeout(GRACE, left.wait()).await.is_err() {
                     left.signal(Signal::KILL);

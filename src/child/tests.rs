@@ -115,3 +115,25 @@ async fn nobody_who_waits_leaves_no_child() {
     }
     panic!("it still runs");
 }
+
+#[test]
+fn a_runtime_that_ends_takes_a_dropped_child_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let command = shell(&format!("trap '' TERM; echo $$ > {}; while :; do sleep 0.1; done", file.display()));
+    runtime.block_on(async {
+        let rules = rules(60_000, None);
+        assert!(tokio::time::timeout(Duration::from_millis(500), run(command, &rules)).await.is_err());
+    });
+    let process: i32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+    assert!(alive(process), "it ignores SIGTERM");
+    drop(runtime);
+    for _ in 0..100 {
+        if !alive(process) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("it still runs");
+}
