@@ -1,7 +1,7 @@
 //! The shell of `sandbox shell`, on a terminal.
 
 use crate::pty::Pty;
-use crate::support::{HelmMajor, finish, helm, program};
+use crate::support::{HelmMajor, finish, helm, keep_cache, program};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shell_inside_has_everything_set_and_ends_the_sandbox() {
@@ -16,6 +16,7 @@ async fn a_shell_inside_has_everything_set_and_ends_the_sandbox() {
 
     let pty = Pty::open();
     let mut command = program(&["sandbox", "--helm", helm, "shell"], home.path());
+    keep_cache(&mut command);
     // What would lead a command inside elsewhere is gone.
     command.env("SHELL", "/bin/sh").env("AWS_PROFILE", "production").env("PS1", "typed> ");
     let child = pty.start(command);

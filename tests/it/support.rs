@@ -456,3 +456,14 @@ pub(crate) fn program(arguments: &[&str], home: &Path) -> Command {
         .current_dir(home);
     command
 }
+
+/// What is built once is kept in the cache of whoever runs the tests.
+pub(crate) fn keep_cache(command: &mut Command) {
+    for name in
+        ["HOME", "XDG_CACHE_HOME", "EKS_BOOTSTRAP_CACHE", "KUBEBUILDER_ASSETS", "GOPATH", "GOMODCACHE", "GOCACHE"]
+    {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+}
