@@ -12,9 +12,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 shell=${TEST_SHELL:-sh}
 root=$(mktemp -d "${TMPDIR:-/tmp}/install-test.XXXXXX") || exit 1
 server=
-passed=0
-failed=0
-skipped=0
+# shellcheck source=packaging/checks.sh
+. "$here/checks.sh"
 trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$root"' EXIT
 trap 'exit 130' INT TERM HUP
 
@@ -78,20 +77,8 @@ run() {
   code=$?
 }
 
-ok() {
-  passed=$((passed + 1))
-  echo "ok    $1"
-}
-
-not_ok() {
-  failed=$((failed + 1))
-  echo "fail  $1: $2"
+details() {
   printf '%s\n' "$output" | sed 's/^/      /'
-}
-
-skip() {
-  skipped=$((skipped + 1))
-  echo "skip  $1: $2"
 }
 
 # What is left in the folder for temporary files or beside the program.
@@ -331,5 +318,4 @@ else
   skip "downloads from a server" "python3 is not installed"
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+summary

@@ -11,31 +11,14 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d "${TMPDIR:-/tmp}/names-test.XXXXXX") || exit 1
 trap 'rm -rf "$work"' EXIT
 cd "$root" || exit 1
-passed=0
-failed=0
-skipped=0
-
-# is NAME ACTUAL EXPECTED
-is() {
-  if [ "$2" = "$3" ]; then
-    passed=$((passed + 1))
-    echo "ok    $1"
-  else
-    failed=$((failed + 1))
-    printf 'fail  %s\n      actual    %s\n      expected  %s\n' "$1" "$2" "$3"
-  fi
-}
+# shellcheck source=packaging/checks.sh
+. packaging/checks.sh
 
 # runs NAME COMMAND...
 runs() {
   name=$1
   shift
   if "$@" >"$work/output" 2>&1; then is "$name" 0 0; else is "$name" "$(cat "$work/output")" "exit code 0"; fi
-}
-
-skip() {
-  skipped=$((skipped + 1))
-  echo "skip  $1"
 }
 
 field() {
@@ -89,7 +72,7 @@ sh packaging/pack.sh "$work/program" x86_64-unknown-linux-musl "$work/mirror/v$v
 if tar --version | grep -q GNU; then
   runs "the same bytes each time" cmp "$work/first" "$work/mirror/v$version/$stem.tar.gz"
 else
-  skip "the same bytes each time: tar is not GNU tar"
+  skip "the same bytes each time" "tar is not GNU tar"
 fi
 sed "s/eks-bootstrap $version/eks-bootstrap 0.0.1/" "$work/program" >"$work/other"
 chmod 755 "$work/other"
@@ -123,13 +106,12 @@ is "a missing digest is an error" \
 if command -v ruby >/dev/null; then
   runs "formula: ruby -c" ruby -wc "$work/eks-bootstrap.rb"
 else
-  skip "formula: ruby is not installed"
+  skip "formula" "ruby is not installed"
 fi
 if python3 -c 'import yaml' 2>/dev/null; then
   runs "manifest: the rules of krew" python3 packaging/krew/validate.py "$work/eks-bootstrap.yaml"
 else
-  skip "manifest: no Python with PyYAML"
+  skip "manifest" "no Python with PyYAML"
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+summary

@@ -10,24 +10,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 shell=${TEST_SHELL:-sh}
 root=$(mktemp -d "${TMPDIR:-/tmp}/action-test.XXXXXX") || exit 1
 trap 'rm -rf "$root"' EXIT
-passed=0
-failed=0
-skipped=0
-
-ok() {
-  passed=$((passed + 1))
-  echo "ok    $1"
-}
-
-not_ok() {
-  failed=$((failed + 1))
-  echo "fail  $1: $2"
-}
-
-# is NAME ACTUAL EXPECTED
-is() {
-  if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1" "\"$2\" is not \"$3\""; fi
-}
+# shellcheck source=packaging/checks.sh
+. "$here/../checks.sh"
 
 # has NAME FILE TEXT; lacks NAME FILE TEXT
 has() {
@@ -266,9 +250,7 @@ forged" '[{id: 1, user: {login: "somebody"}, body: $body}]' >"$root/comments.jso
   has "no pull request: a warning" "$root/log" "::warning title=eks-bootstrap::there is no pull request"
   is "no pull request: nothing is asked" "$(cat "$root/calls")" ""
 else
-  skipped=$((skipped + 1))
-  echo "skip  comments: jq is not installed"
+  skip comments "jq is not installed"
 fi
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ]
+summary
