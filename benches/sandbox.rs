@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use eks_bootstrap::helm_process::Helm;
 use eks_bootstrap::sandbox::aws::Seed;
+use eks_bootstrap::sandbox::control_plane::Sources;
 use eks_bootstrap::sandbox::{Options, Sandbox};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_eks-bootstrap");
@@ -86,6 +87,7 @@ async fn measure() -> Vec<(&'static str, String, &'static str)> {
         latency: LATENCY,
         program: PathBuf::from(PROGRAM),
         helm: Helm::locate(None),
+        sources: Sources::default(),
         stand_in_charts: true,
         existing: None,
         progress: Arc::new(|progress| eprintln!("{progress}")),

@@ -12,7 +12,8 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_types::os_shim_internal::{Env, Fs};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -84,27 +85,44 @@ impl Authorities {
         &self.path
     }
 
-    /// A connector that trusts these and nobody else, and takes the proxy of the environment as the SDK's own does.
-    pub(crate) fn http_client(&self) -> SharedHttpClient {
+    fn context(&self) -> TlsContext {
         let mut store = TrustStore::empty();
         for certificate in &self.certificates {
             let base64 = STANDARD.encode(certificate);
             store.add_pem_certificate(format!("-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n"));
         }
-        let context =
-            TlsContext::builder().with_trust_store(store).build().expect("a trust store is all that it needs");
-        Builder::new().build_with_connector_fn(move |settings, components| {
-            let mut connector = Connector::builder()
-                .proxy_config(ProxyConfig::from_env())
-                .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
-                .tls_context(context.clone());
-            connector.set_connector_settings(settings.cloned());
-            if let Some(components) = components {
-                connector.set_sleep_impl(components.sleep_impl());
-            }
-            connector.build()
-        })
+        TlsContext::builder().with_trust_store(store).build().expect("a trust store is all that it needs")
     }
+
+    /// A connector that trusts these and nobody else, and takes the proxy of the environment as the SDK's own does.
+    pub(crate) fn http_client(&self) -> SharedHttpClient {
+        let context = self.context();
+        Builder::new()
+            .build_with_connector_fn(move |settings, components| made(context.clone(), settings.cloned(), components))
+    }
+}
+
+fn made(
+    context: TlsContext,
+    settings: Option<HttpConnectorSettings>,
+    components: Option<&RuntimeComponents>,
+) -> Connector {
+    let mut connector = Connector::builder()
+        .proxy_config(ProxyConfig::from_env())
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .tls_context(context);
+    connector.set_connector_settings(settings);
+    if let Some(components) = components {
+        connector.set_sleep_impl(components.sleep_impl());
+    }
+    connector.build()
+}
+
+/// The same for what is no call of AWS; without `authorities` whom the machine trusts is trusted.
+#[cfg(feature = "sandbox")]
+pub(crate) fn connector(authorities: Option<&Authorities>, settings: HttpConnectorSettings) -> Connector {
+    let context = authorities.map(Authorities::context).unwrap_or_default();
+    made(context, Some(settings), None)
 }
 
 #[cfg(test)]

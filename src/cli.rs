@@ -22,7 +22,7 @@ pub use config::{ConfigArgs, ConfigCommand, ConfigViewArgs};
 pub use output::Output;
 pub use policies::PolicyFlags;
 #[cfg(feature = "sandbox")]
-pub use sandbox::SandboxArgs;
+pub use sandbox::{SandboxAction, SandboxArgs};
 pub use smoke::{SmokeArgs, SmokeCommand, SmokeFlags, SmokePrintArgs};
 pub use sources::{BundleArgs, ImagesArgs, Sources};
 pub use verify::{FailOn, VerifyArgs};

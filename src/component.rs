@@ -269,7 +269,7 @@ pub const METRICS_SERVER: Component = Component {
 };
 
 /// The newest Kubernetes with which the components' versions were tried.
-pub const NEWEST_KUBERNETES_TRIED: (u64, u64) = (1, 35);
+pub const NEWEST_KUBERNETES_TRIED: (u64, u64) = (1, 36);
 
 /// The built-in components that are installed from a chart, in the order in which they are shown.
 pub const BUILT_IN: [Component; 3] = [LOAD_BALANCER_CONTROLLER, EBS_CSI_DRIVER, METRICS_SERVER];

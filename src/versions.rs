@@ -168,9 +168,9 @@ mod tests {
 
     #[test]
     fn kubernetes_has_a_range() {
-        assert_eq!(of_kubernetes(&BUILT_IN, "1.35"), None);
+        assert_eq!(of_kubernetes(&BUILT_IN, "1.36"), None);
         assert!(
-            of_kubernetes(&BUILT_IN, "1.36").unwrap().contains("newer than what the charts were tried with (1.35)")
+            of_kubernetes(&BUILT_IN, "1.37").unwrap().contains("newer than what the charts were tried with (1.36)")
         );
         let old = of_kubernetes(&BUILT_IN, "1.21").unwrap();
         assert!(old.contains("aws-load-balancer-controller 3.5.0 needs Kubernetes 1.22"), "{old}");

@@ -1,4 +1,7 @@
-//! `sandbox`: alone it stays up and prints how to reach it; with a command it runs that inside and ends with its exit code.
+//! `sandbox`: alone it stays up and prints how to reach it; with a command, or a shell, it runs that inside and ends with its exit
+//! code.
+
+mod clean;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +12,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::cli::{Cli, Global, Output, SandboxArgs};
+use crate::cli::{Cli, Global, Output, SandboxAction, SandboxArgs};
 use crate::config;
 use crate::error::{Error, FileKind, Result};
 use crate::exit_code;
@@ -18,6 +21,7 @@ use crate::op::shell::{quote, words};
 use crate::render::starting::Starting;
 use crate::render::terminal::Terminal;
 use crate::sandbox::aws::Seed;
+use crate::sandbox::control_plane::Sources;
 use crate::sandbox::{Options, Sandbox, seal};
 use crate::stop::{self, Stop, Stops};
 
@@ -32,6 +36,16 @@ const LOOPBACK: &str = "127.0.0.1,localhost";
 /// # Errors
 /// The sandbox does not start, or its command cannot be run.
 pub async fn run(global: &Global, args: SandboxArgs, matches: &ArgMatches, terminal: Terminal) -> Result<u8> {
+    if let Some(SandboxAction::Clean { yes }) = args.action {
+        return clean::run(global.output, yes, terminal).await;
+    }
+    let shell = matches!(args.action, Some(SandboxAction::Shell));
+    if shell && !terminal.interactive {
+        return Err(Error::Usage {
+            message: "a shell needs a terminal".to_owned(),
+            mend: "run a command instead: `eks-bootstrap sandbox -- sh script.sh`".to_owned(),
+        });
+    }
     let seed = seed(&args)?;
     let outside = Outside::of(global, &args, matches)?;
     let program = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
@@ -42,6 +56,7 @@ pub async fn run(global: &Global, args: SandboxArgs, matches: &ArgMatches, termi
         latency: Duration::from_millis(args.latency),
         program: program.clone(),
         helm: Helm::locate(global.helm.as_deref()),
+        sources: Sources { cache: None, mirror: args.mirror.clone(), offline: args.offline },
         stand_in_charts: !args.official_charts && outside.charts.is_none(),
         existing: outside.existing.clone(),
         progress: Arc::new(move |progress| told.progress(&progress.to_string())),
@@ -51,7 +66,13 @@ pub async fn run(global: &Global, args: SandboxArgs, matches: &ArgMatches, termi
     let stops = stop::of_process();
     let _claim = stops.claim();
     starting.ready(&format!("sandbox ready: cluster {}, simulated AWS at {}", sandbox.cluster(), sandbox.aws_url()));
-    let outcome = if args.command.is_empty() {
+    let outcome = if shell {
+        terminal.note(
+            "eks-bootstrap, aws, kubectl and helm work on the sandbox in this shell. AWS is simulated, with it load balancers and \
+             volumes; Kubernetes is real, nodes are not. `exit` ends both.\n",
+        );
+        inside(&sandbox, &outside, &program, &[user_shell()], &stops).await
+    } else if args.command.is_empty() {
         announce(&sandbox, &outside, global.output, terminal);
         stops.first().await;
         terminal.note("\nstopping the sandbox\n");
@@ -146,6 +167,17 @@ fn options() -> Vec<String> {
     named.collect()
 }
 
+/// The folders of the user's `PATH`, behind one in which this program and the sandbox's helm are.
+fn search_path(sandbox: &Sandbox) -> Result<std::ffi::OsString> {
+    let folders = std::iter::once(sandbox.tools().to_owned()).chain(config::search_path());
+    std::env::join_paths(folders).map_err(|source| Error::io("put together PATH", std::io::Error::other(source)))
+}
+
+/// The user's shell, as the login says.
+fn user_shell() -> String {
+    config::variable("SHELL").unwrap_or_else(|| "/bin/sh".to_owned())
+}
+
 /// Runs one command inside: one of this program's, else another program.
 #[expect(clippy::disallowed_methods, reason = "the sandbox starts children")]
 async fn inside(sandbox: &Sandbox, outside: &Outside, program: &Path, words: &[String], stops: &Stops) -> Result<u8> {
@@ -157,7 +189,7 @@ async fn inside(sandbox: &Sandbox, outside: &Outside, program: &Path, words: &[S
     for name in config::variable_names().iter().filter(|name| seal::leads_elsewhere(name, outside.reaches_out)) {
         command.env_remove(name);
     }
-    command.envs(outside.environment(sandbox));
+    command.envs(outside.environment(sandbox)).env("PATH", search_path(sandbox)?);
     let what = || format!("run `{}` inside the sandbox", executable.display());
     let mut child = command.kill_on_drop(true).spawn().map_err(|source| Error::io(what(), source))?;
     let (mut count, mut killed) = (0, false);

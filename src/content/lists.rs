@@ -27,7 +27,7 @@ impl Walk<'_> {
         if !self.built_in {
             return schema::list(place.schema);
         }
-        if let Some(keys) = types::keys(&place.names) {
+        if let Some(keys) = types::keys(self.kind, &place.names) {
             let default = |text: &str| Value::from(text);
             return ListKind::ByKeys(keys.iter().map(|(key, value)| ((*key).to_owned(), value.map(default))).collect());
         }

@@ -49,8 +49,8 @@ pub fn compare(document: &Value, object: &Value, schemas: &Schemas, leave: &[Str
 
 /// What the tables say of a list or a map of the server's own kinds, by its path without entries; for the test that holds
 /// them against an API server.
-pub fn treated_as(path: &str, list: bool) -> String {
-    types::said(path, list)
+pub fn treated_as(kind: &str, path: &str, list: bool) -> String {
+    types::said(kind, path, list)
 }
 
 #[cfg(test)]

@@ -288,8 +288,8 @@ fn any_end(path: &str, ends_of: &[&str]) -> bool {
 }
 
 /// What the tables say of a list: its keys, `set`, or `one value`; of a map: `one value` or nothing.
-pub(super) fn said(path: &str, list: bool) -> String {
-    match keys(path) {
+pub(super) fn said(kind: &str, path: &str, list: bool) -> String {
+    match keys(kind, path) {
         Some(keys) if list => keys.iter().map(|(key, _)| *key).collect::<Vec<_>>().join("/"),
         _ if list => if is_set(path) { "set" } else { "one value" }.to_owned(),
         _ => if is_one_value(path) { "one value" } else { "" }.to_owned(),
@@ -297,7 +297,11 @@ pub(super) fn said(path: &str, list: bool) -> String {
 }
 
 /// The keys of a list's entries; none where the list is no map.
-pub(super) fn keys(path: &str) -> Option<&'static [Key]> {
+pub(super) fn keys(kind: &str, path: &str) -> Option<&'static [Key]> {
+    // The one field that two kinds have under one path and of two types: of a ValidatingAdmissionPolicy it is a map.
+    if kind == "MutatingAdmissionPolicy" && path == "spec.variables" {
+        return None;
+    }
     // The longest end decides.
     LISTS_BY_KEY.iter().filter(|(end, _)| ends(path, end)).max_by_key(|(end, _)| end.len()).map(|(_, keys)| *keys)
 }

@@ -33,7 +33,7 @@ use crate::proxy;
 use crate::read::kube::{KubeRead, ObjectRef, Paths};
 use crate::read::rollout;
 use aws::{Front, Seed, Simulator};
-use control_plane::{ADMIN_GROUP, ControlPlane, HelmMajor, Progress, TokenUser};
+use control_plane::{ADMIN_GROUP, ControlPlane, Programs, Progress, Sources, TokenUser};
 use stand_in::{Place, Renderer, StandIns};
 
 /// The stand-in charts.
@@ -47,8 +47,10 @@ pub struct Options {
     pub latency: Duration,
     /// This program, for tokens and for the process that cleans up.
     pub program: PathBuf,
-    /// The helm binary; none means one of PATH, else one that is built.
+    /// The helm binary; none means one of our own.
     pub helm: Option<PathBuf>,
+    /// Where the programs come from that are not here yet.
+    pub sources: Sources,
     /// Whether the stand-in charts are used.
     pub stand_in_charts: bool,
     /// A context of a kubeconfig (the usual files where none is named) whose cluster takes the control plane's place.
@@ -69,6 +71,7 @@ pub struct Sandbox {
     helm: PathBuf,
     charts: Option<PathBuf>,
     kubeconfig: PathBuf,
+    tools: PathBuf,
     existing: bool,
     /// None beside a cluster that exists: what runs there does its work itself.
     stand_ins: Option<StandIns>,
@@ -80,7 +83,7 @@ struct Cluster {
     region: String,
     partition: String,
     account: String,
-    kubernetes_version: String,
+    kubernetes_version: Option<String>,
     node_role_arn: String,
     /// What its tokens name, where it is a local one.
     outpost_id: Option<String>,
@@ -120,6 +123,22 @@ impl Cluster {
     }
 }
 
+/// What a sandbox is built on: an existing cluster, or the programs of one to be started.
+enum Found {
+    Plane(ControlPlane),
+    Programs(Programs),
+}
+
+impl Found {
+    /// `MAJOR.MINOR` of its Kubernetes.
+    fn kubernetes(&self) -> String {
+        match self {
+            Found::Plane(plane) => plane.kubernetes().to_owned(),
+            Found::Programs(programs) => programs.kubernetes_minor(),
+        }
+    }
+}
+
 fn failed(what: &str, source: impl Into<crate::error::Cause>) -> Error {
     Error::Sandbox { what: what.to_owned(), source: source.into() }
 }
@@ -130,9 +149,10 @@ impl Sandbox {
     /// # Errors
     /// What is missing on this machine, or what failed.
     pub async fn start(options: Options) -> Result<Sandbox> {
-        let Options { mut seed, latency, program, helm, stand_in_charts, existing, progress } = options;
+        let Options { mut seed, latency, program, helm, sources, stand_in_charts, existing, progress } = options;
         let cluster = Cluster::first(&seed)?;
-        let plane = match &existing {
+        let lacking = |source| failed("a program that it needs is missing", source);
+        let found = match &existing {
             Some((kubeconfig, context)) => {
                 let plane = ControlPlane::existing(kubeconfig.as_deref(), context)
                     .await
@@ -141,26 +161,29 @@ impl Sandbox {
                 if let Some(first) = seed.clusters.first_mut() {
                     first.issuer = Some(plane.issuer().to_owned());
                 }
-                Some(plane)
+                Found::Plane(plane)
             }
-            None => None,
+            None => {
+                let find = Programs::find(&sources, helm.is_none(), progress.as_ref());
+                Found::Programs(find.await.map_err(lacking)?)
+            }
         };
+        for cluster in &mut seed.clusters {
+            cluster.version.get_or_insert_with(|| found.kubernetes());
+        }
         let simulator = Simulator::new(seed).map_err(|source| failed("the seed cannot be used", source))?;
         simulator.set_latency(latency);
         let issuer = simulator.cluster_issuer(&cluster.name).unwrap_or_default();
-        let helm = if let Some(helm) = helm {
-            helm
-        } else {
-            let progress = progress.clone();
-            let build = move || control_plane::ensure_helm(HelmMajor::Four, None, progress.as_ref());
-            tokio::task::spawn_blocking(build)
-                .await
-                .map_err(|source| failed("helm could not be built", source))?
-                .map_err(|source| failed("helm could not be built", source))?
+        let helm = match (helm, &found) {
+            (Some(helm), _) => helm,
+            (None, Found::Programs(programs)) => programs.helm().map(Path::to_owned).unwrap_or_default(),
+            (None, Found::Plane(_)) => Programs::helm_alone(&sources, progress.as_ref()).await.map_err(lacking)?,
         };
-        let plane = match plane {
-            Some(plane) => plane,
-            None => start_plane(&simulator, &cluster, &issuer, &program, progress).await?,
+        let plane = match found {
+            Found::Plane(plane) => plane,
+            Found::Programs(programs) => {
+                start_plane(&simulator, &cluster, &issuer, &program, programs, progress).await?
+            }
         };
         simulator.set_cluster_endpoint(&cluster.name, plane.endpoint(), plane.ca_pem());
         simulator.set_issuer_keys(&issuer, plane.issuer_jwks());
@@ -172,6 +195,7 @@ impl Sandbox {
             .map_err(|source| failed("no loopback port is free", source))?;
         let front = simulator.serve(listener).await;
         let unpacked = unpack_charts(plane.directory())?;
+        let tools = link_tools(plane.directory(), &program, &helm)?;
         // A cluster that exists does not know the simulated AWS's tokens, so there its own credentials are used.
         let kubeconfig = if existing.is_some() {
             plane.admin_kubeconfig().to_path_buf()
@@ -200,6 +224,7 @@ impl Sandbox {
             helm,
             charts: stand_in_charts.then_some(unpacked),
             kubeconfig,
+            tools,
             existing: existing.is_some(),
             stand_ins,
         })
@@ -249,6 +274,11 @@ impl Sandbox {
         variables
     }
 
+    /// A folder with this program and the sandbox's helm under their names, for the front of `PATH`.
+    pub fn tools(&self) -> &Path {
+        &self.tools
+    }
+
     /// Ends everything and removes the files.
     pub async fn stop(self) {
         drop(self.stand_ins);
@@ -296,6 +326,7 @@ async fn start_plane(
     cluster: &Cluster,
     issuer: &str,
     program: &Path,
+    programs: Programs,
     progress: Arc<dyn Fn(Progress) + Send + Sync>,
 ) -> Result<ControlPlane> {
     let judge = simulator.clone();
@@ -308,8 +339,8 @@ async fn start_plane(
         partition: cluster.partition.clone(),
         account: cluster.account.clone(),
         node_role_arn: cluster.node_role_arn.clone(),
-        kubernetes_version: Some(cluster.kubernetes_version.clone()),
-        cache: None,
+        kubernetes_version: cluster.kubernetes_version.clone(),
+        programs,
         reaper: Some(program.to_path_buf()),
         authenticate: Arc::new(move |token| {
             let principal = judge.authenticate_eks_token(token, &name)?;
@@ -320,6 +351,18 @@ async fn start_plane(
     })
     .await
     .map_err(|source| failed("the control plane does not start", source))
+}
+
+fn link_tools(directory: &Path, program: &Path, helm: &Path) -> Result<PathBuf> {
+    let tools = directory.join("bin");
+    let link = |what: &Path, name: &str| std::os::unix::fs::symlink(std::path::absolute(what)?, tools.join(name));
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&tools)
+        .and_then(|()| link(program, "eks-bootstrap"))
+        .and_then(|()| link(helm, "helm"))
+        .map_err(|source| failed("its programs cannot be linked", source))?;
+    Ok(tools)
 }
 
 fn unpack_charts(directory: &Path) -> Result<PathBuf> {

@@ -4,8 +4,8 @@
 
 /// What the variables of the AWS SDKs, of this program, of helm and of Kubernetes' clients begin with.
 const PREFIXES: [&str; 4] = ["AWS_", "EKS_BOOTSTRAP_", "HELM_", "KUBE"];
-/// They begin so, and only say where things were built.
-const KEPT: [&str; 2] = ["EKS_BOOTSTRAP_CACHE", "KUBEBUILDER_ASSETS"];
+/// They begin so, and only say where programs come from.
+const KEPT: [&str; 3] = ["EKS_BOOTSTRAP_CACHE", "EKS_BOOTSTRAP_MIRROR", "KUBEBUILDER_ASSETS"];
 /// Proxies, and certificate authorities that are trusted: requests to a loopback address would go to someone else. By any case.
 const WAYS: [&str; 9] = [
     "HTTP_PROXY",

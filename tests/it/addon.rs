@@ -1,10 +1,10 @@
 //! The EBS CSI driver as an EKS add-on: installed with its objects, compared field by field, waited for with the cause in
 //! sight, deleted by destroy, and never mixed with the chart.
 
+use crate::support::HelmMajor;
 use eks_bootstrap::policy::Document;
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::{Seed, SeedIssue};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::drift::{Drift, mend};

@@ -1,7 +1,7 @@
 //! Clusters that are not the usual one: a local cluster on an Outpost, one without nodes yet, Fargate, and namespaces with quotas.
 
+use crate::support::HelmMajor;
 use eks_bootstrap::sandbox::aws::{Seed, SeedFargateProfile, SeedSelector};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::support::{Lab, helm};

@@ -1,9 +1,9 @@
 //! The components that are off unless they are asked for: metrics-server and the StorageClass gp3. What the plan says without
 //! them, what they do, how drift is mended, and what others made.
 
+use crate::support::HelmMajor;
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::drift::{Drift, mend};

@@ -5,9 +5,9 @@ use std::fs;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use crate::support::HelmMajor;
 use eks_bootstrap::helm_writer::WRITER_LABEL;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 

@@ -2,9 +2,9 @@
 
 mod drain;
 
+use crate::support::HelmMajor;
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::{At, Effect, Fault, Seed, SeedResource};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::permissions;

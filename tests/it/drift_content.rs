@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::support::HelmMajor;
 use eks_bootstrap::content;
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::drift::{Drift, mend};

@@ -1,8 +1,8 @@
 //! Drift of what organisations ask for: boundaries, tags, keys, images of another registry, with both versions of Helm where
 //! Helm is involved. Every row is broken, planned, mended and planned again, as in `drift.rs`.
 
+use crate::support::HelmMajor;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::json;
 
 use crate::drift::{Drift, World, mend};

@@ -324,7 +324,7 @@ fn disagreements(schemas: &Value, (kind, schema): (&str, &Value), path: &str, de
     // What has one field or none is one value in any case.
     let several = fields.is_none_or(|fields| fields.len() > 1) && schema["type"] == "object";
     let atomic = schema["x-kubernetes-map-type"] == "atomic";
-    let said = content::treated_as(path, list);
+    let said = content::treated_as(kind, path, list);
     let is = match schema["x-kubernetes-list-type"].as_str() {
         Some("map") => {
             let keys = schema["x-kubernetes-list-map-keys"].as_array().unwrap().iter();

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::support::HelmMajor;
 use eks_bootstrap::sandbox::aws::{Seed, SeedPolicy};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::readme::{README, yaml_blocks};

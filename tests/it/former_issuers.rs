@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::support::HelmMajor;
 use aws_sdk_iam::Client as Iam;
 use eks_bootstrap::owner::{OUR_NAME, tags};
 use eks_bootstrap::policy::{self, Document, Statement};
 use eks_bootstrap::sandbox::aws::{Seed, SeedProvider};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::Value;
 
 use crate::permissions_enforced::iam;

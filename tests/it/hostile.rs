@@ -185,7 +185,7 @@ async fn a_script_runs_what_was_meant(lab: &Lab) {
 async fn secrets_arrive_and_are_compared(lab: &Lab) {
     let config = file(lab, "plain.yaml", &json!({}), SECRET);
     let recorder = lab.work.path().join("recorder");
-    let real = crate::support::helm(eks_bootstrap::sandbox::control_plane::HelmMajor::Four);
+    let real = crate::support::helm(crate::support::HelmMajor::Four);
     let record = "printf '%s %s\\n' \"$1\" \"$(env | grep -c '^AWS_')\" >> \"$0.log\"";
     executable(&recorder, &format!("#!/bin/sh\n{record}\nexec '{}' \"$@\"\n", real.display()));
     let recorder = recorder.display().to_string();

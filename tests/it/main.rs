@@ -29,6 +29,8 @@ mod dead_helm;
 #[cfg(feature = "sandbox")]
 mod destroy;
 #[cfg(feature = "sandbox")]
+mod downloads;
+#[cfg(feature = "sandbox")]
 mod drift;
 #[cfg(feature = "sandbox")]
 mod drift_content;
@@ -90,6 +92,8 @@ mod pty;
 mod readme;
 #[cfg(feature = "sandbox")]
 mod rendered;
+#[cfg(feature = "sandbox")]
+mod sandbox_shell;
 #[cfg(feature = "sandbox")]
 mod scenarios;
 #[cfg(feature = "sandbox")]

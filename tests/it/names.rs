@@ -1,8 +1,8 @@
 //! Names from values: what `fullnameOverride`, `nameOverride` and `ingressClass` rename is found in every command; what contradicts the
 //! role or the cluster is refused; objects of others and fields that cannot be changed are found in the plan.
 
+use crate::support::HelmMajor;
 use eks_bootstrap::read::kube::ObjectRef;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::support::{Aws, Lab, Run, helm};

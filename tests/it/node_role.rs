@@ -1,9 +1,9 @@
 //! The EBS CSI driver's policy on the nodes' roles: only on request, remembered by tags, and gone when it is not wanted any
 //! more. What others attached is used and stays.
 
+use crate::support::HelmMajor;
 use eks_bootstrap::policy::Document;
 use eks_bootstrap::sandbox::aws::{At, Effect, Fault, Seed};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::drift::Drift;

@@ -7,10 +7,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::support::HelmMajor;
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::read::release;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 
 use crate::components;
 use crate::drift::{self, Drift, World, mend};

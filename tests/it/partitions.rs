@@ -1,8 +1,8 @@
 //! Every partition of AWS: the whole life of a bootstrap in its own region, with its own ARNs, hosts and policies.
 
+use crate::support::HelmMajor;
 use eks_bootstrap::policy::PARTITIONS;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 
 use crate::support::{Lab, helm};
 

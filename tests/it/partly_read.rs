@@ -1,10 +1,9 @@
 //! Releases of which the caller may read a part: Kubernetes' own role for people who look, and one object that is denied.
 
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
-use crate::support::{Lab, Run, helm};
+use crate::support::{HelmMajor, Lab, Run, helm};
 
 const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
 const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::HelmMajor;
 use eks_bootstrap::policy::Document;
 use eks_bootstrap::sandbox::aws::{Seed, SeedPolicy, SeedRole};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::permissions_enforced::{removed_text, stumbled, without};

@@ -1,9 +1,9 @@
 //! EKS Pod Identity: apply with both Helm versions, drift, what others made, the way there and back with interruptions.
 
+use crate::support::HelmMajor;
 use eks_bootstrap::policy::Document;
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::{At, Effect, Fault, Seed};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::drift::{Drift, mend};

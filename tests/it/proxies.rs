@@ -5,9 +5,9 @@ mod between;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use crate::support::HelmMajor;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::sources::registry::Registry;

@@ -13,8 +13,8 @@ mod workload;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::support::HelmMajor;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::support::{Lab, Run, helm};

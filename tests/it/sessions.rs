@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::support::HelmMajor;
 use eks_bootstrap::sandbox::aws::{AccessKey, Seed};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use rustix::process::Signal;
 
 use crate::pty::Pty;

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use crate::support::HelmMajor;
 use eks_bootstrap::images::of_objects;
 use eks_bootstrap::read::chart::digest_of;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use eks_bootstrap::{component, versions};
 use serde_json::Value;
 

@@ -1,5 +1,8 @@
 //! A laboratory for the black-box tests: a sandbox, the built program, and a helm that is counted.
 
+mod helms;
+mod times;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,10 +13,12 @@ use std::time::Duration;
 use eks_bootstrap::kube_client::KubeTarget;
 use eks_bootstrap::read::kube::{KubeRead, ObjectRef};
 use eks_bootstrap::sandbox::aws::{Front, Seed, Simulator};
-use eks_bootstrap::sandbox::control_plane::{self, HelmMajor};
+use eks_bootstrap::sandbox::control_plane::Sources;
 use eks_bootstrap::sandbox::{Options, Sandbox};
 use serde_json::Value;
 use tokio::net::TcpListener;
+
+pub(crate) use helms::{HelmMajor, helm};
 
 /// The built program.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_eks-bootstrap");
@@ -162,11 +167,6 @@ pub(crate) struct Lab {
     pub(crate) work: tempfile::TempDir,
 }
 
-/// A helm of the sandbox's cache, built once.
-pub(crate) fn helm(major: HelmMajor) -> PathBuf {
-    control_plane::ensure_helm(major, None, &|progress| eprintln!("{progress}")).unwrap()
-}
-
 impl Lab {
     /// The built-in world and helm 4.
     pub(crate) async fn start() -> Lab {
@@ -184,6 +184,7 @@ impl Lab {
     }
 
     async fn of(seed: Seed, helm: PathBuf) -> Lab {
+        times::note();
         let work = tempfile::tempdir().unwrap();
         let helm_log = work.path().join("helm.log");
         let counted = work.path().join("helm");
@@ -195,6 +196,7 @@ impl Lab {
             latency: Duration::ZERO,
             program: PathBuf::from(PROGRAM),
             helm: Some(counted),
+            sources: Sources::default(),
             stand_in_charts: true,
             existing: None,
             progress: Arc::new(|progress| eprintln!("{progress}")),
@@ -413,6 +415,7 @@ impl Lab {
     /// Ends the sandbox.
     pub(crate) async fn stop(self) {
         self.sandbox.stop().await;
+        times::note();
     }
 }
 
@@ -442,6 +445,7 @@ pub(crate) fn of_aws(command: &[&'static str]) -> Vec<&'static str> {
 
 /// The program with an empty environment but for PATH and a home that holds nothing.
 pub(crate) fn program(arguments: &[&str], home: &Path) -> Command {
+    times::note();
     let mut command = Command::new(PROGRAM);
     command
         .args(arguments)
@@ -451,4 +455,15 @@ pub(crate) fn program(arguments: &[&str], home: &Path) -> Command {
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .current_dir(home);
     command
+}
+
+/// What is built once is kept in the cache of whoever runs the tests.
+pub(crate) fn keep_cache(command: &mut Command) {
+    for name in
+        ["HOME", "XDG_CACHE_HOME", "EKS_BOOTSTRAP_CACHE", "KUBEBUILDER_ASSETS", "GOPATH", "GOMODCACHE", "GOCACHE"]
+    {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
 }

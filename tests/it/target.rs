@@ -1,7 +1,7 @@
 //! The cluster behind a kubeconfig has to be the one that AWS was asked about.
 
+use crate::support::HelmMajor;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::support::{Aws, Lab, Run, helm, of_aws};

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use crate::support::HelmMajor;
 use eks_bootstrap::checks;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::permissions;
@@ -125,7 +125,7 @@ async fn a_caller_who_may_not_make_roles_knows_it_before() {
         let deny = json!({"Version": "2012-10-17", "Statement": [
             {"Effect": "Deny", "Action": "iam:CreateRole", "Resource": "*"}]});
         admin.inline = BTreeMap::from([("no-roles".to_owned(), deny)]);
-        seed.clusters[0].version = "1.99".to_owned();
+        seed.clusters[0].version = Some("1.99".to_owned());
     })
     .await;
     let run = aws.run(&["verify", "--pre", "-c", "demo", "-o", "json"], &[]).await.expect(3);

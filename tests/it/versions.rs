@@ -3,10 +3,10 @@
 
 use std::fs;
 
+use crate::support::HelmMajor;
 use aws_sdk_iam::types::PolicyScopeType;
 use eks_bootstrap::policy::Document;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use crate::drift::copy;

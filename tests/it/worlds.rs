@@ -4,11 +4,11 @@
 use std::io::Read as _;
 use std::process::Stdio;
 
+use crate::support::HelmMajor;
 use eks_bootstrap::sandbox::aws::{Seed, Simulator};
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
-use crate::support::{Aws, Lab, Run, helm, program};
+use crate::support::{Aws, Lab, Run, helm, keep_cache, program};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_partition_and_an_iam_that_takes_its_time() {
@@ -137,18 +137,6 @@ async fn sandbox_with(
     keep_cache(&mut command);
     command.envs(variables.iter().copied());
     tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap().into()
-}
-
-/// What is built once is kept in the cache of whoever runs the tests.
-fn keep_cache(command: &mut std::process::Command) {
-    helm(HelmMajor::Four);
-    for name in
-        ["HOME", "XDG_CACHE_HOME", "EKS_BOOTSTRAP_CACHE", "KUBEBUILDER_ASSETS", "GOPATH", "GOMODCACHE", "GOCACHE"]
-    {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

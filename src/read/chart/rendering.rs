@@ -17,7 +17,7 @@ use crate::read::manifest;
 use crate::secrets::Scrub;
 
 /// The Kubernetes version for which charts are rendered where there is no cluster.
-const KUBERNETES: &str = "1.35.0";
+const KUBERNETES: &str = "1.36.0";
 
 /// The API of volume snapshots, beside which the EBS CSI driver's chart runs another sidecar.
 const SNAPSHOTS: &str = "snapshot.storage.k8s.io/v1";

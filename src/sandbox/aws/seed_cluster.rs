@@ -17,9 +17,9 @@ pub struct SeedCluster {
     /// Its region; by default the seed's.
     #[serde(default)]
     pub region: Option<String>,
-    /// Kubernetes version.
-    #[serde(default = "defaults::version")]
-    pub version: String,
+    /// Kubernetes version; by default that of the API server which the sandbox runs.
+    #[serde(default)]
+    pub version: Option<String>,
     /// `ACTIVE`, `CREATING`, `UPDATING`, `DELETING` or `FAILED`.
     #[serde(default = "defaults::active")]
     pub status: String,
@@ -213,9 +213,6 @@ pub struct SeedAccessEntry {
 
 /// What a field that is left out means.
 mod defaults {
-    pub(super) fn version() -> String {
-        "1.35".into()
-    }
     pub(super) fn active() -> String {
         "ACTIVE".into()
     }

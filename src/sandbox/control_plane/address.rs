@@ -31,7 +31,7 @@ pub(super) fn resolve(host: &str, port: u16, services: &[Service], slices: &[End
             let ready = slices
                 .iter()
                 .filter(|slice| belongs(slice, &namespace, &name))
-                .any(|slice| slice.endpoints.iter().any(is_ready));
+                .any(|slice| slice.endpoints.iter().flatten().any(is_ready));
             Backend { namespace, service: name, ready }
         })
         .chain(slices.iter().filter_map(|slice| from_slice(slice, host, port)))
@@ -63,7 +63,8 @@ fn service_of(slice: &EndpointSlice) -> Option<&str> {
 fn from_slice(slice: &EndpointSlice, host: &str, port: u16) -> Option<Backend> {
     let service = service_of(slice)?.to_owned();
     slice.ports.iter().flatten().find(|own| own.port == Some(i32::from(port)))?;
-    let endpoint = slice.endpoints.iter().find(|endpoint| endpoint.addresses.iter().any(|address| address == host))?;
+    let endpoint =
+        slice.endpoints.iter().flatten().find(|endpoint| endpoint.addresses.iter().any(|address| address == host))?;
     Some(Backend {
         namespace: slice.metadata.namespace.clone().unwrap_or_default(),
         service,

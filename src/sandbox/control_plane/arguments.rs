@@ -5,33 +5,46 @@
 
 use std::path::PathBuf;
 
+use semver::Version;
+
 use super::{
     ControlPlaneError, Options,
-    binaries::KUBERNETES,
     certificates::{Files, SERVICE_RANGE},
     objects,
 };
 
-/// The versions that a 1.35 apiserver can behave as.
-const EMULATED: [&str; 4] = ["1.32", "1.33", "1.34", "1.35"];
+/// So many minor versions back an API server can behave as
+/// (<https://kubernetes.io/docs/reference/using-api/deprecation-policy/>, `--emulated-version`).
+const BACK: u64 = 3;
+/// The first whose API server knows all of these arguments.
+const OLDEST: u64 = 32;
 /// etcd makes a socket of this name in its folder; the number is only there because etcd asks for a port.
 pub(super) const ETCD_SOCKET: &str = "etcd:1";
 const ETCD_PEER_SOCKET: &str = "peer:1";
 
-/// Checks the wanted version; `None` if it is the one of the binaries anyway.
-pub(super) fn emulated_version(wanted: Option<&str>) -> Result<Option<&'static str>, ControlPlaneError> {
-    let Some(wanted) = wanted else { return Ok(None) };
-    let own = EMULATED[EMULATED.len() - 1];
-    match EMULATED.into_iter().find(|version| *version == wanted) {
-        Some(version) if version == own => Ok(None),
-        Some(version) => Ok(Some(version)),
-        None => Err(ControlPlaneError::Version { wanted: wanted.to_owned(), supported: "1.32 to 1.35" }),
+/// `MAJOR.MINOR` of a version, as EKS gives it.
+pub(super) fn minor(version: &Version) -> String {
+    format!("{}.{}", version.major, version.minor)
+}
+
+/// Checks the wanted version against that of the binaries, `own`; `None` if it is the same.
+pub(super) fn emulated_version(wanted: Option<&str>, own: &Version) -> Result<Option<String>, ControlPlaneError> {
+    let oldest = own.minor.saturating_sub(BACK).max(OLDEST);
+    let unknown = |wanted: &str| {
+        let supported = format!("{}.{oldest} to {}", own.major, minor(own));
+        ControlPlaneError::Version { wanted: wanted.to_owned(), supported }
+    };
+    if own.minor < OLDEST {
+        return Err(ControlPlaneError::TooOld { found: own.to_string(), oldest: format!("1.{OLDEST}") });
     }
+    let Some(wanted) = wanted.filter(|wanted| *wanted != minor(own)) else { return Ok(None) };
+    let known = (oldest..own.minor).any(|back| wanted == format!("{}.{back}", own.major));
+    if known { Ok(Some(wanted.to_owned())) } else { Err(unknown(wanted)) }
 }
 
 /// What nodes of that version say about themselves.
-pub(super) fn kubelet_version(emulated: Option<&str>) -> String {
-    emulated.map_or_else(|| KUBERNETES.to_owned(), |version| format!("v{version}.0"))
+pub(super) fn kubelet_version(emulated: Option<&str>, own: &Version) -> String {
+    emulated.map_or_else(|| format!("v{own}"), |version| format!("v{version}.0"))
 }
 
 fn arguments<const N: usize>(list: [&str; N]) -> Vec<String> {
@@ -166,20 +179,25 @@ mod tests {
 
     #[test]
     fn only_versions_that_the_binaries_can_play_are_taken() {
-        assert_eq!(emulated_version(None).unwrap(), None);
-        assert_eq!(emulated_version(Some("1.35")).unwrap(), None);
-        assert_eq!(emulated_version(Some("1.33")).unwrap(), Some("1.33"));
-        let error = emulated_version(Some("1.29")).unwrap_err().to_string();
-        assert_eq!(error, "the control plane of the sandbox can be Kubernetes 1.32 to 1.35, not 1.29");
-        assert!(KUBERNETES.starts_with("v1.35."));
+        let own = Version::new(1, 36, 3);
+        assert_eq!(emulated_version(None, &own).unwrap(), None);
+        assert_eq!(emulated_version(Some("1.36"), &own).unwrap(), None);
+        assert_eq!(emulated_version(Some("1.33"), &own).unwrap().as_deref(), Some("1.33"));
+        for wanted in ["1.29", "1.32", "1.37", "1.3", "x"] {
+            let error = emulated_version(Some(wanted), &own).unwrap_err().to_string();
+            assert_eq!(error, format!("the control plane of the sandbox can be Kubernetes 1.33 to 1.36, not {wanted}"));
+        }
+        let error = emulated_version(Some("1.32"), &Version::new(1, 31, 4)).unwrap_err().to_string();
+        assert!(error.contains("1.31.4") && error.contains("1.32"), "{error}");
     }
 
     #[test]
     fn emulation_reaches_the_processes_that_know_it() {
+        let own = Version::new(1, 36, 3);
         assert!(scheduler(Some("1.33")).contains(&"--emulated-version=1.33".to_owned()));
         assert!(!scheduler(None).iter().any(|argument| argument.contains("emulated")));
-        assert_eq!(kubelet_version(Some("1.33")), "v1.33.0");
-        assert_eq!(kubelet_version(None), KUBERNETES);
+        assert_eq!(kubelet_version(Some("1.33"), &own), "v1.33.0");
+        assert_eq!(kubelet_version(None, &own), "v1.36.3");
     }
 
     #[test]

@@ -54,7 +54,43 @@ pub enum ControlPlaneError {
         /// What was asked for.
         wanted: String,
         /// What there is.
-        supported: &'static str,
+        supported: String,
+    },
+    /// The cache is being filled.
+    #[error("another process gets programs into `{folder}`")]
+    Busy {
+        /// The cache folder.
+        folder: PathBuf,
+    },
+    /// The API server is too old for the sandbox.
+    #[error("the API server of the sandbox is {found}, and the sandbox needs {oldest} or newer")]
+    TooOld {
+        /// Its version.
+        found: String,
+        /// The oldest that is usable.
+        oldest: String,
+    },
+    /// A program does not tell its version.
+    #[error("`{program} --version` tells no version")]
+    NoVersion {
+        /// The program.
+        program: PathBuf,
+    },
+    /// The certificate authorities for downloads are unusable.
+    #[error("nothing can be downloaded")]
+    Authorities {
+        /// Why.
+        #[source]
+        source: Box<crate::error::Error>,
+    },
+    /// Programs can be had from no source.
+    #[error("the programs of the sandbox are neither downloaded{} nor built", because(failures))]
+    Nowhere {
+        /// Why not downloaded; empty where that was not tried.
+        failures: String,
+        /// Why not built.
+        #[source]
+        source: Box<ControlPlaneError>,
     },
     /// A file or folder of ours cannot be written or read.
     #[error("cannot {doing} `{path}`")]
@@ -142,6 +178,10 @@ pub enum ControlPlaneError {
     },
 }
 
+fn because(failures: &str) -> String {
+    if failures.is_empty() { String::new() } else { format!(" ({failures})") }
+}
+
 impl ControlPlaneError {
     /// Says what the user can do about it, where there is something.
     pub fn hint(&self) -> Option<&'static str> {
@@ -153,7 +193,11 @@ impl ControlPlaneError {
             Self::Build { .. } => Some(
                 "the Go module proxy must be reachable (GOPROXY) and 4 GB of disk and memory be free; what is built stays in the cache",
             ),
-            Self::Assets { .. } => Some("complete the folder, or unset KUBEBUILDER_ASSETS to have the binaries built"),
+            Self::Assets { .. } | Self::TooOld { .. } | Self::NoVersion { .. } => {
+                Some("complete the folder, or unset KUBEBUILDER_ASSETS to have the programs downloaded or built")
+            }
+            Self::Nowhere { source, .. } => source.hint(),
+            Self::Busy { .. } => Some("wait until it is through, or stop it"),
             Self::NoCache => Some("set EKS_BOOTSTRAP_CACHE to a writable folder"),
             Self::Exited { .. } | Self::NotReady { .. } => Some(
                 "run the command again; if it fails in the same way, remove the cache folder so that the binaries are rebuilt",

@@ -52,7 +52,11 @@ pub(super) async fn existing(kubeconfig: Option<&Path>, context: &str) -> Result
     let issuer_jwks = get(&client, "/openid/v1/jwks")
         .await
         .map_err(ControlPlaneError::kubernetes(format!("read the token keys of context {context}")))?;
+    let version = get(&client, "/version")
+        .await
+        .map_err(ControlPlaneError::kubernetes(format!("read the version of context {context}")))?;
     Ok(ControlPlane {
+        kubernetes: minor(&version),
         endpoint,
         ca_pem,
         admin_kubeconfig,
@@ -62,6 +66,12 @@ pub(super) async fn existing(kubeconfig: Option<&Path>, context: &str) -> Result
         silence: super::egress::Silence::default(),
         home: Home::Existing(folder),
     })
+}
+
+/// `MAJOR.MINOR` of what an API server says of its version. Some, EKS among them, have said `33+`.
+fn minor(version: &Value) -> String {
+    let number = |name: &str| version[name].as_str().unwrap_or_default().trim_end_matches('+').to_owned();
+    format!("{}.{}", number("major"), number("minor"))
 }
 
 /// Leaves the one context with its cluster and its user.
@@ -122,6 +132,11 @@ mod tests {
         assert!(text.contains("secret-b") && !text.contains("secret-a"), "{text}");
         assert_eq!(reduced.current_context.as_deref(), Some("b"));
         assert_eq!(authority(reduced.clusters[0].cluster.as_ref().unwrap()).unwrap(), "CA");
+    }
+
+    #[test]
+    fn versions_are_told_as_eks_does() {
+        assert_eq!(minor(&json!({"major": "1", "minor": "33+", "gitVersion": "v1.33.1-eks-1"})), "1.33");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! to servers of ours. [`ControlPlane::existing`] uses another cluster instead and starts nothing.
 //!
 //! ```text
-//! binaries (build) -> children (reaper) -> certificates, configuration -> start (arguments) -> objects
+//! binaries (programs, cache, download, build) -> children (reaper) -> certificates, configuration -> start (arguments) -> objects
 //! apiserver -> webhooks: token_review, identity        apiserver -> egress -> address -> admission | metrics
 //! ```
 
@@ -15,15 +15,18 @@ mod admission;
 mod arguments;
 mod binaries;
 mod build;
+mod cache;
 mod certificates;
 mod children;
 mod configuration;
+mod download;
 mod egress;
 mod error;
 mod existing;
 mod identity;
 mod metrics;
 mod objects;
+mod programs;
 mod progress;
 mod reaper;
 mod registration;
@@ -42,11 +45,12 @@ use std::{
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-pub use binaries::{HelmMajor, ensure_helm};
+pub use binaries::{Programs, Sources};
+pub use cache::Kept;
 pub use error::ControlPlaneError;
 pub use objects::ADMIN_GROUP;
 pub(super) use objects::instances;
-pub use progress::Progress;
+pub use progress::{Progress, megabytes};
 pub use reaper::{REAPER_SUBCOMMAND, run_reaper};
 pub use token_review::{Authenticate, TokenUser};
 
@@ -73,8 +77,8 @@ pub struct Options {
     /// `MAJOR.MINOR` to behave as; the version of the binaries if absent. `/version` still names the binaries, and says
     /// this one as `emulationMinor`.
     pub kubernetes_version: Option<String>,
-    /// Where built binaries are kept, instead of the folder that the environment names.
-    pub cache: Option<PathBuf>,
+    /// What it is made of.
+    pub programs: Programs,
     /// The program that understands [`REAPER_SUBCOMMAND`]; without it, SIGKILL leaves children behind.
     pub reaper: Option<PathBuf>,
     /// Says whom a bearer token belongs to.
@@ -93,7 +97,7 @@ impl fmt::Debug for Options {
             .field("issuer", &self.issuer)
             .field("region", &self.region)
             .field("kubernetes_version", &self.kubernetes_version)
-            .field("cache", &self.cache)
+            .field("programs", &self.programs)
             .field("reaper", &self.reaper)
             .finish_non_exhaustive()
     }
@@ -117,6 +121,7 @@ pub struct ControlPlane {
     admin_kubeconfig: PathBuf,
     issuer: String,
     issuer_jwks: Value,
+    kubernetes: String,
     /// Our servers; they end when the set is dropped.
     servers: JoinSet<()>,
     silence: egress::Silence,
@@ -133,10 +138,10 @@ enum Home {
 }
 
 impl ControlPlane {
-    /// Starts a control plane and waits until it has nodes that are ready; builds what is missing first.
+    /// Starts a control plane and waits until it has nodes that are ready.
     ///
     /// # Errors
-    /// When the binaries cannot be had, a process dies, or something is not ready in time.
+    /// When a process dies, or something is not ready in time.
     pub async fn start(options: Options) -> Result<Self, ControlPlaneError> {
         Box::pin(start::start(options)).await
     }
@@ -170,6 +175,11 @@ impl ControlPlane {
     /// The issuer of service-account tokens.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// `MAJOR.MINOR` of its Kubernetes, as it behaves.
+    pub fn kubernetes(&self) -> &str {
+        &self.kubernetes
     }
 
     /// The public keys of service-account tokens, as the apiserver publishes them.

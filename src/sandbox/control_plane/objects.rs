@@ -122,6 +122,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::sandbox::control_plane::Programs;
 
     fn options(region: &str) -> Options {
         Options {
@@ -132,7 +133,7 @@ mod tests {
             account: "111122223333".into(),
             node_role_arn: "arn:aws:iam::111122223333:role/node".into(),
             kubernetes_version: None,
-            cache: None,
+            programs: Programs::none(),
             reaper: None,
             authenticate: Arc::new(|_| Err(String::new())),
             associated: Arc::new(|_, _| false),

@@ -5,7 +5,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener as StdListener},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,10 +19,11 @@ use crate::kube_client::kubeconfig;
 
 use super::{
     ControlPlane, ControlPlaneError, Home, Options, Progress, arguments,
-    binaries::{self, Binaries, Environment},
     certificates::{Certificates, write_private},
     children::Children,
-    configuration, egress, objects, registration, serve,
+    configuration, egress, objects,
+    programs::Program,
+    registration, serve,
     wait::until,
     webhooks::{self, Webhooks},
 };
@@ -32,19 +33,26 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// Another program may take the port between our choice and the apiserver's start.
 const PORT_ATTEMPTS: usize = 3;
 
+/// What kwok makes of nodes and pods.
+const STAGES: [(&str, &str); 2] = [
+    ("node.yaml", include_str!("../../../templates/sandbox/control-plane/stages/node.yaml")),
+    ("pod.yaml", include_str!("../../../templates/sandbox/control-plane/stages/pod.yaml")),
+];
+
 /// Starts everything and waits until it works.
 pub(super) async fn start(options: Options) -> Result<ControlPlane, ControlPlaneError> {
-    let emulated = arguments::emulated_version(options.kubernetes_version.as_deref())?;
+    let programs = &options.programs;
+    let own = programs.kubernetes();
+    let emulated = arguments::emulated_version(options.kubernetes_version.as_deref(), own)?;
     // kube's client wants a process-wide provider; it is an error only if there is one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let binaries = find_binaries(&options).await?;
     let begin = Instant::now();
     let report = |doing: &str| {
-        (options.progress)(Progress { doing: doing.to_owned(), elapsed: begin.elapsed(), expectation: None, done: 0 });
+        (options.progress)(Progress { elapsed: begin.elapsed(), ..Progress::doing(doing) });
     };
     report("starting etcd and kube-apiserver");
     let children = Children::new(options.reaper.as_deref())?;
-    children.spawn("etcd", &binaries.etcd, &arguments::etcd())?;
+    children.spawn("etcd", programs.path(Program::Etcd), &arguments::etcd())?;
     let directory = children.directory().to_owned();
     let certificates = {
         let folder = directory.join("pki");
@@ -69,7 +77,7 @@ pub(super) async fn start(options: Options) -> Result<ControlPlane, ControlPlane
     })
     .await?;
 
-    let endpoint = start_apiserver(&options, emulated, &binaries, &certificates, &children).await?;
+    let endpoint = start_apiserver(&options, emulated.as_deref(), &certificates, &children).await?;
     let admin_kubeconfig = directory.join("admin.kubeconfig");
     write(
         &admin_kubeconfig,
@@ -90,10 +98,10 @@ pub(super) async fn start(options: Options) -> Result<ControlPlane, ControlPlane
     // The controller manager gives up on an apiserver that does not answer within ten seconds.
     wait_answer(&client, &children, |error| matches!(error, kube::Error::Api(_))).await?;
     report("starting kube-controller-manager, kube-scheduler and kwok");
-    start_clients(&options, emulated, &binaries, &certificates, &children, &endpoint)?;
+    start_clients(&options, emulated.as_deref(), &certificates, &children, &endpoint)?;
     wait_answer(&client, &children, |_| false).await?;
     report("waiting for nodes and service accounts");
-    let version = arguments::kubelet_version(emulated);
+    let version = arguments::kubelet_version(emulated.as_deref(), own);
     create_objects(&client, &options, &version, &format!("{webhook_url}{}", webhooks::MUTATE_POD), &certificates)
         .await?;
     let issuer_jwks =
@@ -106,6 +114,7 @@ pub(super) async fn start(options: Options) -> Result<ControlPlane, ControlPlane
         endpoint,
         ca_pem: certificates.cluster_ca,
         admin_kubeconfig,
+        kubernetes: emulated.unwrap_or_else(|| options.programs.kubernetes_minor()),
         issuer: options.issuer,
         issuer_jwks,
         servers,
@@ -121,12 +130,6 @@ async fn blocking<T: Send + 'static>(
         Ok(result) => result,
         Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
-}
-
-async fn find_binaries(options: &Options) -> Result<Binaries, ControlPlaneError> {
-    let environment = Environment::read(options.cache.as_deref());
-    let progress = Arc::clone(&options.progress);
-    blocking(move || binaries::find(&environment, &*progress)).await
 }
 
 fn write(path: &Path, value: &Value) -> Result<(), ControlPlaneError> {
@@ -148,7 +151,6 @@ fn free_port() -> Result<u16, ControlPlaneError> {
 async fn start_apiserver(
     options: &Options,
     emulated: Option<&str>,
-    binaries: &Binaries,
     certificates: &Certificates,
     children: &Children,
 ) -> Result<String, ControlPlaneError> {
@@ -156,7 +158,7 @@ async fn start_apiserver(
     loop {
         let port = free_port()?;
         let list = arguments::apiserver(options, emulated, &certificates.files, port);
-        children.spawn("kube-apiserver", &binaries.apiserver, &list)?;
+        children.spawn("kube-apiserver", options.programs.path(Program::ApiServer), &list)?;
         let listening = until("kube-apiserver", LIMIT, async || {
             children.check()?;
             let connected = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
@@ -179,12 +181,11 @@ async fn start_apiserver(
 fn start_clients(
     options: &Options,
     emulated: Option<&str>,
-    binaries: &Binaries,
     certificates: &Certificates,
     children: &Children,
     endpoint: &str,
 ) -> Result<(), ControlPlaneError> {
-    let directory = children.directory();
+    let (directory, programs) = (children.directory(), &options.programs);
     for (name, pair) in [
         ("controller-manager", &certificates.controller_manager),
         ("scheduler", &certificates.scheduler),
@@ -194,15 +195,23 @@ fn start_clients(
         write(&directory.join(format!("{name}.kubeconfig")), &kubeconfig)?;
     }
     let manager = arguments::controller_manager(&options.cluster, emulated, &certificates.files);
-    children.spawn("kube-controller-manager", &binaries.controller_manager, &manager)?;
-    children.spawn("kube-scheduler", &binaries.scheduler, &arguments::scheduler(emulated))?;
+    children.spawn("kube-controller-manager", programs.path(Program::ControllerManager), &manager)?;
+    children.spawn("kube-scheduler", programs.path(Program::Scheduler), &arguments::scheduler(emulated))?;
+    let stages = write_stages(&directory.join("stages"))?;
+    children.spawn("kwok", programs.path(Program::Kwok), &arguments::kwok(&stages))
+}
 
-    let stages = if binaries.stages.is_empty() {
-        binaries::write_stages(&directory.join("stages"))?
-    } else {
-        binaries.stages.clone()
-    };
-    children.spawn("kwok", &binaries.kwok, &arguments::kwok(&stages))
+/// Writes what kwok makes of nodes and pods. Released kwok has no stages in it, so ours are used wherever it comes from.
+fn write_stages(folder: &Path) -> Result<Vec<PathBuf>, ControlPlaneError> {
+    std::fs::create_dir_all(folder).map_err(ControlPlaneError::file("create", folder))?;
+    STAGES
+        .into_iter()
+        .map(|(name, text)| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).map_err(ControlPlaneError::file("write", &path))?;
+            Ok(path)
+        })
+        .collect()
 }
 
 async fn client(kubeconfig: &Path) -> Result<Client, ControlPlaneError> {

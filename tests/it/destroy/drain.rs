@@ -4,10 +4,10 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
+use crate::support::HelmMajor;
 use eks_bootstrap::policy::Document;
 use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::Seed;
-use eks_bootstrap::sandbox::control_plane::HelmMajor;
 use serde_json::{Value, json};
 
 use super::objects;

@@ -19,6 +19,9 @@ use crate::sandbox::aws::seed::Tags;
 use crate::sandbox::aws::seed_cluster::{SeedAccessEntry, SeedCluster, SeedFargateProfile, SeedIssue, SeedNodegroup};
 use crate::sandbox::aws::world::{CallContext, World, digest, tags_json};
 
+/// The Kubernetes version of a cluster for which neither the seed nor an API server says one.
+const VERSION: &str = "1.36";
+
 /// A cluster.
 #[derive(Debug)]
 pub(in super::super) struct Cluster {
@@ -84,7 +87,7 @@ impl Cluster {
         let mut cluster = Self {
             name: seed.name.clone(),
             status: seed.status.clone(),
-            version: seed.version.clone(),
+            version: seed.version.clone().unwrap_or_else(|| VERSION.to_owned()),
             issuer,
             endpoint: seed.endpoint.clone().unwrap_or(default_endpoint),
             authority: seed.certificate_authority.clone().unwrap_or_default(),
