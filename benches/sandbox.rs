@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use eks_bootstrap::helm_process::Helm;
 use eks_bootstrap::sandbox::aws::Seed;
 use eks_bootstrap::sandbox::control_plane::Sources;
-use eks_bootstrap::sandbox::{Options, Sandbox};
+use eks_bootstrap::sandbox::{Options, Sandbox, new_plane};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_eks-bootstrap");
 const LATENCY: Duration = Duration::from_millis(80);
@@ -88,6 +88,7 @@ async fn measure() -> Vec<(&'static str, String, &'static str)> {
         program: PathBuf::from(PROGRAM),
         helm: Helm::locate(None),
         sources: Sources::default(),
+        plane: new_plane,
         stand_in_charts: true,
         existing: None,
         progress: Arc::new(|progress| eprintln!("{progress}")),

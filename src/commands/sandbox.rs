@@ -22,7 +22,7 @@ use crate::render::starting::Starting;
 use crate::render::terminal::Terminal;
 use crate::sandbox::aws::Seed;
 use crate::sandbox::control_plane::Sources;
-use crate::sandbox::{Options, Sandbox, seal};
+use crate::sandbox::{Options, Sandbox, new_plane, seal};
 use crate::stop::{self, Stop, Stops};
 
 /// So long before all has to be over, a command inside that does not end is killed.
@@ -57,6 +57,7 @@ pub async fn run(global: &Global, args: SandboxArgs, matches: &ArgMatches, termi
         program: program.clone(),
         helm: Helm::locate(global.helm.as_deref()),
         sources: Sources { cache: None, mirror: args.mirror.clone(), offline: args.offline },
+        plane: new_plane,
         stand_in_charts: !args.official_charts && outside.charts.is_none(),
         existing: outside.existing.clone(),
         progress: Arc::new(move |progress| told.progress(&progress.to_string())),

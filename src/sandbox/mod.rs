@@ -21,6 +21,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
 use http::Method;
 use include_dir::{Dir, include_dir};
 use serde_json::Value;
@@ -33,11 +35,20 @@ use crate::proxy;
 use crate::read::kube::{KubeRead, ObjectRef, Paths};
 use crate::read::rollout;
 use aws::{Front, Seed, Simulator};
-use control_plane::{ADMIN_GROUP, ControlPlane, Programs, Progress, Sources, TokenUser};
+use control_plane::{ADMIN_GROUP, ControlPlane, ControlPlaneError, Programs, Progress, Sources, TokenUser};
 use stand_in::{Place, Renderer, StandIns};
 
 /// The stand-in charts.
 static CHARTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates/sandbox/charts");
+const CHARTS_FOLDER: &str = "charts";
+
+/// Makes a control plane.
+pub type MakePlane = fn(control_plane::Options) -> LocalBoxFuture<'static, Result<ControlPlane, ControlPlaneError>>;
+
+/// Makes a new one.
+pub fn new_plane(options: control_plane::Options) -> LocalBoxFuture<'static, Result<ControlPlane, ControlPlaneError>> {
+    ControlPlane::start(options).boxed_local()
+}
 
 /// How a sandbox is to start.
 pub struct Options {
@@ -51,6 +62,8 @@ pub struct Options {
     pub helm: Option<PathBuf>,
     /// Where the programs come from that are not here yet.
     pub sources: Sources,
+    /// Where the control plane comes from: [`new_plane`], or one that another sandbox has left.
+    pub plane: MakePlane,
     /// Whether the stand-in charts are used.
     pub stand_in_charts: bool,
     /// A context of a kubeconfig (the usual files where none is named) whose cluster takes the control plane's place.
@@ -149,24 +162,22 @@ impl Sandbox {
     /// # Errors
     /// What is missing on this machine, or what failed.
     pub async fn start(options: Options) -> Result<Sandbox> {
-        let Options { mut seed, latency, program, helm, sources, stand_in_charts, existing, progress } = options;
+        let Options { mut seed, latency, program, helm, sources, plane: make, stand_in_charts, existing, progress } =
+            options;
         let cluster = Cluster::first(&seed)?;
         let lacking = |source| failed("a program that it needs is missing", source);
-        let found = match &existing {
-            Some((kubeconfig, context)) => {
-                let plane = ControlPlane::existing(kubeconfig.as_deref(), context)
-                    .await
-                    .map_err(|source| failed("the cluster of the context cannot be used", source))?;
-                // Tokens of that cluster carry its own issuer.
-                if let Some(first) = seed.clusters.first_mut() {
-                    first.issuer = Some(plane.issuer().to_owned());
-                }
-                Found::Plane(plane)
+        let found = if let Some((kubeconfig, context)) = &existing {
+            let plane = ControlPlane::existing(kubeconfig.as_deref(), context)
+                .await
+                .map_err(|source| failed("the cluster of the context cannot be used", source))?;
+            // Tokens of that cluster carry its own issuer.
+            if let Some(first) = seed.clusters.first_mut() {
+                first.issuer = Some(plane.issuer().to_owned());
             }
-            None => {
-                let find = Programs::find(&sources, helm.is_none(), progress.as_ref());
-                Found::Programs(find.await.map_err(lacking)?)
-            }
+            Found::Plane(plane)
+        } else {
+            let find = Programs::find(&sources, helm.is_none(), progress.as_ref());
+            Found::Programs(find.await.map_err(lacking)?)
         };
         for cluster in &mut seed.clusters {
             cluster.version.get_or_insert_with(|| found.kubernetes());
@@ -182,7 +193,8 @@ impl Sandbox {
         let plane = match found {
             Found::Plane(plane) => plane,
             Found::Programs(programs) => {
-                start_plane(&simulator, &cluster, &issuer, &program, programs, progress).await?
+                let options = plane_options(&simulator, &cluster, &issuer, &program, programs, progress);
+                make(options).await.map_err(|source| failed("the control plane does not start", source))?
             }
         };
         simulator.set_cluster_endpoint(&cluster.name, plane.endpoint(), plane.ca_pem());
@@ -284,6 +296,22 @@ impl Sandbox {
         drop(self.stand_ins);
         self.plane.stop().await;
     }
+
+    /// Ends everything but the control plane, and removes the files that it does not need.
+    ///
+    /// # Errors
+    /// A file stays.
+    pub async fn into_plane(self) -> Result<ControlPlane> {
+        if let Some(stand_ins) = self.stand_ins {
+            stand_ins.stop().await;
+        }
+        let folder = self.plane.directory();
+        let removed = fs::remove_dir_all(folder.join(CHARTS_FOLDER))
+            .and_then(|()| fs::remove_dir_all(&self.tools))
+            .and_then(|()| fs::remove_file(&self.kubeconfig));
+        removed.map_err(|source| failed("its files cannot be removed", source))?;
+        Ok(self.plane)
+    }
 }
 
 /// Creates the seed's Kubernetes objects, as another tool would have: under another field manager.
@@ -320,19 +348,19 @@ async fn settle(target: &KubeTarget, objects: &[Value]) -> Result<()> {
     Ok(())
 }
 
-/// Starts a control plane that knows the callers of the simulated AWS.
-async fn start_plane(
+/// A control plane that knows the callers of the simulated AWS.
+fn plane_options(
     simulator: &Simulator,
     cluster: &Cluster,
     issuer: &str,
     program: &Path,
     programs: Programs,
     progress: Arc<dyn Fn(Progress) + Send + Sync>,
-) -> Result<ControlPlane> {
+) -> control_plane::Options {
     let judge = simulator.clone();
     let (name, groups) = (cluster.name.clone(), cluster.groups.clone());
     let (eks, of) = (simulator.clone(), cluster.name.clone());
-    ControlPlane::start(control_plane::Options {
+    control_plane::Options {
         cluster: cluster.name.clone(),
         issuer: issuer.to_owned(),
         region: cluster.region.clone(),
@@ -348,9 +376,7 @@ async fn start_plane(
         }),
         associated: Arc::new(move |namespace, account| eks.pod_is_associated(&of, namespace, account)),
         progress,
-    })
-    .await
-    .map_err(|source| failed("the control plane does not start", source))
+    }
 }
 
 fn link_tools(directory: &Path, program: &Path, helm: &Path) -> Result<PathBuf> {
@@ -366,7 +392,7 @@ fn link_tools(directory: &Path, program: &Path, helm: &Path) -> Result<PathBuf> 
 }
 
 fn unpack_charts(directory: &Path) -> Result<PathBuf> {
-    let charts = directory.join("charts");
+    let charts = directory.join(CHARTS_FOLDER);
     fs::DirBuilder::new()
         .mode(0o700)
         .create(&charts)

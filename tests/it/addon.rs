@@ -7,7 +7,7 @@ use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::{Seed, SeedIssue};
 use serde_json::{Value, json};
 
-use crate::drift::{Drift, mend};
+use crate::drift::{Drift, all_is_mended, mend};
 use crate::support::{Lab, helm};
 
 const ADDON: &str = "aws-ebs-csi-driver";
@@ -132,6 +132,7 @@ async fn it_is_installed_mended_and_deleted() {
         break_by(&lab, drift).await;
         mend(&lab, drift, expected, &wanted()).await;
     }
+    all_is_mended(&lab, &wanted()).await;
 
     // Without the flag nothing is installed over it, and nothing is forgotten.
     let plan = lab.run(&[&["plan", "-o", "json"], &DRIVER[..]].concat()).await.expect(0).json();

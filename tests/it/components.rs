@@ -6,7 +6,7 @@ use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::Seed;
 use serde_json::{Value, json};
 
-use crate::drift::{Drift, mend};
+use crate::drift::{Drift, all_is_mended, mend};
 use crate::support::{Lab, helm};
 
 const BOTH: [&str; 4] = ["--enable", "metrics-server", "--enable", "gp3-storage-class"];
@@ -116,7 +116,9 @@ async fn every_drift_is_mended(major: HelmMajor) {
     assert!(!nodes.is_empty());
 
     lab.run(&with(&["plan", "--detailed-exitcode"])).await.expect(0);
-    for (drift, expected) in DRIFTS {
+    // What helm does not mend is the same with either.
+    let by_helm = |drift: &Drift| drift.1.iter().any(|(_, calls)| calls.contains(&"helm:upgrade"));
+    for (drift, expected) in DRIFTS.into_iter().filter(|drift| major == HelmMajor::Four || by_helm(drift)) {
         break_by(&lab, drift).await;
         mend(&lab, drift, expected, &BOTH).await;
         assert_eq!(default_classes(&lab).await, ["gp3"], "{drift}");
@@ -127,6 +129,7 @@ async fn every_drift_is_mended(major: HelmMajor) {
             lab.helm_writes()
         );
     }
+    all_is_mended(&lab, &BOTH).await;
     lab.stop().await;
 }
 

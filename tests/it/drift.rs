@@ -259,7 +259,7 @@ pub(crate) const HELM: [Drift; 9] = [
     ("edited by hand and interrupted", &[("helm.lbc", &["helm:rollback"])]),
 ];
 
-/// Breaks, plans, mends, plans, for every row.
+/// Breaks, plans and mends, for every row.
 async fn mend_all(lab: &Lab, drifts: &[Drift], used: &mut BTreeSet<String>) {
     let allowed = permissions::of(lab, "apply").await;
     let world = World::of(lab).await;
@@ -268,10 +268,12 @@ async fn mend_all(lab: &Lab, drifts: &[Drift], used: &mut BTreeSet<String>) {
         mend(lab, drift, expected, &[]).await;
         used.extend(permissions::covered(&allowed, &lab.sandbox.simulator.calls()));
     }
+    all_is_mended(lab, &[]).await;
 }
 
-/// Plans, mends and plans again after one drift.
-pub(crate) async fn mend(lab: &Lab, drift: &str, expected: &[(&str, &[&str])], wanted: &[&str]) {
+/// Plans and mends one drift; returns the plan. That nothing of the one before is left shows in this plan, and after the last one
+/// in [`all_is_mended`].
+pub(crate) async fn mend(lab: &Lab, drift: &str, expected: &[(&str, &[&str])], wanted: &[&str]) -> Value {
     let command = |words: &[&'static str]| [words, wanted].concat();
     let plan = lab.run(&command(&["plan", "-o", "json", "--detailed-exitcode"])).await.expect(2).json();
     let expected: Vec<_> = expected
@@ -284,8 +286,13 @@ pub(crate) async fn mend(lab: &Lab, drift: &str, expected: &[(&str, &[&str])], w
     let aws: usize = expected.iter().flat_map(|(_, calls)| calls).filter(|call| !call.starts_with("k8s:")).count();
     let aws = aws - expected.iter().flat_map(|(_, calls)| calls).filter(|call| call.starts_with("helm:")).count();
     assert_eq!(lab.aws_writes().len(), aws, "{drift}: {:?}", lab.aws_writes());
-    let after = lab.run(&command(&["plan", "-o", "json", "--detailed-exitcode"])).await.expect(0).json();
-    assert_eq!(writing(&after), [], "{drift}");
+    plan
+}
+
+/// There is nothing to do any more.
+pub(crate) async fn all_is_mended(lab: &Lab, wanted: &[&str]) {
+    let plan = lab.run(&[&["plan", "-o", "json", "--detailed-exitcode"], wanted].concat()).await.expect(0).json();
+    assert_eq!(writing(&plan), []);
 }
 
 /// A second apply writes nothing, neither to AWS nor to Kubernetes, and does not start helm.

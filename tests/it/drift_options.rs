@@ -5,7 +5,7 @@ use crate::support::HelmMajor;
 use eks_bootstrap::sandbox::aws::Seed;
 use serde_json::json;
 
-use crate::drift::{Drift, World, mend};
+use crate::drift::{Drift, World, all_is_mended, mend};
 use crate::support::{Lab, helm};
 
 const KEY: &str = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
@@ -129,6 +129,7 @@ async fn mend_all(lab: &Lab, drifts: &[Drift]) {
         break_by(lab, &world, drift).await;
         mend(lab, drift, expected, &WANTED).await;
     }
+    all_is_mended(lab, &WANTED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::Seed;
 use serde_json::{Value, json};
 
-use crate::drift::{Drift, mend};
+use crate::drift::{Drift, all_is_mended, mend};
 use crate::support::{Lab, Run, helm, program};
 
 const DNS_POLICY: &str = "arn:aws:iam::111122223333:policy/demo-external-dns-2bfeae5e";
@@ -149,6 +149,7 @@ async fn lives_and_goes(major: HelmMajor) {
             break_by(&lab, &lab.iam().await, drift).await;
             mend(&lab, drift, expected, &["-f", &file]).await;
         }
+        all_is_mended(&lab, &["-f", &file]).await;
     }
 
     // What a hook made is no part of the release and no drift; with helm 3 the release was deleted by hand once.

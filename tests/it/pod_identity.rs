@@ -6,7 +6,7 @@ use eks_bootstrap::read::kube::ObjectRef;
 use eks_bootstrap::sandbox::aws::{At, Effect, Fault, Seed};
 use serde_json::{Value, json};
 
-use crate::drift::{Drift, mend};
+use crate::drift::{Drift, all_is_mended, mend};
 use crate::permissions_enforced::{stumbled, without};
 use crate::support::{Aws, Lab, Run, helm};
 
@@ -288,6 +288,7 @@ async fn every_drift_of_pod_identity_is_mended() {
         }
         mend(&lab, drift, expected, &WAY).await;
     }
+    all_is_mended(&lab, &WAY).await;
     all_carry(&lab, URI, TOKEN).await;
     lab.stop().await;
 }

@@ -1,6 +1,7 @@
 //! A laboratory for the black-box tests: a sandbox, the built program, and a helm that is counted.
 
 mod helms;
+mod planes;
 mod times;
 
 use std::fs;
@@ -188,7 +189,11 @@ impl Lab {
         let work = tempfile::tempdir().unwrap();
         let helm_log = work.path().join("helm.log");
         let counted = work.path().join("helm");
-        let script = format!("#!/bin/sh\necho \"$@\" >> '{}'\nexec '{}' \"$@\"\n", helm_log.display(), helm.display());
+        let script = format!(
+            "#!/bin/sh\nexport GOGC=400\necho \"$@\" >> '{}'\nexec '{}' \"$@\"\n",
+            helm_log.display(),
+            helm.display()
+        );
         fs::write(&counted, script).unwrap();
         fs::set_permissions(&counted, fs::Permissions::from_mode(0o755)).unwrap();
         let sandbox = Sandbox::start(Options {
@@ -197,6 +202,7 @@ impl Lab {
             program: PathBuf::from(PROGRAM),
             helm: Some(counted),
             sources: Sources::default(),
+            plane: planes::lend,
             stand_in_charts: true,
             existing: None,
             progress: Arc::new(|progress| eprintln!("{progress}")),
@@ -412,9 +418,9 @@ impl Lab {
         PathBuf::from(&variables["EKS_BOOTSTRAP_CHARTS"])
     }
 
-    /// Ends the sandbox.
+    /// Ends the sandbox; its control plane serves another.
     pub(crate) async fn stop(self) {
-        self.sandbox.stop().await;
+        planes::give_back(self.sandbox.into_plane().await.unwrap());
         times::note();
     }
 }

@@ -1,5 +1,7 @@
 //! `sandbox clean`: what is kept for later starts, how much it is, and removing it.
 
+use std::fmt::Write as _;
+
 use serde_json::json;
 
 use crate::cli::Output;
@@ -47,7 +49,8 @@ fn shown(kept: &Kept) -> String {
     let mut text = format!("{folder} holds {}:\n", megabytes(kept.bytes()));
     for (name, bytes) in &kept.entries {
         let (name, size) = (line(name), megabytes(*bytes));
-        text.push_str(&format!("  {name:width$}  {size:>10}\n"));
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "  {name:width$}  {size:>10}");
     }
     text
 }

@@ -56,8 +56,8 @@ impl Cache {
                 for entry in found.filter_map(Result::ok) {
                     let name = entry.file_name().to_string_lossy().into_owned();
                     let bytes = bytes_of(&entry.path());
-                    // Locks may be held, and empty folders are nothing to keep.
-                    if !name.ends_with(".lock") && bytes > 0 {
+                    // Locks are empty, and empty folders are nothing to keep.
+                    if bytes > 0 {
                         entries.push((name, bytes));
                     }
                 }

@@ -14,6 +14,7 @@ use semver::Version;
 use sha2::{Digest as _, Sha256};
 use url::Url;
 
+use super::build::FLAGS;
 use super::download::{Failure, Released};
 use crate::unpacking::Allowance;
 
@@ -180,7 +181,7 @@ impl Program {
     pub(super) fn key(self) -> String {
         let Pinned { name, version, digests, .. } = self.pinned();
         let mut hash = Sha256::new();
-        for part in [GO_MOD, GO_SUM, &linker_flags(), digests[0], digests[1]] {
+        for part in [GO_MOD, GO_SUM, &FLAGS.join(" "), &linker_flags(), digests[0], digests[1]] {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }

@@ -57,7 +57,14 @@ const GROUPING: Duration = Duration::from_millis(40);
 const RESYNC: Duration = Duration::from_secs(1);
 
 /// The running stand-ins; they end when this is dropped.
-pub(super) struct StandIns(#[expect(dead_code, reason = "held so that the tasks end with it")] JoinSet<()>);
+pub(super) struct StandIns(JoinSet<()>);
+
+impl StandIns {
+    /// Waits until they have ended: none of them writes after this.
+    pub(super) async fn stop(mut self) {
+        self.0.shutdown().await;
+    }
+}
 
 /// Starts the stand-ins; returns at once, they wait for their controllers by themselves.
 ///

@@ -5,6 +5,16 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// As the sandbox's programs are built, so that what both need is compiled once.
+const FLAGS: [&str; 6] = [
+    "-trimpath",
+    "-gcflags=all=-l -dwarf=false",
+    "-gcflags=std=-dwarf=false",
+    "-gcflags=k8s.io/apimachinery/...=-dwarf=false",
+    "-gcflags=k8s.io/kube-openapi/...=-dwarf=false",
+    "-gcflags=sigs.k8s.io/...=-dwarf=false",
+];
+
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HelmMajor {
@@ -31,7 +41,7 @@ pub(crate) fn helm(major: HelmMajor) -> PathBuf {
         .or_else(|| variable("HOME").map(|folder| folder.join(".cache/eks-bootstrap")))
         .expect("HOME is set");
     let (version, module) = major.pinned();
-    let complete = cache.join(format!("helm-{version}"));
+    let complete = cache.join(format!("helm-{version}-inlined"));
     let helm = complete.join("helm");
     fs::create_dir_all(&cache).unwrap();
     let lock = File::create(cache.join(format!("helm-{version}.lock"))).unwrap();
@@ -49,7 +59,9 @@ fn install(version: &str, module: &str, folder: &Path) {
     eprintln!("building helm {version}");
     // `go install` leaves the version unset.
     let status = Command::new("go")
-        .args(["install", "-trimpath", "-gcflags=all=-l -dwarf=false", "-ldflags"])
+        .arg("install")
+        .args(FLAGS)
+        .arg("-ldflags")
         .arg(format!("-s -w -X {module}/internal/version.version={version}"))
         .arg(format!("{module}/cmd/helm@{version}"))
         .envs([("GOWORK", "off"), ("CGO_ENABLED", "0"), ("GOGC", "off")])
