@@ -7,6 +7,7 @@
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-gen-config.html>
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -93,13 +94,30 @@ impl Authorities {
         }
         TlsContext::builder().with_trust_store(store).build().expect("a trust store is all that it needs")
     }
+}
 
-    /// A connector that trusts these and nobody else, and takes the proxy of the environment as the SDK's own does.
-    pub(crate) fn http_client(&self) -> SharedHttpClient {
-        let context = self.context();
-        Builder::new()
-            .build_with_connector_fn(move |settings, components| made(context.clone(), settings.cloned(), components))
-    }
+/// A connector that trusts these and nobody else, and takes the proxy of the environment as the SDK's own does; none where the SDK's own
+/// will do, which trusts whom the machine trusts.
+pub(crate) fn http_client(authorities: Option<&Authorities>) -> Option<SharedHttpClient> {
+    let context = authorities.map(Authorities::context).or_else(nobody)?;
+    let made = move |settings: Option<&HttpConnectorSettings>, components: Option<&RuntimeComponents>| {
+        made(context.clone(), settings.cloned(), components)
+    };
+    Some(Builder::new().build_with_connector_fn(made))
+}
+
+/// For a machine without authorities: the SDK's own connector takes for granted that there is one, and stops a debug build.
+fn nobody() -> Option<TlsContext> {
+    let empty =
+        || TlsContext::builder().with_trust_store(TrustStore::empty()).build().expect("nobody is all that it needs");
+    machine_has_none().then(empty)
+}
+
+/// Whether this machine trusts nobody, as one without the package of authorities, or with `SSL_CERT_DIR` at an empty folder:
+/// every certificate is unknown then, unless there is a bundle. The SDK only logs it.
+pub(crate) fn machine_has_none() -> bool {
+    static NONE: LazyLock<bool> = LazyLock::new(|| rustls_native_certs::load_native_certs().certs.is_empty());
+    *NONE
 }
 
 fn made(
@@ -121,7 +139,7 @@ fn made(
 /// The same for what is no call of AWS; without `authorities` whom the machine trusts is trusted.
 #[cfg(feature = "sandbox")]
 pub(crate) fn connector(authorities: Option<&Authorities>, settings: HttpConnectorSettings) -> Connector {
-    let context = authorities.map(Authorities::context).unwrap_or_default();
+    let context = authorities.map(Authorities::context).or_else(nobody).unwrap_or_default();
     made(context, Some(settings), None)
 }
 

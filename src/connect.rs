@@ -13,7 +13,7 @@ use aws_sdk_eks::types::{Cluster, ComputeConfigResponse, VpcConfigResponse};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use base64::Engine as _;
 
-use crate::authorities::Authorities;
+use crate::authorities::{self, Authorities};
 use crate::config::{Config, check_cluster};
 use crate::context::{Facts, ReadContext};
 use crate::credentials::Kept;
@@ -117,7 +117,7 @@ async fn loaded(config: &Config, profiles: &Profiles, http_client: Option<Shared
         loader = loader.endpoint_url(url);
     }
     let authorities = Authorities::of_aws(config.profile.as_deref()).await?;
-    if let Some(client) = http_client.or_else(|| authorities.as_ref().map(Authorities::http_client)) {
+    if let Some(client) = http_client.or_else(|| authorities::http_client(authorities.as_ref())) {
         loader = loader.http_client(client);
     }
     let base = loader.load().await;

@@ -1,10 +1,12 @@
 //! What to do about an error: one line each, or nothing where nothing sensible can be said. Exhaustive, so that a new error has
-//! to think of its mend, and pure but for the region of the run.
+//! to think of its mend, and pure but for the region of the run and whom the machine trusts.
 
 mod addon;
 mod refused;
 mod region;
 
+use crate::authorities;
+use crate::config;
 use crate::error::{AwsError, Error, Kind, KubeError, NoSession, Refusal, Seen, chain_of, endpoint};
 #[cfg(feature = "sandbox")]
 use crate::sandbox::control_plane::ControlPlaneError;
@@ -191,6 +193,13 @@ fn of_aws(error: &AwsError) -> Option<String> {
     }
     if error.denied() {
         return Some(format!("allow {} for the caller, or use another --profile or --assume-role", error.operation));
+    }
+    if error.untrusted && authorities::machine_has_none() && config::variable("AWS_CA_BUNDLE").is_none() {
+        return Some(
+            "there are no certificate authorities on this machine, as in a bare container image: install its package \
+             ca-certificates, or give a file of them in SSL_CERT_FILE"
+                .to_owned(),
+        );
     }
     if error.untrusted {
         return Some(

@@ -72,6 +72,11 @@ async fn everything_takes_the_proxy_and_trusts_the_bundle() {
     // A newcomer behind such a proxy is told what is missing.
     let run = lab.run_with(&["plan"], &ways[..2]).await.expect(1);
     assert!(run.stderr.contains("give its CA in AWS_CA_BUNDLE"), "{}", run.stderr);
+    // On an image without authorities that would not help.
+    let nobody = tempfile::tempdir().unwrap();
+    let bare = [("SSL_CERT_DIR", nobody.path().to_str().unwrap())];
+    let run = lab.run_with(&["plan"], &[&ways[..2], &bare].concat()).await.expect(1);
+    assert!(run.stderr.contains("no certificate authorities on this machine"), "{}", run.stderr);
     // The proxy's own name in NO_PROXY says nothing of the API server.
     let run = lab.run_with(&["apply", "--yes"], &[&ways[..], &[("NO_PROXY", "127.0.0.1,")]].concat()).await.expect(0);
     assert!(!run.stdout.contains("p%40ss") && !run.stderr.contains("p%40ss"), "{}{}", run.stdout, run.stderr);

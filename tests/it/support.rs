@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eks_bootstrap::kube_client::KubeTarget;
 use eks_bootstrap::read::kube::{KubeRead, ObjectRef};
@@ -243,7 +243,10 @@ impl Lab {
                 command.env(name, value)
             };
         }
+        let begun = Instant::now();
         let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        // With `--nocapture` this shows what a slow test waits for.
+        eprintln!("{:5.1} s {}", begun.elapsed().as_secs_f64(), arguments.join(" "));
         output.into()
     }
 
