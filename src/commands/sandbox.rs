@@ -48,6 +48,13 @@ pub async fn run(global: &Global, args: SandboxArgs, matches: &ArgMatches, termi
     }
     let seed = seed(&args)?;
     let outside = Outside::of(global, &args, matches)?;
+    if let Some(file) = args.seed.as_ref().filter(|_| outside.existing.is_some())
+        && seed.clusters.first().is_some_and(|cluster| !cluster.objects.is_empty())
+    {
+        let reason = "the cluster of a context is used as it is, so it gets no objects of a seed";
+        let mend = "take the objects out of the seed, or leave --context away";
+        return Err(Error::config("clusters[0].objects", file.display().to_string(), reason, mend));
+    }
     let program = std::env::current_exe().map_err(|source| Error::io("find this program", source))?;
     let starting = Arc::new(Starting::new(terminal));
     let told = starting.clone();

@@ -219,7 +219,10 @@ impl Sandbox {
             Some(_) => KubeTarget::Kubeconfig { path: admin, context: None },
             None => KubeTarget::Local(admin),
         };
-        put(&target, &cluster.objects).await?;
+        // A cluster that exists is used as it is.
+        if existing.is_none() {
+            put(&target, &cluster.objects).await?;
+        }
         let stand_ins = if existing.is_some() {
             None
         } else {

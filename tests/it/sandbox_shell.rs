@@ -1,7 +1,7 @@
-//! The shell of `sandbox shell`, on a terminal.
+//! The sandbox around more than one command: `sandbox shell` on a terminal, and `sandbox --context` beside a cluster that exists.
 
 use crate::pty::Pty;
-use crate::support::{HelmMajor, finish, helm, keep_cache, program};
+use crate::support::{HelmMajor, Lab, Run, finish, helm, keep_cache, program};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shell_inside_has_everything_set_and_ends_the_sandbox() {
@@ -11,7 +11,7 @@ async fn a_shell_inside_has_everything_set_and_ends_the_sandbox() {
     // Without a terminal there is nobody to type.
     let none = program(&["sandbox", "shell"], home.path());
     let run = tokio::task::spawn_blocking(|| { none }.output()).await.unwrap().unwrap();
-    let run = crate::support::Run::from(run).expect(64);
+    let run = Run::from(run).expect(64);
     assert!(run.stderr.contains("eks-bootstrap sandbox -- sh "), "{}", run.stderr);
 
     let pty = Pty::open();
@@ -29,4 +29,34 @@ async fn a_shell_inside_has_everything_set_and_ends_the_sandbox() {
         assert!(run.stdout.contains(text), "{text}: {}\n{}", run.stdout, pty.screen());
     }
     assert!(pty.screen().contains("sandbox ended, nothing of it is left"), "{}", pty.screen());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_exists_is_used_as_it_is() {
+    let lab = Lab::start().await;
+    let home = tempfile::tempdir().unwrap();
+    let helm = helm(HelmMajor::Four);
+    let admin = lab.sandbox.plane.admin_kubeconfig();
+    let document: serde_json::Value = serde_json::from_slice(&std::fs::read(admin).unwrap()).unwrap();
+    let context = document["current-context"].as_str().unwrap();
+    let beside = ["sandbox", "--helm", helm.to_str().unwrap(), "--kubeconfig", admin.to_str().unwrap(), "--context"];
+    let run = async |more: &[&str]| {
+        let mut command = program(&[&beside[..], &[context], more].concat(), home.path());
+        keep_cache(&mut command);
+        Run::from(tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap())
+    };
+    // It has the DaemonSet of the built-in seed already, as every cluster of EKS has.
+    run(&["--", "plan", "--detailed-exitcode"]).await.expect(2);
+    let applied = run(&["--", "apply", "--yes"]).await.expect(0);
+    assert!(applied.stderr.contains("what was made in the cluster of the context stays there"), "{}", applied.stderr);
+    lab.object("apps/v1", "Deployment", "aws-load-balancer-controller").await;
+
+    let world = home.path().join("world.yaml");
+    let object = "{apiVersion: v1, kind: ConfigMap, metadata: {name: mine, namespace: default}}";
+    let seed =
+        format!("account: \"111122223333\"\nregion: eu-west-1\nclusters: [{{name: demo, objects: [{object}]}}]\n");
+    std::fs::write(&world, seed).unwrap();
+    let refused = run(&["--seed", world.to_str().unwrap(), "--", "plan"]).await.expect(64);
+    assert!(refused.stderr.contains("clusters[0].objects"), "{}", refused.stderr);
+    lab.stop().await;
 }
