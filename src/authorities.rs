@@ -106,11 +106,12 @@ pub(crate) fn http_client(authorities: Option<&Authorities>) -> Option<SharedHtt
     Some(Builder::new().build_with_connector_fn(made))
 }
 
-/// For a machine without authorities: the SDK's own connector takes for granted that there is one, and stops a debug build.
+/// For a debug build on a machine without authorities, which an assertion in the SDK's own connector would stop. A release build does
+/// without the assertion, and without reading all authorities twice: there the SDK's connector trusts nobody as well.
 fn nobody() -> Option<TlsContext> {
     let empty =
         || TlsContext::builder().with_trust_store(TrustStore::empty()).build().expect("nobody is all that it needs");
-    machine_has_none().then(empty)
+    (cfg!(debug_assertions) && machine_has_none()).then(empty)
 }
 
 /// Whether this machine trusts nobody, as one without the package of authorities, or with `SSL_CERT_DIR` at an empty folder:

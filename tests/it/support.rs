@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use eks_bootstrap::kube_client::KubeTarget;
 use eks_bootstrap::read::kube::{KubeRead, ObjectRef};
 use eks_bootstrap::sandbox::aws::{Front, Seed, Simulator};
-use eks_bootstrap::sandbox::control_plane::Sources;
+use eks_bootstrap::sandbox::control_plane::{ControlPlane, Sources};
 use eks_bootstrap::sandbox::{Options, Sandbox};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -399,11 +399,7 @@ impl Lab {
     }
 
     async fn request(&self, request: http::Request<Vec<u8>>) -> Value {
-        let kubeconfig = kube::config::Kubeconfig::read_from(self.sandbox.plane.admin_kubeconfig()).unwrap();
-        let options = kube::config::KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
-        let client = kube::Client::try_from(config).unwrap();
-        client.request::<Value>(request).await.unwrap()
+        administrator(&self.sandbox.plane).await.request::<Value>(request).await.unwrap()
     }
 
     /// Runs helm as the administrator.
@@ -426,6 +422,14 @@ impl Lab {
         planes::give_back(self.sandbox.into_plane().await.unwrap());
         times::note();
     }
+}
+
+/// A client of a control plane with its administrator's credentials.
+async fn administrator(plane: &ControlPlane) -> kube::Client {
+    let kubeconfig = kube::config::Kubeconfig::read_from(plane.admin_kubeconfig()).unwrap();
+    let options = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    kube::Client::try_from(config).unwrap()
 }
 
 /// Sends a signal to a program that was started.

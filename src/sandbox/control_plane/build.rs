@@ -28,7 +28,7 @@ const OLDEST_GO: (u32, u32) = (1, 26);
 /// What makes the build cheap: nobody debugs these programs, and little of them is inlined. Where they spend their time it is: with
 /// nothing inlined the build is a minute shorter, and each sandbox with an apply three seconds of twelve longer; with everything
 /// inlined it is a minute and a half longer for nothing (cold caches, two cores).
-pub(super) const FLAGS: [&str; 8] = [
+pub const FLAGS: [&str; 8] = [
     "-trimpath",
     "-buildvcs=false",
     "-gcflags=all=-l -dwarf=false",

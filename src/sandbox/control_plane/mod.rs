@@ -46,6 +46,7 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 pub use binaries::{Programs, Sources};
+pub use build::FLAGS as BUILD_FLAGS;
 pub use cache::Kept;
 pub use error::ControlPlaneError;
 pub use objects::ADMIN_GROUP;

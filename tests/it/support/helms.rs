@@ -5,15 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// As the sandbox's programs are built, so that what both need is compiled once.
-const FLAGS: [&str; 6] = [
-    "-trimpath",
-    "-gcflags=all=-l -dwarf=false",
-    "-gcflags=std=-dwarf=false",
-    "-gcflags=k8s.io/apimachinery/...=-dwarf=false",
-    "-gcflags=k8s.io/kube-openapi/...=-dwarf=false",
-    "-gcflags=sigs.k8s.io/...=-dwarf=false",
-];
+use eks_bootstrap::sandbox::control_plane::BUILD_FLAGS;
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +52,8 @@ fn install(version: &str, module: &str, folder: &Path) {
     // `go install` leaves the version unset.
     let status = Command::new("go")
         .arg("install")
-        .args(FLAGS)
+        // As the sandbox's programs are built, so that what both need is compiled once.
+        .args(BUILD_FLAGS)
         .arg("-ldflags")
         .arg(format!("-s -w -X {module}/internal/version.version={version}"))
         .arg(format!("{module}/cmd/helm@{version}"))

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::administrator;
 use eks_bootstrap::sandbox::control_plane::{Associated, Authenticate, ControlPlane, ControlPlaneError, Options};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
@@ -250,17 +251,14 @@ async fn etcd(directory: &Path, path: &str, body: &Value) -> io::Result<Value> {
 /// The API groups that are offered, and those whose types are described.
 async fn groups(plane: &ControlPlane) -> Result<Vec<String>, String> {
     let read = async {
-        let kubeconfig = kube::config::Kubeconfig::read_from(plane.admin_kubeconfig())?;
-        let options = kube::config::KubeConfigOptions::default();
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?;
-        let client = kube::Client::try_from(config)?;
+        let client = administrator(plane).await;
         let get = |path: &str| client.request::<Value>(http::Request::get(path).body(Vec::new()).unwrap());
         let (groups, types) = (get("/apis").await?, get("/openapi/v3").await?);
         let offered = groups["groups"].as_array().into_iter().flatten().map(|group| group["name"].to_string());
         let described = types["paths"].as_object().into_iter().flatten().map(|(path, _)| path.clone());
         let mut all: Vec<_> = offered.chain(described).collect();
         all.sort();
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(all)
+        Ok::<_, kube::Error>(all)
     };
     read.await.map_err(|error| error.to_string())
 }
